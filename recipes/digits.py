@@ -1,0 +1,31 @@
+"""scikit-learn's handwritten digits, 8 x 8 pixels: the whole pipeline in minutes.
+
+Command:   rnascl run digits   (or: make demo)
+Hardware:  two CPU cores
+Duration:  not yet measured
+Measured:  not yet run
+
+The radius is 0.1, not 8/255: digits are strokes of full contrast, which a perturbation of 8/255
+hardly touches.
+"""
+
+from rnascl_keras.recipe import Data, Evaluation, Finetune, Recipe, Search, Teacher, Train
+
+recipe = Recipe(
+    space="digits",
+    data=Data(source="digits", augmentation="shift", validation=147),
+    teacher=Teacher(
+        architecture="digits_cnn",
+        method="pgd",
+        epsilon=0.1,
+        steps=5,
+        epochs=20,
+        batch_size=64,
+        learning_rate=0.05,
+        schedule="cosine",
+    ),
+    search=Search(epochs=10, batch_size=64, learning_rate=0.05),
+    train=Train(epochs=20, batch_size=64, learning_rate=0.05, schedule="cosine"),
+    finetune=Finetune(epochs=5, batch_size=64, epsilon=0.1, step_size=0.025, steps=5),
+    evaluation=Evaluation(n=450, epsilon=0.1),
+)

@@ -1,0 +1,163 @@
+"""What a search has found: an Architecture, and the student it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from rnascl_keras import blocks, cost
+from rnascl_keras.errors import UserError
+from rnascl_keras.files import read_json, write_json
+from rnascl_keras.spaces import SearchSpace
+
+Tensor = Any
+
+
+@dataclass(frozen=True)
+class Tutor:
+    """A student layer and the teacher layer whose attention map it copies, by layer name."""
+
+    student_layer: str
+    teacher_layer: str
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A student of a search space, with its tutors.
+
+    Args:
+        space: the search space.
+        widths: output channels of every block, a list for each stage.
+        tutors: one for each tapped student layer.
+        teacher: fingerprint of the teacher searched under.
+        input_shape: (height, width, channels) of the images.
+        classes: number of classes.
+    """
+
+    space: SearchSpace
+    widths: tuple[tuple[int, ...], ...]
+    tutors: tuple[Tutor, ...] = ()
+    teacher: str = ""
+    input_shape: tuple[int, int, int] = (32, 32, 3)
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("widths", "tutors", "input_shape"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "widths", tuple(tuple(row) for row in self.widths))
+        if tuple(map(len, self.widths)) != self.space.depths:
+            raise UserError(
+                f"widths must give one number per block of space {self.space.name!r}, "
+                f"{self.space.depths} per stage; got {self.widths}."
+            )
+        for stage, row in zip(self.space.stages, self.widths, strict=True):
+            if not set(row) <= set(stage.widths):
+                raise UserError(f"widths {row} are not among the choices {stage.widths}.")
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of one image."""
+        return cost.count_macs(self.space, self.widths, self.input_shape, self.classes)
+
+    @property
+    def parameters(self) -> int:
+        """Trainable parameters."""
+        return cost.count_parameters(
+            self.space, self.widths, self.input_shape[2], self.classes
+        )
+
+    def build(self, name: str = "student") -> keras.Model:
+        """Return the student, freshly initialised, made of stock Keras layers only.
+
+        Input: images (height, width, channels), pixels in [0, 1]. Output: logits.
+        """
+        images = blocks.image_input(self.input_shape)
+        logits = blocks.classifier(
+            images,
+            self._blocks,
+            stem_width=self.space.stem_width,
+            stem_stride=self.space.stem_stride,
+            head_width=self.space.head_width,
+            classes=self.classes,
+        )
+        return keras.Model(images, logits, name=name)
+
+    def _blocks(self, x: Tensor) -> Tensor:
+        names = blocks.block_names(self.space.depths)
+        for stage, widths, row in zip(self.space.stages, self.widths, names, strict=True):
+            for position, (width, name) in enumerate(zip(widths, row, strict=True)):
+                x = blocks.inverted_residual(
+                    x,
+                    name,
+                    width,
+                    stride=stage.stride if position == 0 else 1,
+                    residual=position > 0,
+                )
+        return x
+
+    def save(self, path: str | Path) -> Path:
+        """Write `architecture.json`."""
+        content = {
+            "space": self.space.name,
+            "widths": [list(row) for row in self.widths],
+            "tutors": [
+                {"student_layer": t.student_layer, "teacher_layer": t.teacher_layer}
+                for t in self.tutors
+            ],
+            "teacher": self.teacher,
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "input_shape": list(self.input_shape),
+            "classes": self.classes,
+            "geometry": self.space.to_dict(),
+        }
+        return write_json(Path(path), content)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Architecture:
+        """Read `architecture.json`.
+
+        Raises:
+            UserError: the file is missing, truncated, or does not describe an architecture.
+        """
+        content = read_json(Path(path))
+        try:
+            return cls(
+                space=SearchSpace.from_dict(content["geometry"]),
+                widths=content["widths"],
+                tutors=tuple(Tutor(**tutor) for tutor in content["tutors"]),
+                teacher=content["teacher"],
+                input_shape=content["input_shape"],
+                classes=content["classes"],
+            )
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"{path} does not describe an architecture ({error!r}); derive it again."
+            ) from error
+
+
+def check_same_weights(model: keras.Model, architecture: Architecture, path: Path) -> None:
+    """Raise UserError unless the model read from `path` has the architecture's shapes."""
+    wanted = [tuple(v.shape) for v in architecture.build().variables]
+    found = [tuple(v.shape) for v in model.variables]
+    if wanted != found:
+        raise UserError(
+            f"{path} is of another architecture: it has {count_parameters(model)} trainable "
+            f"parameters, architecture.json describes {architecture.parameters}."
+        )
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Return the number of trainable parameters."""
+    return sum(_size(v.shape) for v in model.trainable_variables)
+
+
+def _size(shape: Sequence[int]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size

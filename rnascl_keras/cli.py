@@ -1,0 +1,189 @@
+"""`rnascl`: a recipe from images to an exported, attacked student, or one stage of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.recipe import load_recipe, recipe_names
+from rnascl_keras.workdir import Run
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Recipes: " + ", ".join(recipe_names()),
+)
+
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .py file with one.")
+]
+WorkdirOption = Annotated[
+    Path | None, typer.Option(help="Folder of the run; by default runs/<recipe>.")
+]
+DataDirOption = Annotated[
+    str | None,
+    typer.Option(envvar="TFDS_DATA_DIR", help="Where tensorflow-datasets keeps its data."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. search.epochs=5."),
+]
+
+
+def _start(recipe: str, workdir: Path | None, data_dir: str | None, changes: list | None) -> Run:
+    settings = load_recipe(recipe, changes or ())
+    return Run(settings, workdir or Path("runs") / settings.name, data_dir, say=_say)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def _run_stages(run: Run, *names: str) -> None:
+    with _quiet_start():
+        from rnascl_keras.pipeline import run_stages
+    run_stages(run, *([names] if names else []))
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+) -> None:
+    """All stages: teacher, search, derive, train, finetune, export, evaluate, report.
+
+    A stage whose files are there, made from the same settings, is skipped; one that was cut short
+    goes on from its last epoch.
+    """
+    work = _start(recipe, workdir, data_dir, set_)
+    _run_stages(work)
+    _show(work)
+
+
+def _stage_command(name: str, text: str) -> None:
+    def command(
+        recipe: RecipeArgument,
+        workdir: WorkdirOption = None,
+        data_dir: DataDirOption = None,
+        set_: SetOption = None,
+    ) -> None:
+        work = _start(recipe, workdir, data_dir, set_)
+        _run_stages(work, name)
+        if name == "report":
+            _show(work)
+
+    app.command(name, help=text)(command)
+
+
+_stage_command("teacher", "Train the robust teacher, or read teacher.weights: teacher.keras.")
+_stage_command("search", "Search widths and tutors under the teacher: search/.")
+
+
+@app.command()
+def derive(
+    recipe: RecipeArgument,
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    max_macs: Annotated[
+        float | None, typer.Option(help="Most probable architecture within this many MACs.")
+    ] = None,
+) -> None:
+    """Select the most probable widths and tutors: architecture.json."""
+    budget = [f"search.max_macs={max_macs}"] if max_macs is not None else []
+    _run_stages(_start(recipe, workdir, data_dir, [*(set_ or []), *budget]), "derive")
+
+
+_stage_command("train", "Train the derived student by eq. 3: student.keras.")
+_stage_command("finetune", "Fine-tune the student with TRADES: student_trades.keras.")
+_stage_command("export", "Export every student to SavedModel and ONNX, checked: export/.")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(metavar="RECIPE|MODEL.keras", help="A recipe's run, or one model.")
+    ],
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="For MODEL.keras: a tfds name, its test split, or an .npz with x, y."),
+    ] = None,
+    attacks: Annotated[str, typer.Option(help="Of fgsm, pgd, mi_fgsm.")] = "fgsm,pgd,mi_fgsm",
+    eps: Annotated[str, typer.Option(help="L-infinity radius in pixels of [0, 1].")] = "8/255",
+    n: Annotated[int, typer.Option(min=1, help="The first n images of the test split.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
+) -> None:
+    """Accuracy on clean images and under attack, of a run's models or of any MODEL.keras."""
+    if not model.endswith(".keras"):
+        _run_stages(_start(model, workdir, data_dir, set_), "evaluate")
+        return
+    if data is None:
+        raise UserError(f"evaluate {model} needs --data: a tfds name such as cifar10, or an .npz.")
+    with _quiet_start():
+        from rnascl_keras.evaluate_file import evaluate_file
+    evaluate_file(
+        Path(model), data, data_dir, attacks=attacks.split(","), eps=eps, n=n, seed=seed, out=json
+    )
+
+
+_stage_command("report", "Write report.json and report.html, and print the closing table.")
+
+
+def _show(work: Run) -> None:
+    from rnascl_keras.files import read_json
+    from rnascl_keras.summary import print_summary
+
+    print_summary(read_json(work.path("report.json")), workdir=work.workdir)
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Keep TensorFlow's start-up notes, which C++ writes to the terminal itself, from the user.
+
+    If the import fails, they are shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    terminal = os.dup(2)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    os.dup2(write_end, 2)
+    try:
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        yield
+    except BaseException:
+        os.set_blocking(read_end, False)
+        os.write(terminal, os.read(read_end, 1 << 16))
+        raise
+    finally:
+        os.dup2(terminal, 2)
+        for descriptor in (terminal, read_end, write_end):
+            os.close(descriptor)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    try:
+        app()
+    except UserError as error:
+        _say(f"rnascl: {error}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        _say("rnascl: stopped; the same command goes on from the last whole epoch.")
+        sys.exit(130)

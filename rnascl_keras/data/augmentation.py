@@ -1,0 +1,45 @@
+"""The augmentations, as a table of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rnascl_keras.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to an image before it is trained on.
+
+    Attributes:
+        padding: zeros put around the image, in pixels, before a random crop of the old size.
+        flip: mirror left and right with probability 1/2.
+        random_window: scale a random window of the source image to the image size.
+    """
+
+    padding: int = 0
+    flip: bool = False
+    random_window: bool = False
+
+
+AUGMENTATIONS = {
+    "none": Augmentation(),
+    "shift": Augmentation(padding=1),
+    "crop_flip": Augmentation(padding=4, flip=True),
+    "resized_crop_flip": Augmentation(flip=True, random_window=True),
+}
+
+
+def find_augmentation(name: str) -> Augmentation:
+    """Return the row called `name`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in AUGMENTATIONS:
+        known = ", ".join(AUGMENTATIONS)
+        raise UserError(
+            f"augmentation={name!r} is not known; expected one of {known}."
+            + nearest(name, AUGMENTATIONS)
+        )
+    return AUGMENTATIONS[name]

@@ -1,0 +1,137 @@
+"""A folder of images: `train/<class>/*` beside `val`, `validation` or `test`."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from rnascl_keras.data.image_data import ImageData
+from rnascl_keras.data.image_files import check_image
+from rnascl_keras.data.order import stratified_order
+from rnascl_keras.data.pixels import FilePixels
+from rnascl_keras.errors import UserError
+
+TRAIN_SPLIT = "train"
+TEST_SPLITS = ("val", "validation", "test")
+SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def is_image_folder(path: Path) -> bool:
+    """Return whether `path` holds a folder named like a split."""
+    return any((path / split).is_dir() for split in (TRAIN_SPLIT, *TEST_SPLITS))
+
+
+def load_folder(
+    path: Path, image_size: int | None, class_list: str | os.PathLike[str] | None
+) -> tuple[ImageData, ImageData]:
+    """Return the training and the test split.
+
+    The classes are the folders in `train`, sorted by name. Every split comes in a fixed
+    stratified order, so that its first n images are of all classes.
+
+    Args:
+        path: the folder.
+        image_size: height and width the images are scaled to.
+        class_list: a text file of class folders to use, one a line; None for all.
+
+    Raises:
+        UserError: a split or an image is missing or unreadable, or the class list fits nothing.
+    """
+    train_folder = path / TRAIN_SPLIT
+    if not train_folder.is_dir():
+        raise UserError(f"{path} has no folder {TRAIN_SPLIT!r}; expected train/<class>/*.jpg.")
+    test_folder = _test_folder(path)
+    names = _class_names(train_folder, class_list)
+    return (
+        _load_split(train_folder, names, image_size),
+        _load_split(test_folder, names, image_size),
+    )
+
+
+def load_test_folder(path: Path, image_size: int | None) -> ImageData:
+    """Return the test split; its classes are those of `train` where that is there too.
+
+    Raises:
+        UserError: as `load_folder`.
+    """
+    test_folder = _test_folder(path)
+    train_folder = path / TRAIN_SPLIT
+    names = _class_names(train_folder if train_folder.is_dir() else test_folder, None)
+    return _load_split(test_folder, names, image_size)
+
+
+def _test_folder(path: Path) -> Path:
+    for split in TEST_SPLITS:
+        if (path / split).is_dir():
+            return path / split
+    raise UserError(f"{path} has none of the folders {', '.join(TEST_SPLITS)}; one is expected.")
+
+
+def _class_names(split: Path, class_list: str | os.PathLike[str] | None) -> tuple[str, ...]:
+    found = _folders(split)
+    if not found:
+        raise UserError(f"{split} has no class folders; expected {split.name}/<class>/*.jpg.")
+    if class_list is None:
+        return tuple(found)
+    try:
+        listed = Path(class_list).read_text().split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the class list {class_list} cannot be read: {error}.") from error
+    wanted = {line.strip() for line in listed if line.strip()}
+    kept = tuple(name for name in found if name in wanted)
+    if not kept:
+        raise UserError(
+            f"no class of {class_list} ({_few(sorted(wanted))}) has a folder in {split} "
+            f"({_few(found)})."
+        )
+    return kept
+
+
+def _load_split(split: Path, names: tuple[str, ...], image_size: int | None) -> ImageData:
+    if image_size is None or image_size < 1:
+        raise UserError(
+            f"image_size={image_size}: images in {split} may have any size; give the height and "
+            "width, in pixels, to scale them to."
+        )
+    paths: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(names):
+        files = _images(split / name)
+        paths.extend(files)
+        labels.extend([label] * len(files))
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(check_image, paths))
+    order = stratified_order(np.array(labels))
+    pixels = FilePixels(np.array(paths)[order], image_size)
+    return ImageData(pixels, np.array(labels)[order], names)
+
+
+def _images(class_folder: Path) -> list[str]:
+    files = []
+    if class_folder.is_dir():
+        files = sorted(
+            entry.path
+            for entry in os.scandir(class_folder)
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+        )
+    if not files:
+        raise UserError(
+            f"the class folder {class_folder} has no image; expected at least one of "
+            f"{', '.join('*' + suffix for suffix in SUFFIXES)}."
+        )
+    return files
+
+
+def _folders(path: Path) -> list[str]:
+    return sorted(
+        entry.name
+        for entry in os.scandir(path)
+        if entry.is_dir() and not entry.name.startswith(".")
+    )
+
+
+def _few(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

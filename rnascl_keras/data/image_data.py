@@ -1,0 +1,136 @@
+"""One split of labelled images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnascl_keras.data.augmentation import find_augmentation
+from rnascl_keras.data.pixels import ArrayPixels, FilePixels
+from rnascl_keras.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Images with their labels, in a fixed order; immutable.
+
+    Attributes:
+        pixels: the images, in memory or in files.
+        labels: int64 (n,), each in [0, classes).
+        class_names: the name of each class.
+    """
+
+    pixels: ArrayPixels | FilePixels
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        labels = np.array(self.labels, np.int64)
+        labels.setflags(write=False)
+        object.__setattr__(self, "labels", labels)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return self.pixels.image_shape
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    def batches(self, batch_size: int) -> tf.data.Dataset:
+        """Return all images once, in order, unaugmented; the last batch may be short.
+
+        Returns:
+            Batches of float32 images (b, h, w, c) in [0, 1] and int64 labels (b,).
+        """
+        from rnascl_keras.data import pipelines
+
+        return pipelines.batches(self, _positive("batch_size", batch_size))
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Return how many full batches an epoch of `training_batches` has.
+
+        Raises:
+            UserError: not even one.
+        """
+        if _positive("batch_size", batch_size) > len(self):
+            raise UserError(
+                f"batch_size={batch_size} is more than the {len(self)} training images; lower it."
+            )
+        return len(self) // batch_size
+
+    def training_batches(
+        self, batch_size: int, *, augmentation: str = "none", seed: int = 0, first_epoch: int = 0
+    ) -> tf.data.Dataset:
+        """Return shuffled, augmented batches without end, `steps_per_epoch` of them an epoch.
+
+        The order of an epoch, and what happens to an image in it, are pure functions of
+        (seed, epoch) and (seed, epoch, image): starting at `first_epoch=k` gives what an
+        uninterrupted iteration gives from epoch k on. No image comes twice in an epoch; the
+        len % batch_size images left over differ between epochs.
+
+        Args:
+            batch_size: images a batch, static.
+            augmentation: a name of `AUGMENTATIONS`.
+            seed: any integer.
+            first_epoch: the epoch to start with, from 0.
+
+        Returns:
+            Batches as those of `batches`, but of exactly `batch_size` images each.
+
+        Raises:
+            UserError: unknown augmentation, or a batch larger than the split.
+        """
+        row = find_augmentation(augmentation)
+        self.steps_per_epoch(batch_size)
+        from rnascl_keras.data import pipelines
+
+        return pipelines.training_batches(self, batch_size, row, seed, first_epoch)
+
+    def first(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first n images, float32 (n, h, w, c) in [0, 1], and labels, int64 (n,).
+
+        Raises:
+            UserError: the split is smaller.
+        """
+        head = self.take(n)
+        return head.pixels.all(), head.labels.copy()
+
+    def take(self, n: int) -> ImageData:
+        """Return the split's first n images.
+
+        Raises:
+            UserError: the split is smaller.
+        """
+        if _positive("the number of images", n) > len(self):
+            raise UserError(f"{n} images were asked for, but the split has {len(self)}.")
+        return self._slice(0, n)
+
+    def split_last(self, n: int) -> tuple[ImageData, ImageData]:
+        """Return the images before the last n, and the last n.
+
+        Raises:
+            UserError: nothing would be left before them.
+        """
+        if _positive("the number of images", n) >= len(self):
+            raise UserError(f"{n} images cannot be split off the {len(self)} there are.")
+        return self._slice(0, len(self) - n), self._slice(len(self) - n, len(self))
+
+    def _slice(self, start: int, stop: int) -> ImageData:
+        return replace(self, pixels=self.pixels.slice(start, stop), labels=self.labels[start:stop])
+
+
+def _positive(what: str, number: int) -> int:
+    if number < 1:
+        raise UserError(f"{what} must be at least 1, not {number}.")
+    return number

@@ -1,0 +1,145 @@
+"""Where the images of a split are kept: in memory, or in files decoded when they are needed.
+
+Both kinds have `image_shape`, a length, `slice(start, stop)`, `all()` and `batched(...)`.
+TensorFlow is imported only by what makes a pipeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnascl_keras.data.augmentation import Augmentation
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayPixels:
+    """Images in memory.
+
+    Attributes:
+        array: (n, h, w, c), uint8 0..255 or float32 in [0, 1].
+    """
+
+    array: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return self.array.shape[1:]
+
+    def slice(self, start: int, stop: int) -> ArrayPixels:
+        """Return images start to stop, without copying them."""
+        return ArrayPixels(self.array[start:stop])
+
+    def all(self) -> np.ndarray:
+        """Return all images, float32 (n, h, w, c) in [0, 1]."""
+        if self.array.dtype == np.uint8:
+            return self.array.astype(np.float32) / np.float32(255)
+        return self.array.copy()
+
+    @cached_property
+    def _tensor(self) -> tf.Tensor:
+        """The array as an eager tensor: captured by pipelines by reference, not as a constant."""
+        import tensorflow as tf
+
+        with tf.device("CPU:0"):
+            return tf.constant(self.array)
+
+    def batched(
+        self,
+        elements: tf.data.Dataset,
+        batch_size: int,
+        augmentation: Augmentation,
+        drop_remainder: bool,
+    ) -> tf.data.Dataset:
+        """Turn (index, label, draws) of single images into batches of (images, labels)."""
+        import tensorflow as tf
+
+        from rnascl_keras.data import transforms
+
+        tensor = self._tensor
+
+        def load(
+            indices: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            images = tf.gather(tensor, indices)
+            return transforms.augment_batch(images, draws, augmentation), labels
+
+        # The map above handles a batch, so single elements never pay for an operation each.
+        batches = elements.batch(batch_size, drop_remainder=drop_remainder)
+        return batches.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+@dataclass(frozen=True, eq=False)
+class FilePixels:
+    """Images in JPEG or PNG files of any size, decoded to RGB when a batch needs them.
+
+    Attributes:
+        paths: str (n,).
+        image_size: height and width of the images delivered, in pixels.
+    """
+
+    paths: np.ndarray
+    image_size: int
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return (self.image_size, self.image_size, 3)
+
+    def slice(self, start: int, stop: int) -> FilePixels:
+        """Return images start to stop."""
+        return FilePixels(self.paths[start:stop], self.image_size)
+
+    def all(self) -> np.ndarray:
+        """Return all images, decoded, float32 (n, h, w, 3) in [0, 1]."""
+        import tensorflow as tf
+
+        n = len(self)
+        elements = tf.data.Dataset.from_tensor_slices(
+            (np.arange(n), np.zeros(n), np.zeros((n, 0), np.float32))
+        )
+        images = np.empty((n, *self.image_shape), np.float32)
+        batches = self.batched(elements, 1, Augmentation(), drop_remainder=False)
+        for i, (image, _) in enumerate(batches.as_numpy_iterator()):
+            images[i] = image[0]
+        return images
+
+    def batched(
+        self,
+        elements: tf.data.Dataset,
+        batch_size: int,
+        augmentation: Augmentation,
+        drop_remainder: bool,
+    ) -> tf.data.Dataset:
+        """Turn (index, label, draws) of single images into batches of (images, labels)."""
+        import tensorflow as tf
+
+        from rnascl_keras.data import transforms
+
+        paths = tf.constant(self.paths)
+
+        def load(
+            index: tf.Tensor, label: tf.Tensor, draws: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            image = transforms.read_image(
+                paths[index], self.image_size, draws, augmentation.random_window
+            )
+            # (h, w, c) -> (1, h, w, c) and back
+            cropped = transforms.crop_and_flip(image[None], draws[None], augmentation)
+            return cropped[0], label
+
+        images = elements.map(load, num_parallel_calls=tf.data.AUTOTUNE)
+        return images.batch(batch_size, drop_remainder=drop_remainder)

@@ -1,0 +1,128 @@
+"""From the name of a data set to its splits."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnascl_keras.data import digits, folder, npz, prepared
+from rnascl_keras.data.image_data import ImageData
+from rnascl_keras.errors import UserError
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The splits of a data set; `validation` is None where none was asked for."""
+
+    train: ImageData
+    validation: ImageData | None
+    test: ImageData
+
+
+def load_data(
+    source: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    image_size: int | None = None,
+    validation: int = 0,
+    class_list: str | os.PathLike[str] | None = None,
+    limit_train: int | None = None,
+) -> Splits:
+    """Load a data set.
+
+    Args:
+        source: "digits" (scikit-learn's, 8 x 8 x 1); an `.npz` with `x`, `y` and optionally
+            `x_test`, `y_test` (else a fixed stratified fifth is held out); a folder with
+            `train/<class>/*` and one of `val`, `validation`, `test`; or a name that
+            TensorFlow Datasets knows, such as "cifar10".
+        data_dir: where TensorFlow Datasets keeps its data; the environment variable
+            TFDS_DATA_DIR where it is None. A relative folder is looked for here too.
+        image_size: height and width in pixels. A folder's images are scaled to it; for other
+            sources it is only checked.
+        validation: that many images from the end of the training split become `validation`.
+        class_list: text file with the name of a class folder a line; the others are left out.
+            Only for a folder.
+        limit_train: use only the first that many training images (after `validation` is off).
+
+    Raises:
+        UserError: not found, not readable, or not labelled images in the ranges asked for.
+    """
+    place = _find_folder(source, data_dir)
+    if class_list is not None and place is None:
+        raise UserError(f"class_list filters the classes of a folder; {source!r} is not one.")
+    if place is not None:
+        train, test = folder.load_folder(place, image_size, class_list)
+    elif source == "digits":
+        train, test = digits.load_digits()
+    elif _is_npz(source):
+        train, test = npz.load_npz(Path(source))
+    else:
+        train, test = prepared.load_prepared(source, ("train", "test"), data_dir)
+    if image_size is not None:
+        _check_shape(train, (image_size, image_size, train.image_shape[2]), source)
+    held_out = None
+    if validation:
+        train, held_out = train.split_last(validation)
+    if limit_train is not None:
+        train = train.take(min(limit_train, len(train)))
+    return Splits(train, held_out, test)
+
+
+def load_test_data(
+    data: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    image_shape: tuple[int, int, int] | None = None,
+) -> ImageData:
+    """Load what a model is to be evaluated on.
+
+    Args:
+        data: as `source` of `load_data`; of the splits only the test split is read. Of an
+            `.npz`, that is `x_test`, `y_test` where present, else `x`, `y`.
+        data_dir: as in `load_data`.
+        image_shape: height, width and channels the model wants. A folder's images are scaled
+            to it; it settles the layout of an `.npz`; any other source must fit.
+
+    Raises:
+        UserError: as `load_data`, and images that do not fit `image_shape`.
+    """
+    place = _find_folder(data, data_dir)
+    if place is not None:
+        test = folder.load_test_folder(place, image_shape[0] if image_shape else None)
+    elif data == "digits":
+        test = digits.load_digits()[1]
+    elif _is_npz(data):
+        test = npz.load_test_npz(Path(data), image_shape)
+    else:
+        (test,) = prepared.load_prepared(data, ("test",), data_dir)
+    if image_shape is not None:
+        _check_shape(test, tuple(image_shape), data)
+    return test
+
+
+def _is_npz(source: str) -> bool:
+    return str(source).endswith(".npz")
+
+
+def _find_folder(source: str, data_dir: str | os.PathLike[str] | None) -> Path | None:
+    """Return the image folder meant by `source`, or None when it is none."""
+    candidates = [Path(source).expanduser()]
+    if data_dir is not None:
+        candidates.append(Path(data_dir).expanduser() / source)
+    for candidate in candidates:
+        if folder.is_image_folder(candidate):
+            return candidate
+    looks_like_path = candidates[0].is_absolute() or str(source).startswith((".", "~"))
+    if looks_like_path and not _is_npz(source):
+        raise UserError(
+            f"{source} is no folder of images; expected train/<class>/*.jpg and one of "
+            f"{', '.join(folder.TEST_SPLITS)} in it."
+        )
+    return None
+
+
+def _check_shape(data: ImageData, expected: tuple[int, ...], source: str) -> None:
+    if data.image_shape != expected:
+        came, wanted = (" x ".join(map(str, shape)) for shape in (data.image_shape, expected))
+        raise UserError(f"the images of {source} are {came}, but {wanted} is wanted.")

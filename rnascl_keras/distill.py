@@ -1,0 +1,204 @@
+"""The training phase: the derived student learns from its tutors (eq. 3, section 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from rnascl_keras import losses
+from rnascl_keras.architecture import Tutor
+from rnascl_keras.attacks.base import ascend
+from rnascl_keras.attention import default_map_size, tutored_attention_loss, unit_maps
+from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.taps import tap
+from rnascl_keras.training import (
+    TrainingModel,
+    accuracy,
+    check_same_task,
+    descend,
+    unpack_batch,
+)
+
+Tensor = Any
+
+PARTS = ("loss", "cross_entropy", "trades", "kl", "attention", "accuracy")
+
+
+@dataclass(frozen=True)
+class Trades:
+    """TRADES' settings (Zhang et al., 2019), as in its published script.
+
+    Args:
+        beta: weight of KL(clean || adversarial).
+        epsilon: radius of the L-infinity ball in pixel units of [0, 1].
+        step_size: of the inner maximisation, in the same units.
+        steps: of the inner maximisation.
+        start_deviation: the start is the image plus this times N(0, 1).
+    """
+
+    beta: float = 6.0
+    epsilon: float = 0.031
+    step_size: float = 0.007
+    steps: int = 10
+    start_deviation: float = 0.001
+
+
+class CrossLayerDistiller(TrainingModel):
+    """Trains a student by eq. 3: cross-entropy, the teacher's logits, and its tutors' maps.
+
+    Args:
+        teacher: a robust image classifier that gives logits. It is never updated.
+        student: a functional or Sequential classifier for the same images and classes.
+        tutors: `architecture.tutors`; none means distillation from the logits alone.
+        gamma_t: weight of the attention loss.
+        kl, softening: of the distillation term, see `losses.distillation_kl`.
+        teacher_taps: as in the search; their number is n_t of eq. 1.
+        map_size: common (height, width) of attention maps, as in the search.
+        trades: replaces the cross-entropy by TRADES' objective (section 4.1).
+        weight_decay: coupled L2 on convolution and dense kernels.
+        seed: of TRADES' random start.
+
+    Example::
+
+        distiller = CrossLayerDistiller(
+            teacher=teacher, student=architecture.build(), tutors=architecture.tutors
+        )
+        distiller.compile(optimizer=keras.optimizers.SGD(0.1, momentum=0.9))
+        distiller.fit(dataset, epochs=100)
+        distiller.student.save("student.keras")
+    """
+
+    def __init__(
+        self,
+        teacher: keras.Model,
+        student: keras.Model,
+        tutors: Sequence[Tutor] = (),
+        *,
+        gamma_t: float = 1.0,
+        kl: str = "student_teacher",
+        softening: float = 1.0,
+        teacher_taps: str | Sequence[str] = "conv",
+        map_size: tuple[int, int] | None = None,
+        trades: Trades | None = None,
+        weight_decay: float = 2e-4,
+        seed: int | None = None,
+        name: str = "cross_layer_distiller",
+    ) -> None:
+        super().__init__(student, PARTS, name)
+        losses.check_kl(kl)
+        check_same_task(teacher, student)
+        self.student = student
+        self.tutors = tuple(tutors)
+        self.gamma_t = gamma_t
+        self.kl = kl
+        self.softening = softening
+        self.map_size = map_size or default_map_size(student.input_shape[1:])
+        self.trades = trades
+        self.weight_decay = weight_decay
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self._teacher = tap(teacher, teacher_taps)
+        self._tutor_of_layer = [self._teacher_index(t.teacher_layer) for t in self.tutors]
+        self._student = tap(student, [t.student_layer for t in self.tutors]) if tutors else None
+
+    @property
+    def teacher(self) -> keras.Model:
+        """The teacher, as given."""
+        return self._teacher.source
+
+    def compile(self, optimizer: Any = "sgd", **kwargs: Any) -> None:
+        """As `keras.Model.compile`; the paper's optimizer is SGD(0.1, momentum=0.9)."""
+        super().compile(optimizer=optimizer, **kwargs)
+        self.optimizer.build(self.student.trainable_variables)
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        images, labels = unpack_batch(data, self.classes)
+        teacher_logits, activations, _ = self._teacher(images)
+        adversarial = self._adversarial(images) if self.trades else None
+
+        def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
+            parts = self.loss_parts(images, labels, teacher_logits, activations, adversarial)
+            decay = losses.l2_penalty(self.student.trainable_variables, self.weight_decay)
+            return parts["loss"] + decay, parts
+
+        return self.record(descend(decayed_loss, self.student.trainable_variables, self.optimizer))
+
+    def loss_parts(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        teacher_logits: Tensor,
+        teacher_activations: list[Tensor],
+        adversarial: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Return eq. 3 and its parts by name, scalars.
+
+        Args:
+            images: (batch, height, width, channels).
+            labels: (batch,).
+            teacher_logits: (batch, classes).
+            teacher_activations: at each of the teacher's taps, (batch, h, w, channels).
+            adversarial: as images, where TRADES is used.
+        """
+        logits, activations = self._student_pass(images)
+        parts = {
+            "cross_entropy": tf.reduce_mean(losses.cross_entropy(labels, logits)),
+            "kl": tf.reduce_mean(
+                losses.distillation_kl(logits, teacher_logits, self.kl, self.softening)
+            ),
+            "attention": self._attention(activations, teacher_activations),
+        }
+        classification = parts["cross_entropy"]
+        if adversarial is not None:
+            adversarial_logits = self.student(adversarial, training=True)
+            classification = parts["trades"] = tf.reduce_mean(
+                losses.trades_loss(labels, logits, adversarial_logits, self.trades.beta)
+            )
+        loss = losses.training_loss(
+            classification, parts["kl"], parts["attention"], gamma_t=self.gamma_t
+        )
+        return {**parts, "loss": loss, "accuracy": accuracy(labels, logits)}
+
+    def _student_pass(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        if self._student is None:
+            return self.student(images, training=True), []
+        logits, activations, _ = self._student(images, training=True)
+        return logits, activations
+
+    def _attention(self, student: list[Tensor], teacher: list[Tensor]) -> Tensor:
+        if not student:
+            return tf.zeros(())
+        used = sorted(set(self._tutor_of_layer))
+        tutor_maps = unit_maps([teacher[j] for j in used], self.map_size)
+        own = [used.index(j) for j in self._tutor_of_layer]
+        return tutored_attention_loss(
+            unit_maps(student, self.map_size),
+            tf.gather(tutor_maps, own, axis=1),  # (batch, tutors used, p) -> (batch, n_s, p)
+            n_t=len(self._teacher.names),
+        )
+
+    def _adversarial(self, images: Tensor) -> Tensor:
+        """Maximise KL(clean || adversarial) in the ball, with the student in inference mode."""
+        settings = self.trades
+        clean = tf.stop_gradient(self.student(images, training=False))
+        noise = keras.random.normal(tf.shape(images), seed=self.seed_generator)
+        return ascend(
+            lambda x: losses.kl_divergence(clean, self.student(x, training=False)),
+            images + settings.start_deviation * tf.cast(noise, images.dtype),
+            images,
+            epsilon=settings.epsilon,
+            step_size=settings.step_size,
+            steps=settings.steps,
+        )
+
+    def _teacher_index(self, layer: str) -> int:
+        names = self._teacher.names
+        if layer not in names:
+            raise UserError(
+                f"tutor {layer!r} is not a tapped layer of teacher {self.teacher.name!r}; was the "
+                "architecture searched under another teacher?" + nearest(layer, names)
+            )
+        return names.index(layer)

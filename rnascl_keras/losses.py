@@ -1,0 +1,144 @@
+"""Eq. 2, eq. 3 and TRADES as functions of tensors.
+
+Logits enter everywhere, probabilities nowhere: a logarithm of a softmax is computed as one
+operation, in float32 also where the layers compute in half precision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from keras import ops
+
+from rnascl_keras.errors import UserError, nearest
+
+Tensor = Any
+
+KL_DIRECTIONS = ("student_teacher", "teacher_student")
+
+
+def log_probabilities(logits: Tensor, softening: float = 1.0) -> Tensor:
+    """Return log softmax(logits / softening) in float32, shape (batch, classes)."""
+    return ops.log_softmax(ops.cast(logits, "float32") / softening, axis=-1)
+
+
+def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
+    """Return -y log p for each image, the first term of eq. 2.
+
+    Args:
+        labels: class indices, shape (batch,).
+        logits: shape (batch, classes).
+
+    Returns:
+        float32, shape (batch,).
+    """
+    chosen = ops.one_hot(labels, logits.shape[-1], dtype="float32")
+    return -ops.sum(chosen * log_probabilities(logits), axis=-1)
+
+
+def kl_divergence(p_logits: Tensor, q_logits: Tensor, softening: float = 1.0) -> Tensor:
+    """Return KL(p, q) = sum p log(p / q) for each image, as printed below eq. 2.
+
+    Args:
+        p_logits: logits of p, shape (batch, classes).
+        q_logits: logits of q, the same shape.
+        softening: both logits are divided by it, and the result multiplied by its square, which
+            keeps the gradient's size (Hinton et al., 2015).
+
+    Returns:
+        float32, shape (batch,).
+    """
+    log_p = log_probabilities(p_logits, softening)
+    log_q = log_probabilities(q_logits, softening)
+    return softening**2 * ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
+
+
+def distillation_kl(
+    student_logits: Tensor,
+    teacher_logits: Tensor,
+    direction: str = "student_teacher",
+    softening: float = 1.0,
+) -> Tensor:
+    """Return the KL term of eq. 2 and 3 for each image, shape (batch,).
+
+    Args:
+        student_logits: shape (batch, classes).
+        teacher_logits: the same shape.
+        direction: `"student_teacher"` is KL(student || teacher), as the paper prints it;
+            `"teacher_student"` is the direction usual in distillation.
+        softening: see `kl_divergence`.
+    """
+    check_kl(direction)
+    if direction == "student_teacher":
+        return kl_divergence(student_logits, teacher_logits, softening)
+    return kl_divergence(teacher_logits, student_logits, softening)
+
+
+def check_kl(direction: str) -> None:
+    """Raise UserError unless `direction` is one of `KL_DIRECTIONS`."""
+    if direction not in KL_DIRECTIONS:
+        raise UserError(
+            f"kl must be one of {', '.join(KL_DIRECTIONS)}; got {direction!r}."
+            + nearest(direction, KL_DIRECTIONS)
+        )
+
+
+def search_loss(
+    cross_entropy: Tensor,
+    kl: Tensor,
+    attention: Tensor,
+    *,
+    gamma_s: float,
+    n_f: Tensor,
+    combine: str = "multiply",
+) -> Tensor:
+    """Return eq. 2 for one batch, a scalar.
+
+    Args:
+        cross_entropy: mean over the batch.
+        kl: mean over the batch.
+        attention: eq. 1, mean over the batch.
+        gamma_s: weight of the attention loss.
+        n_f: the latency term, see `cost.latency`.
+        combine: `"multiply"` as in eq. 2, or `"add"`.
+    """
+    total = cross_entropy + kl + gamma_s * attention
+    return total * n_f if combine == "multiply" else total + n_f
+
+
+def training_loss(
+    classification: Tensor, kl: Tensor, attention: Tensor, *, gamma_t: float
+) -> Tensor:
+    """Return eq. 3 for one batch, a scalar.
+
+    Args:
+        classification: cross-entropy, or `trades_loss` in its place (section 4.1).
+        kl: mean over the batch.
+        attention: eq. 1 with one-hot tutors, mean over the batch.
+        gamma_t: weight of the attention loss.
+    """
+    return classification + kl + gamma_t * attention
+
+
+def trades_loss(
+    labels: Tensor, clean_logits: Tensor, adversarial_logits: Tensor, beta: float = 6.0
+) -> Tensor:
+    """Return CE(clean) + beta KL(clean || adversarial) for each image, shape (batch,).
+
+    Zhang et al. (2019), eq. 5 and their published script.
+    """
+    robust = kl_divergence(clean_logits, adversarial_logits)
+    return cross_entropy(labels, clean_logits) + beta * robust
+
+
+def l2_penalty(variables: Iterable[Any], rate: float) -> Tensor:
+    """Return rate / 2 times the sum of squares of all convolution and dense kernels.
+
+    Its gradient is rate * w, added to the loss's gradient *before* momentum: the coupled weight
+    decay of the usual SGD (A.1). Keras' `weight_decay=` of an optimizer is decoupled and, with
+    momentum 0.9, about ten times weaker.
+    """
+    kernels = [v for v in variables if v.name.endswith("kernel")]
+    squares = [ops.sum(ops.square(ops.cast(v, "float32"))) for v in kernels]
+    return 0.5 * rate * sum(squares, start=ops.zeros((), "float32"))

@@ -1,0 +1,105 @@
+"""What a search leaves behind: the Gumbel parameters and what their rows and columns mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.files import read_json, write_json
+from rnascl_keras.fingerprint import fingerprint
+from rnascl_keras.search import CrossLayerSearch
+from rnascl_keras.spaces import SearchSpace
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """The Gumbel parameters of a finished search.
+
+    Attributes:
+        space, input_shape, classes: of the supernet.
+        teacher: fingerprint of the teacher.
+        student_layers: names of the n_s tapped student layers.
+        teacher_layers: names of the n_t tapped teacher layers.
+        tutor_logits: (n_s, n_t).
+        channel_logits: name of a block's choice -> (choices,).
+    """
+
+    space: SearchSpace
+    input_shape: tuple[int, int, int]
+    classes: int
+    teacher: str
+    student_layers: list[str]
+    teacher_layers: list[str]
+    tutor_logits: np.ndarray
+    channel_logits: dict[str, np.ndarray]
+
+    @property
+    def tutor_probabilities(self) -> np.ndarray:
+        """softmax of the tutors' parameters, (n_s, n_t)."""
+        return _softmax(self.tutor_logits)
+
+    @property
+    def channel_probabilities(self) -> list[np.ndarray]:
+        """softmax of each block's parameters, in order."""
+        return [_softmax(logits) for logits in self.channel_logits.values()]
+
+    @classmethod
+    def of(cls, search: CrossLayerSearch) -> SearchOutcome:
+        """Return the outcome of a search as it stands."""
+        supernet = search.supernet
+        return cls(
+            space=supernet.space,
+            input_shape=supernet.image_shape,
+            classes=supernet.classes,
+            teacher=fingerprint(search.teacher),
+            student_layers=search.student_layers,
+            teacher_layers=search.teacher_layers,
+            tutor_logits=np.asarray(search.tutor_choice.logits),
+            channel_logits={c.name: np.asarray(c.logits) for c in supernet.choices},
+        )
+
+    def save(self, path: Path) -> Path:
+        """Write the outcome as JSON."""
+        return write_json(
+            path,
+            {
+                "space": self.space.to_dict(),
+                "input_shape": list(self.input_shape),
+                "classes": self.classes,
+                "teacher": self.teacher,
+                "student_layers": self.student_layers,
+                "teacher_layers": self.teacher_layers,
+                "tutor_logits": self.tutor_logits.tolist(),
+                "channel_logits": {k: v.tolist() for k, v in self.channel_logits.items()},
+            },
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> SearchOutcome:
+        """Read what `save` wrote.
+
+        Raises:
+            UserError: the file is missing, truncated, or something else.
+        """
+        content = read_json(path)
+        try:
+            return cls(
+                space=SearchSpace.from_dict(content["space"]),
+                input_shape=tuple(content["input_shape"]),
+                classes=content["classes"],
+                teacher=content["teacher"],
+                student_layers=content["student_layers"],
+                teacher_layers=content["teacher_layers"],
+                tutor_logits=np.asarray(content["tutor_logits"]),
+                channel_logits={k: np.asarray(v) for k, v in content["channel_logits"].items()},
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path} is not the outcome of a search ({error!r}).") from error
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)

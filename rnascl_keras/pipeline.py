@@ -1,0 +1,163 @@
+"""A recipe's stages in order, the files between them, and what may be skipped."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rnascl_keras import stages
+from rnascl_keras.errors import UserError
+from rnascl_keras.files import read_json, sha256, write_json
+from rnascl_keras.workdir import Run, digest
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run.
+
+    Attributes:
+        name: as on the command line.
+        settings: the recipe's sections it depends on.
+        needs: files it reads, made by earlier stages.
+        makes: files it leaves behind.
+        work: does it.
+    """
+
+    name: str
+    settings: tuple[str, ...]
+    needs: Callable[[Run], list[str]]
+    makes: Callable[[Run], list[str]]
+    work: Callable[[Run], None]
+
+
+def _files(*names: str) -> Callable[[Run], list[str]]:
+    return lambda run: list(names)
+
+
+def _onnx_files(run: Run) -> list[str]:
+    return [f"export/{name}.onnx" for name in run.students]
+
+
+def _models(run: Run) -> list[str]:
+    return ["teacher.keras", *(f"{name}.keras" for name in run.students)]
+
+
+SEARCHED = ("search/outcome.json", "search/supernet.weights.h5", "search/choices.csv")
+
+STAGES = (
+    Stage("teacher", ("data", "teacher"), _files(), _files("teacher.keras"), stages.teacher),
+    Stage(
+        "search",
+        ("data", "space", "search"),
+        _files("teacher.keras"),
+        _files(*SEARCHED),
+        stages.search,
+    ),
+    Stage(
+        "derive",
+        ("search",),
+        _files("search/outcome.json"),
+        _files("architecture.json"),
+        stages.derive,
+    ),
+    Stage(
+        "train",
+        ("data", "search", "train"),
+        _files("teacher.keras", "search/supernet.weights.h5", "architecture.json"),
+        _files("student.keras"),
+        stages.train,
+    ),
+    Stage(
+        "finetune",
+        ("data", "search", "finetune"),
+        _files("teacher.keras", "architecture.json", "student.keras"),
+        _files("student_trades.keras"),
+        stages.finetune,
+    ),
+    Stage(
+        "export",
+        ("data",),
+        lambda run: _models(run)[1:],
+        lambda run: [*_onnx_files(run), "export/parity.json"],
+        stages.export,
+    ),
+    Stage(
+        "evaluate",
+        ("data", "evaluation"),
+        lambda run: [*_models(run), *_onnx_files(run), "export/parity.json"],
+        _files("evaluation.json"),
+        stages.evaluate,
+    ),
+    Stage(
+        "report",
+        ("data", "space", "teacher", "search", "train", "finetune", "evaluation"),
+        lambda run: [*_models(run), *SEARCHED, "architecture.json", "evaluation.json"],
+        _files("report.json", "report.html"),
+        stages.report,
+    ),
+)
+STAGE_NAMES = tuple(stage.name for stage in STAGES)
+
+
+def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
+    """Do the named stages in order; one whose output is there, made from the same, is skipped.
+
+    Raises:
+        UserError: a stage's input is missing, the settings do not fit, the folder is not writable.
+    """
+    run.open()
+    for stage in STAGES:
+        if stage.name not in names or (stage.name == "finetune" and not run.recipe.finetune):
+            continue
+        _check_inputs(run, stage)
+        signature = _signature(run, stage)
+        if _is_done(run, stage, signature):
+            run.say(f"{stage.name}: already done from the same settings")
+            continue
+        run.signatures[stage.name] = signature
+        start = time.perf_counter()
+        stage.work(run)
+        _stamp(run, stage, signature, time.perf_counter() - start)
+        run.checkpoint(stage.name).unlink(missing_ok=True)
+
+
+def durations(run: Run) -> dict[str, float]:
+    """Return the seconds that each finished stage took when it was made."""
+    stamps = {stage.name: run.stamp(stage.name) for stage in STAGES}
+    return {name: read_json(path)["seconds"] for name, path in stamps.items() if path.exists()}
+
+
+def _check_inputs(run: Run, stage: Stage) -> None:
+    for name in stage.needs(run):
+        if not run.path(name).exists():
+            maker = next(s.name for s in STAGES if name in s.makes(run))
+            raise UserError(
+                f"{stage.name} needs {run.path(name)}, which is not there; make it with "
+                f"`rnascl {maker} {run.recipe.name}`, or everything with "
+                f"`rnascl run {run.recipe.name}`."
+            )
+
+
+def _signature(run: Run, stage: Stage) -> str:
+    settings = run.recipe.model_dump(mode="json", include={*stage.settings, "seed"})
+    inputs = {name: sha256(run.path(name)) for name in stage.needs(run)}
+    return digest([settings, inputs, stages.outside_files(run, stage.name)])
+
+
+def _is_done(run: Run, stage: Stage, signature: str) -> bool:
+    stamp = run.stamp(stage.name)
+    if not stamp.exists():
+        return False
+    made = read_json(stamp)
+    return made["signature"] == signature and all(
+        run.path(name).exists() and sha256(run.path(name)) == made["makes"].get(name)
+        for name in stage.makes(run)
+    )
+
+
+def _stamp(run: Run, stage: Stage, signature: str, seconds: float) -> None:
+    makes = {name: sha256(run.path(name)) for name in stage.makes(run)}
+    write_json(
+        run.stamp(stage.name), {"signature": signature, "makes": makes, "seconds": seconds}
+    )

@@ -1,0 +1,134 @@
+"""One self-contained HTML page of what a run found.
+
+Everything is inside the page: style, tables, pictures. It asks the network for nothing, and its
+links to the run's files are relative, so a run's folder can be moved or sent as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from rnascl_keras import plots, search_plots, summary
+from rnascl_keras.files import atomic_write
+
+
+@dataclass(frozen=True)
+class ReportPictures:
+    """What the pictures are drawn from. An empty array or list leaves its picture out.
+
+    Args:
+        tutor_probabilities: (n_s, n_t), a row per student layer, each summing to 1.
+        student_layers: the n_s names.
+        teacher_layers: the n_t names.
+        channel_history: by name of a choice, (epochs, n_choices) probabilities.
+        channel_widths: by name of a choice, its n_choices widths.
+        tutor_entropy: (epochs,) in nats, mean over the student layers.
+        images: (k, h, w, c), pixels in [0, 1].
+        labels: k true classes, names or numbers.
+        predictions: the k classes that the student predicts.
+        attention: by pair of layers, `student_layer`, `teacher_layer`, and the maps of the images
+            in `student` and `teacher`, (k, h', w') each.
+    """
+
+    tutor_probabilities: np.ndarray
+    student_layers: Sequence[str]
+    teacher_layers: Sequence[str]
+    channel_history: dict[str, np.ndarray]
+    channel_widths: dict[str, Sequence[int]]
+    tutor_entropy: np.ndarray
+    images: np.ndarray
+    labels: Sequence[Any]
+    predictions: Sequence[Any]
+    attention: Sequence[dict[str, Any]] = field(default_factory=list)
+
+
+def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures) -> Path:
+    """Write `workdir`/report.html and return its path.
+
+    Args:
+        workdir: the run's folder.
+        report: the content of `report.json`.
+        pictures: what the pictures are drawn from.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("rnascl_keras"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    words = ("attack_name", "attack_how", "percent", "count", "radius", "duration", "short_layer")
+    environment.filters.update({name: getattr(summary, name) for name in words})
+    environment.filters["picture"] = _data_uri
+    page = environment.get_template("report.html").render(
+        report=report,
+        models={key: report[key] for key in summary.model_keys(report)},
+        names=summary.MODELS,
+        colours=plots.MODEL_COLOURS,
+        keys=summary.accuracy_keys(report),
+        exported=report.get("export", {}),
+        export_keys=_export_keys(report),
+        architecture=report.get("architecture"),
+        settings=list(_flat(report.get("settings", {}))),
+        undecided=len(pictures.teacher_layers),
+        drawn=_draw(report, pictures),
+    )
+    return atomic_write(Path(workdir) / "report.html", page)
+
+
+def _draw(report: dict[str, Any], pictures: ReportPictures) -> dict[str, Any]:
+    """Return the pictures as SVG, by name; without those that there is nothing to draw from."""
+    models = {key: report[key] for key in summary.model_keys(report)}
+    drawn: dict[str, Any] = {
+        "accuracy": plots.robust_accuracy(models, summary.accuracy_keys(report)),
+        "channels": _by_stage(
+            search_plots.channel_probabilities(pictures.channel_history, pictures.channel_widths)
+        ),
+    }
+    if np.size(pictures.tutor_probabilities):
+        drawn["tutors"] = search_plots.tutor_map(
+            pictures.tutor_probabilities, pictures.student_layers, pictures.teacher_layers
+        )
+    if np.size(pictures.tutor_entropy):
+        drawn["entropy"] = search_plots.tutor_entropy(
+            pictures.tutor_entropy, len(pictures.teacher_layers)
+        )
+    if len(pictures.images) and pictures.attention:
+        drawn["attention"] = plots.attention_maps(
+            pictures.images, pictures.labels, pictures.predictions, pictures.attention
+        )
+    return drawn
+
+
+def _by_stage(panels: dict[str, str]) -> list[dict[str, str]]:
+    """Return the channel choices' pictures stage by stage: each stage begins a new row."""
+    stages = itertools.groupby(panels.items(), key=lambda panel: panel[0].partition("_")[0])
+    return [dict(stage) for _, stage in stages]
+
+
+def _export_keys(report: dict[str, Any]) -> list[str]:
+    """Return the accuracy keys of the exported files, in the order they were measured."""
+    files = report.get("export", {}).values()
+    return list(dict.fromkeys(key for file in files for key in file["accuracy"]))
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield settings as `--set` takes them: a dotted name and a value."""
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _data_uri(svg: str) -> str:
+    """Return a picture's address that holds the picture itself."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -1,0 +1,122 @@
+"""A run's report: its figures gathered in `report.json`, its pictures drawn into `report.html`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from rnascl_keras.architecture import Architecture, Tutor
+from rnascl_keras.attention import attention_map
+from rnascl_keras.callbacks import read_history
+from rnascl_keras.files import read_json, write_json
+from rnascl_keras.outcome import SearchOutcome
+from rnascl_keras.pipeline import durations
+from rnascl_keras.report import ReportPictures, write_report
+from rnascl_keras.stages import load_model
+from rnascl_keras.taps import tap
+from rnascl_keras.workdir import Run
+
+PICTURED_IMAGES = 6
+PICTURED_LAYERS = 5
+PACKAGES = ("rnascl-keras", "keras", "tensorflow", "onnx", "onnxruntime", "tf2onnx", "numpy")
+
+
+def report_run(run: Run) -> None:
+    """Write `report.json` and `report.html`."""
+    report = {
+        "recipe": run.recipe.name,
+        "seed": run.recipe.seed,
+        "versions": {"python": platform.python_version()}
+        | {name: importlib.metadata.version(name) for name in PACKAGES},
+        **read_json(run.path("evaluation.json")),
+        "architecture": read_json(run.path("architecture.json")),
+        "files": _files(run),
+        "settings": run.recipe.model_dump(mode="json"),
+        "duration": durations(run),
+    }
+    write_report(run.workdir, report, _pictures(run))
+    write_json(run.path("report.json"), report)
+
+
+def _files(run: Run) -> dict[str, str]:
+    names = ["teacher.keras", "architecture.json"]
+    for student in run.students:
+        names += [
+            f"{student}.keras",
+            f"export/{student}.onnx",
+            f"export/{student}_saved_model",
+        ]
+    return {Path(name).name: name for name in [*names, "search", "report.json", "report.html"]}
+
+
+def _pictures(run: Run) -> ReportPictures:
+    outcome = SearchOutcome.load(run.path("search/outcome.json"))
+    history = _history(run.path("search/choices.csv"))
+    tutors = [rows for choice, rows in history.items() if choice.startswith("tutor_choice:")]
+    channels = {c: rows for c, rows in history.items() if not c.startswith("tutor_choice:")}
+    student = load_model(run.path(f"{run.students[-1]}.keras"))
+    images, labels = run.data.test.first(PICTURED_IMAGES)
+    names = run.data.test.class_names
+    predictions = np.argmax(student.predict(images, verbose=0), axis=-1)
+    return ReportPictures(
+        tutor_probabilities=outcome.tutor_probabilities,
+        student_layers=outcome.student_layers,
+        teacher_layers=outcome.teacher_layers,
+        channel_history={c: np.array([list(row.values()) for row in r]) for c, r in channels.items()},
+        channel_widths={c: [int(width) for width in rows[0]] for c, rows in channels.items()},
+        tutor_entropy=np.mean([_entropies(rows) for rows in tutors], axis=0),
+        images=images,
+        labels=[names[k] for k in labels],
+        predictions=[names[k] for k in predictions],
+        attention=_attention(run, student, images),
+    )
+
+
+def _history(path: Path) -> dict[str, list[dict[str, float]]]:
+    """Return choice -> for each epoch, option -> probability."""
+    history: dict[str, list[dict[str, float]]] = {}
+    for row in read_history(path):
+        epochs = history.setdefault(row["choice"], [])
+        if len(epochs) == int(row["epoch"]):
+            epochs.append({})
+        epochs[-1][row["option"]] = float(row["probability"])
+    return history
+
+
+def _entropies(rows: list[dict[str, float]]) -> list[float]:
+    """Return the entropy of one choice after each epoch, in nats."""
+    p = np.array([list(row.values()) for row in rows])
+    return (-(p * np.log(np.maximum(p, 1e-12))).sum(axis=-1)).tolist()
+
+
+def _attention(run: Run, student: keras.Model, images: np.ndarray) -> list[dict[str, Any]]:
+    """Return the maps of some student layers, from first to last, and of their tutors."""
+    tutors = Architecture.load(run.path("architecture.json")).tutors
+    picks = np.unique(np.linspace(0, len(tutors) - 1, PICTURED_LAYERS).round().astype(int))
+    chosen: list[Tutor] = [tutors[k] for k in picks]
+    teacher = load_model(run.path("teacher.keras"))
+    own = _maps(student, [t.student_layer for t in chosen], images)
+    theirs = _maps(teacher, [t.teacher_layer for t in chosen], images)
+    return [
+        {
+            "student_layer": tutor.student_layer,
+            "teacher_layer": tutor.teacher_layer,
+            "student": own[tutor.student_layer],
+            "teacher": theirs[tutor.teacher_layer],
+        }
+        for tutor in chosen
+    ]
+
+
+def _maps(model: keras.Model, layers: list[str], images: np.ndarray) -> dict[str, np.ndarray]:
+    names = list(dict.fromkeys(layers))
+    _, activations, _ = tap(model, names)(images)
+    return {
+        name: np.asarray(attention_map(activation))
+        for name, activation in zip(names, activations, strict=True)
+    }

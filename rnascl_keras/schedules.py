@@ -1,0 +1,39 @@
+"""SGD with the learning-rate schedules of A.1."""
+
+from __future__ import annotations
+
+import keras
+
+from rnascl_keras.recipe import Training
+
+
+def learning_rate(
+    settings: Training, steps_per_epoch: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Return the schedule of a training.
+
+    `step` divides by 10 after 75 % and 90 % of the epochs (A.1, CIFAR-10); `cosine` falls to 0
+    (A.1, ImageNet-100); `one_cycle` rises linearly in the first 40 % and falls to 0 by cosine,
+    which suits fast adversarial training.
+    """
+    steps = settings.epochs * steps_per_epoch
+    peak = settings.learning_rate
+    if settings.schedule == "step":
+        return keras.optimizers.schedules.PiecewiseConstantDecay(
+            [round(0.75 * settings.epochs) * steps_per_epoch,
+             round(0.9 * settings.epochs) * steps_per_epoch],
+            [peak, peak / 10, peak / 100],
+        )
+    rise = round(0.4 * steps) if settings.schedule == "one_cycle" else 0
+    if not rise:
+        return keras.optimizers.schedules.CosineDecay(peak, steps)
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, steps - rise, warmup_target=peak, warmup_steps=rise
+    )
+
+
+def sgd(settings: Training, steps_per_epoch: int) -> keras.optimizers.SGD:
+    """Return SGD as in A.1; weight decay is not its business, see `losses.l2_penalty`."""
+    return keras.optimizers.SGD(
+        learning_rate(settings, steps_per_epoch), momentum=settings.momentum
+    )

@@ -1,0 +1,253 @@
+"""The search phase: weights and Gumbel variables in turn, under the teacher (section 3.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from rnascl_keras import cost, losses
+from rnascl_keras.attention import attention_loss, default_map_size, unit_maps
+from rnascl_keras.callbacks import GumbelTemperatureDecay
+from rnascl_keras.errors import UserError
+from rnascl_keras.gumbel import GumbelChoice
+from rnascl_keras.supernet import Supernet
+from rnascl_keras.taps import tap
+from rnascl_keras.training import (
+    TrainingModel,
+    accuracy,
+    check_same_task,
+    descend,
+    unpack_batch,
+)
+from rnascl_keras.tutor_choice import TutorChoice
+
+Tensor = Any
+
+PARTS = ("loss", "cross_entropy", "kl", "attention", "n_f", "expected_macs", "accuracy")
+
+
+class CrossLayerSearch(TrainingModel):
+    """Searches a student's widths and, for each of its layers, a tutor, by eq. 2.
+
+    In each batch the first 80 % of the images update the weights, the last 20 % the Gumbel
+    variables of channels and tutors, with an optimizer each (A.1). The second step runs in training
+    mode: moving statistics may move in it, weights do not.
+
+    Args:
+        teacher: a robust image classifier, functional or Sequential, that gives logits. It is
+            never updated.
+        supernet: a `Supernet` for the same images and classes.
+        gamma_s: weight of the attention loss.
+        alpha, beta, combine: of the latency term n_f, see `cost.latency`.
+        kl, softening: of the distillation term, see `losses.distillation_kl`.
+        taps: where the supernet's attention maps are taken, see `taps.tap`.
+        teacher_taps: where the teacher's are; names of layers, `"conv"` or `"block"`.
+        map_size: common (height, width) of attention maps; by default 8 x 8, 7 x 7 where the
+            images' side is a multiple of 7, 4 x 4 for images of at most 8 pixels.
+        architecture_fraction: part of each batch that updates the Gumbel variables.
+        weight_decay: coupled L2 on convolution and dense kernels.
+        seed: of the tutors' noise.
+
+    Example::
+
+        search = CrossLayerSearch(teacher=teacher, supernet=Supernet("S3"))
+        search.compile(optimizer=keras.optimizers.SGD(0.1, momentum=0.9))
+        search.fit(dataset, epochs=100)
+        architecture = derive(search)
+    """
+
+    def __init__(
+        self,
+        teacher: keras.Model,
+        supernet: Supernet,
+        *,
+        gamma_s: float = 1.0,
+        alpha: float = 0.2,
+        beta: float = 0.6,
+        combine: str = "multiply",
+        kl: str = "student_teacher",
+        softening: float = 1.0,
+        taps: str | Sequence[str] = "conv",
+        teacher_taps: str | Sequence[str] = "conv",
+        map_size: tuple[int, int] | None = None,
+        architecture_fraction: float = 0.2,
+        weight_decay: float = 2e-4,
+        seed: int | None = None,
+        name: str = "cross_layer_search",
+    ) -> None:
+        if not isinstance(supernet, Supernet):
+            raise UserError(f"supernet must be a Supernet; got a {type(supernet).__name__}.")
+        super().__init__(supernet, PARTS, name)
+        losses.check_kl(kl)
+        cost.check_combine(combine)
+        if not 0 < architecture_fraction < 1:
+            raise UserError(
+                f"architecture_fraction must lie between 0 and 1; got {architecture_fraction}."
+            )
+        self.supernet = supernet
+        self.gamma_s = gamma_s
+        self.alpha = alpha
+        self.beta = beta
+        self.combine = combine
+        self.kl = kl
+        self.softening = softening
+        self.map_size = map_size or default_map_size(supernet.image_shape)
+        self.architecture_fraction = architecture_fraction
+        self.weight_decay = weight_decay
+        self._student = tap(supernet, taps, also=[choice.name for choice in supernet.choices])
+        self._teacher = tap(teacher, teacher_taps)
+        check_same_task(teacher, supernet)
+        self.tutor_choice = TutorChoice(
+            len(self.student_layers),
+            len(self.teacher_layers),
+            noise=supernet.noise,
+            seed=seed,
+            name="tutor_choice",
+        )
+        self.largest_macs = cost.largest_macs(
+            supernet.space, supernet.image_shape, supernet.classes
+        )
+
+    @property
+    def teacher(self) -> keras.Model:
+        """The teacher, as given."""
+        return self._teacher.source
+
+    @property
+    def student_layers(self) -> list[str]:
+        """Names of the n_s tapped student layers, the rows of the tutor choice."""
+        return self._student.names
+
+    @property
+    def teacher_layers(self) -> list[str]:
+        """Names of the n_t tapped teacher layers, the columns of the tutor choice."""
+        return self._teacher.names
+
+    @property
+    def gumbel_choices(self) -> list[GumbelChoice]:
+        """The channel choice of every block, then the tutor choice."""
+        return [*self.supernet.choices, self.tutor_choice]
+
+    @property
+    def architecture_variables(self) -> list[Any]:
+        """The Gumbel variables."""
+        return [choice.logits for choice in self.gumbel_choices]
+
+    @property
+    def weight_variables(self) -> list[Any]:
+        """The supernet's trainable weights, without the Gumbel variables."""
+        gumbel = {id(v) for v in self.architecture_variables}
+        return [v for v in self.supernet.trainable_variables if id(v) not in gumbel]
+
+    @property
+    def gumbel_temperature(self) -> float:
+        """The temperature of every Gumbel-softmax of this search."""
+        return float(self.tutor_choice.gumbel_temperature)
+
+    @gumbel_temperature.setter
+    def gumbel_temperature(self, value: float) -> None:
+        for choice in self.gumbel_choices:
+            choice.gumbel_temperature.assign(value)
+
+    def compile(
+        self,
+        optimizer: Any = "sgd",
+        architecture_optimizer: keras.optimizers.Optimizer | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Set the optimizers; further arguments are those of `keras.Model.compile`.
+
+        Args:
+            optimizer: of the weights; the paper's is SGD(0.1, momentum=0.9).
+            architecture_optimizer: of the Gumbel variables; by default Adam(0.01). Tutor
+                gradients are of size 1e-6 at the start: SGD or a large Adam epsilon would not
+                move them.
+        """
+        if architecture_optimizer is None:
+            architecture_optimizer = keras.optimizers.Adam(0.01, epsilon=1e-12)
+        super().compile(optimizer=optimizer, **kwargs)
+        self.architecture_optimizer = architecture_optimizer
+        self.optimizer.build(self.weight_variables)
+        self.architecture_optimizer.build(self.architecture_variables)
+
+    def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
+        """Search; as `keras.Model.fit`, with the temperature's decay added where it is missing."""
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = list(callbacks or [])
+            if not any(isinstance(c, GumbelTemperatureDecay) for c in callbacks):
+                callbacks.insert(0, GumbelTemperatureDecay())
+        return super().fit(*args, callbacks=callbacks, **kwargs)
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        images, labels = unpack_batch(data, self.classes)
+        teacher_logits, activations, _ = self._teacher(images)
+        teacher_maps = unit_maps(activations, self.map_size)
+        batch = (images, labels, teacher_logits, teacher_maps)
+        first = self._weight_images(images)
+
+        def search_loss(part: slice) -> tuple[Tensor, dict[str, Tensor]]:
+            parts = self.loss_parts(*(tensor[part] for tensor in batch))
+            return parts["loss"], parts
+
+        def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
+            loss, parts = search_loss(slice(None, first))
+            return loss + losses.l2_penalty(self.weight_variables, self.weight_decay), parts
+
+        parts = descend(decayed_loss, self.weight_variables, self.optimizer)
+        descend(
+            lambda: search_loss(slice(first, None)),
+            self.architecture_variables,
+            self.architecture_optimizer,
+        )
+        return self.record(parts)
+
+    def loss_parts(
+        self, images: Tensor, labels: Tensor, teacher_logits: Tensor, teacher_maps: Tensor
+    ) -> dict[str, Tensor]:
+        """Return eq. 2 under one sample of all choices, and its parts by name, scalars.
+
+        Args:
+            images: (batch, height, width, channels).
+            labels: (batch,).
+            teacher_logits: (batch, classes).
+            teacher_maps: unit maps of the teacher, (batch, n_t, p).
+        """
+        logits, activations, widths = self._student(images, training=True)
+        student_maps = unit_maps(activations, self.map_size)
+        supernet = self.supernet
+        macs = cost.expected_macs(
+            supernet.space, widths, supernet.image_shape, supernet.classes
+        )
+        parts = {
+            "cross_entropy": tf.reduce_mean(losses.cross_entropy(labels, logits)),
+            "kl": tf.reduce_mean(
+                losses.distillation_kl(logits, teacher_logits, self.kl, self.softening)
+            ),
+            "attention": attention_loss(
+                student_maps, teacher_maps, self.tutor_choice(training=True)
+            ),
+            "n_f": cost.latency(
+                macs,
+                alpha=self.alpha,
+                beta=self.beta,
+                combine=self.combine,
+                largest=self.largest_macs,
+            ),
+        }
+        loss = losses.search_loss(**parts, gamma_s=self.gamma_s, combine=self.combine)
+        return {**parts, "loss": loss, "expected_macs": macs, "accuracy": accuracy(labels, logits)}
+
+    def _weight_images(self, images: Tensor) -> Tensor:
+        """Return how many images of the batch update the weights; the others the Gumbel variables."""
+        size = images.shape[0]
+        if size is not None and size < 2:
+            raise UserError(
+                f"a batch of {size} cannot be split between weights and Gumbel variables; "
+                "give batches of at least 2 images (5 for a split of 80 to 20 %)."
+            )
+        size = tf.shape(images)[0] if size is None else tf.constant(size)
+        part = tf.cast(tf.round((1 - self.architecture_fraction) * tf.cast(size, tf.float32)), size.dtype)
+        return tf.clip_by_value(part, 1, size - 1)

@@ -1,0 +1,300 @@
+"""What each stage of a run does with its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rnascl_keras import derive as deriving
+from rnascl_keras.architecture import Architecture, check_same_weights
+from rnascl_keras.callbacks import Checkpoint, ChoiceHistograms, ChoiceHistory
+from rnascl_keras.distill import CrossLayerDistiller, Trades
+from rnascl_keras.errors import UserError
+from rnascl_keras.estimate import seconds_per_step
+from rnascl_keras.files import sha256, write_json
+from rnascl_keras.outcome import SearchOutcome
+from rnascl_keras.recipe import Train, Training
+from rnascl_keras.schedules import sgd
+from rnascl_keras.search import CrossLayerSearch
+from rnascl_keras.summary import duration
+from rnascl_keras.supernet import Supernet
+from rnascl_keras.workdir import Run
+
+PARITY_IMAGES = 1000
+
+
+def outside_files(run: Run, stage: str) -> dict[str, str]:
+    """Return hashes of files outside the work folder on which a stage depends."""
+    weights = run.recipe.teacher.weights
+    if stage != "teacher" or not weights:
+        return {}
+    if not Path(weights).is_file():
+        raise UserError(f"teacher.weights: there is no file {weights}.")
+    return {"weights": sha256(Path(weights))}
+
+
+def teacher(run: Run) -> None:
+    """Load the robust teacher, or train one adversarially; write `teacher.keras`."""
+    from rnascl_keras.teachers import build_teacher, load_teacher
+    from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
+
+    settings, data = run.recipe.teacher, run.data.train
+    task = {"input_shape": data.image_shape, "classes": data.classes}
+    normalisation = {"mean": settings.mean, "std": settings.std}
+    if settings.weights:
+        model = load_teacher(settings.weights, **task, **normalisation)
+        run.say(f"teacher: {settings.weights}")
+    elif settings.architecture:
+        _seed(run, 1)
+        model = build_teacher(
+            settings.architecture, width=settings.width, **task, **normalisation
+        )
+        trainer = AdversarialTrainer(
+            model,
+            method=settings.method,
+            epsilon=settings.epsilon,
+            steps=settings.steps,
+            step_size=settings.step_size,
+            weight_decay=settings.weight_decay,
+            seed=run.recipe.seed,
+        )
+        trainer.compile(optimizer=sgd(settings, data.steps_per_epoch(settings.batch_size)))
+        _fit(run, "teacher", trainer, settings, f"{settings.architecture}, {settings.method}")
+    else:
+        raise UserError(
+            f"recipe {run.recipe.name} wants a robust teacher of yours: {settings.expected or 'any'}"
+            "; give it with --set teacher.weights=FILE.keras."
+        )
+    _save_model(model, run.path("teacher.keras"))
+
+
+def search(run: Run) -> None:
+    """Search the space under the teacher; write the folder `search/`."""
+    settings, data, seed = run.recipe.search, run.data.train, run.recipe.seed
+    _seed(run, 2)
+    supernet = Supernet(
+        run.recipe.space, data.image_shape, data.classes, noise=settings.noise, seed=100 + seed
+    )
+    model = CrossLayerSearch(
+        teacher=_teacher(run),
+        supernet=supernet,
+        gamma_s=settings.gamma_s,
+        alpha=settings.alpha,
+        beta=settings.beta,
+        combine=settings.combine,
+        kl=settings.kl,
+        softening=settings.softening,
+        taps=settings.taps,
+        teacher_taps=settings.taps,
+        map_size=settings.map_size,
+        architecture_fraction=settings.architecture_fraction,
+        weight_decay=settings.weight_decay,
+        seed=99 + seed,
+    )
+    model.compile(
+        optimizer=sgd(settings, data.steps_per_epoch(settings.batch_size)),
+        architecture_optimizer=keras.optimizers.Adam(
+            settings.architecture_learning_rate, epsilon=1e-12
+        ),
+    )
+    folder = run.path("search")
+    what = (
+        f"space {supernet.space.name}, {len(model.student_layers)} student layers x "
+        f"{len(model.teacher_layers)} teacher layers"
+    )
+    callbacks = [ChoiceHistory(folder / "choices.csv"), ChoiceHistograms(folder / "tensorboard")]
+    _fit(run, "search", model, settings, what, callbacks)
+    supernet.save_weights(folder / "part.weights.h5")
+    (folder / "part.weights.h5").replace(folder / "supernet.weights.h5")
+    SearchOutcome.of(model).save(folder / "outcome.json")
+
+
+def derive(run: Run) -> None:
+    """Select widths and tutors; write `architecture.json`."""
+    outcome = SearchOutcome.load(run.path("search/outcome.json"))
+    architecture = deriving.select(outcome, run.recipe.search.max_macs)
+    architecture.save(run.path("architecture.json"))
+    run.say(
+        f"derive: widths {architecture.widths}, {architecture.parameters:,} parameters, "
+        f"{architecture.macs:,} multiply-adds"
+    )
+
+
+def train(run: Run) -> None:
+    """Train the derived student by eq. 3; write `student.keras`."""
+    _seed(run, 3)
+    architecture = Architecture.load(run.path("architecture.json"))
+    student = architecture.build()
+    if run.recipe.train.start == "supernet":
+        supernet = Supernet(architecture.space, architecture.input_shape, architecture.classes)
+        supernet.load_weights(run.path("search/supernet.weights.h5"))
+        deriving.copy_sliced_weights(supernet, student)
+    _distill(run, "train", student, architecture, run.recipe.train, None)
+    _save_model(student, run.path("student.keras"))
+
+
+def finetune(run: Run) -> None:
+    """Go on with TRADES in place of the cross-entropy; write `student_trades.keras`."""
+    _seed(run, 4)
+    architecture = Architecture.load(run.path("architecture.json"))
+    student = load_model(run.path("student.keras"))
+    check_same_weights(student, architecture, run.path("student.keras"))
+    settings = run.recipe.finetune
+    trades = Trades(
+        beta=settings.trades_beta,
+        epsilon=settings.epsilon,
+        step_size=settings.step_size,
+        steps=settings.steps,
+    )
+    _distill(run, "finetune", student, architecture, settings, trades)
+    _save_model(student, run.path("student_trades.keras"))
+
+
+def export(run: Run) -> None:
+    """Write SavedModel and ONNX of every student, checked; note their differences."""
+    from rnascl_keras.export import export_student
+
+    images = _parity_images(run)
+    found: dict[str, Any] = {}
+    for name in run.students:
+        model = load_model(run.path(f"{name}.keras"))
+        metadata = {"recipe": run.recipe.name, "space": run.recipe.search_space.name}
+        made = export_student(model, run.path("export"), name, images, metadata=metadata)
+        found[made.onnx_path.name] = {
+            "sha256": made.sha256,
+            "bytes": made.bytes,
+            "max_abs_difference": made.max_abs_difference,
+        }
+        run.say(
+            f"export: {made.onnx_path.name}, {made.bytes:,} bytes, differs from Keras by at most "
+            f"{made.max_abs_difference:.1e} on {len(images)} images"
+        )
+    write_json(run.path("export/parity.json"), found)
+
+
+def evaluate(run: Run) -> None:
+    """Attack every model; replay the adversarial images on the exported files."""
+    from rnascl_keras.evaluation_run import evaluate_run
+
+    evaluate_run(run)
+
+
+def report(run: Run) -> None:
+    """Write `report.json` and `report.html`."""
+    from rnascl_keras.report_run import report_run
+
+    report_run(run)
+
+
+def load_model(path: Path) -> keras.Model:
+    """Load a `.keras` file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
+
+
+def _teacher(run: Run) -> keras.Model:
+    from rnascl_keras.teachers import load_teacher
+
+    data = run.data.train
+    return load_teacher(
+        run.path("teacher.keras"), input_shape=data.image_shape, classes=data.classes
+    )
+
+
+def _distill(
+    run: Run,
+    stage: str,
+    student: keras.Model,
+    architecture: Architecture,
+    settings: Train,
+    trades: Trades | None,
+) -> None:
+    model = CrossLayerDistiller(
+        teacher=_teacher(run),
+        student=student,
+        tutors=architecture.tutors,
+        gamma_t=settings.gamma_t,
+        kl=settings.kl,
+        softening=settings.softening,
+        teacher_taps=run.recipe.search.taps,
+        map_size=settings.map_size,
+        trades=trades,
+        weight_decay=settings.weight_decay,
+        seed=run.recipe.seed,
+    )
+    model.compile(optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size)))
+    method = f"TRADES, {trades.steps} inner steps" if trades else "eq. 3"
+    what = f"{architecture.parameters:,} parameters, {method}"
+    _fit(run, stage, model, settings, what)
+
+
+def _fit(
+    run: Run,
+    stage: str,
+    model: keras.Model,
+    settings: Training,
+    what: str,
+    callbacks: list[keras.callbacks.Callback] | None = None,
+) -> None:
+    """Say what comes and how long it takes, go on from a checkpoint where there is one, fit."""
+    checkpoint = Checkpoint(run.checkpoint(stage), run.signatures[stage])
+    first = checkpoint.restore(model)
+    data = run.data.train
+    steps = data.steps_per_epoch(settings.batch_size)
+    batches = data.training_batches(
+        settings.batch_size,
+        augmentation=run.recipe.data.augmentation,
+        seed=run.recipe.seed,
+        first_epoch=first,
+    )
+    if first:
+        run.say(f"{stage}: goes on after epoch {first} of {settings.epochs}")
+    if first < settings.epochs:
+        run.say(
+            f"{stage}: {what}; {settings.epochs - first} epochs of {steps} batches of "
+            f"{settings.batch_size} images"
+        )
+        seconds = seconds_per_step(model, batches) * steps * (settings.epochs - first)
+        run.say(f"{stage}: about {duration(seconds)} on this machine")
+    held_out = run.data.validation
+    model.fit(
+        batches,
+        epochs=settings.epochs,
+        initial_epoch=first,
+        steps_per_epoch=steps,
+        validation_data=held_out.batches(settings.batch_size) if held_out else None,
+        callbacks=[*(callbacks or []), checkpoint],
+    )
+
+
+def _parity_images(run: Run) -> np.ndarray:
+    """Return 1,000 images, of the test split as far as it reaches, then of the training split."""
+    test, train = run.data.test, run.data.train
+    images, _ = test.first(min(PARITY_IMAGES, len(test)))
+    missing = min(PARITY_IMAGES - len(images), len(train))
+    return np.concatenate([images, train.first(missing)[0]]) if missing else images
+
+
+def _save_model(model: keras.Model, path: Path) -> None:
+    beside = path.with_name(f"part_{path.name}")
+    model.save(beside)
+    beside.replace(path)
+
+
+def _seed(run: Run, stage: int) -> None:
+    """Make a stage's random numbers its own, whatever ran before it in this process."""
+    keras.utils.set_random_seed(1000 * run.recipe.seed + stage)
+    tf.config.experimental.enable_op_determinism()
+
+

@@ -1,0 +1,78 @@
+"""The pieces teachers are made of: stock Keras layers, padded and normalised as in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from rnascl_keras.errors import UserError
+
+
+def convolution(x, filters: int, kernel: int, name: str, *, strides: int = 1):
+    """Convolve without bias, (batch, h, w, c) -> (batch, h / strides, w / strides, filters).
+
+    Padding is `kernel // 2` on every side, as in PyTorch. "same" pads a strided convolution on one
+    side only, and weights trained with the other rule then see a shifted image.
+    """
+    padding = "same"
+    if strides > 1 and kernel > 1:
+        x = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+        padding = "valid"
+    return keras.layers.Conv2D(
+        filters,
+        kernel,
+        strides=strides,
+        padding=padding,
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=name,
+    )(x)
+
+
+def normalization(x, name: str):
+    """Batch normalisation with PyTorch's epsilon and pace.
+
+    Momentum 0.9 rather than Keras' 0.99: adversarial training attacks the model in inference mode,
+    so moving statistics that lag behind the weights would make a weak attack.
+    """
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+
+
+def pixels(
+    input_shape: tuple[int, int, int],
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+):
+    """Return (the input, the input normalised per channel), the input's pixels being in [0, 1].
+
+    The normalisation is a `Rescaling`, which exports to ONNX as two constants; without `mean` and
+    `std` there is none.
+
+    Raises:
+        UserError: only one of `mean` and `std`, not one value per channel, or a `std` of 0.
+    """
+    images = keras.Input(input_shape, name="images")
+    if mean is None and std is None:
+        return images, images
+    channels = input_shape[-1]
+    if mean is None or std is None or len(mean) != channels or len(std) != channels:
+        raise UserError(
+            f"mean {mean} and std {std} do not fit images of {channels} channel(s): give one value "
+            "per channel for both, or neither."
+        )
+    if min(std) <= 0:
+        raise UserError(f"std {std} holds a value that is not positive; expected positive values.")
+    scale = [1.0 / s for s in std]
+    offset = [-m / s for m, s in zip(mean, std, strict=True)]
+    return images, keras.layers.Rescaling(scale, offset, name="normalize")(images)
+
+
+def classifier(images, features, classes: int, name: str) -> keras.Model:
+    """Close a model: (batch, h, w, c) features, global average pooling, a dense layer's logits.
+
+    The logits are float32 also under mixed precision.
+    """
+    pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
+    logits = keras.layers.Dense(classes, dtype="float32", name="logits")(pooled)
+    return keras.Model(images, logits, name=name)

@@ -1,0 +1,83 @@
+"""The work folder of a run: which files it holds, and what made them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.recipe import Recipe
+
+if TYPE_CHECKING:
+    from rnascl_keras.data import Splits
+
+
+@dataclass
+class Run:
+    """A recipe in its work folder.
+
+    Args:
+        recipe: the settings.
+        workdir: where the run's files go.
+        data_dir: where tensorflow-datasets keeps its data, or None for its own default.
+        say: takes each line of progress.
+    """
+
+    recipe: Recipe
+    workdir: Path
+    data_dir: str | None = None
+    say: Callable[[str], None] = print
+    signatures: dict[str, str] = field(default_factory=dict)
+
+    def path(self, name: str) -> Path:
+        """Return the path of one of the run's files."""
+        return self.workdir / name
+
+    def open(self) -> None:
+        """Make the work folder.
+
+        Raises:
+            UserError: it cannot be written to.
+        """
+        try:
+            self.path(".stages").mkdir(parents=True, exist_ok=True)
+            probe = self.path(f".stages/probe{os.getpid()}")
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise UserError(
+                f"work folder {self.workdir} cannot be written to ({error.strerror}); "
+                "choose another with --workdir."
+            ) from error
+
+    @cached_property
+    def data(self) -> Splits:
+        """The recipe's data set, loaded once."""
+        from rnascl_keras.data import load_data
+
+        return load_data(data_dir=self.data_dir, **self.recipe.data_arguments())
+
+    @property
+    def students(self) -> list[str]:
+        """Names of the students that this recipe ends with."""
+        return ["student", "student_trades"] if self.recipe.finetune else ["student"]
+
+    def checkpoint(self, stage: str) -> Path:
+        """Return where a stage keeps its training state while it is under way."""
+        return self.path(f".stages/{stage}_checkpoint.npz")
+
+    def stamp(self, stage: str) -> Path:
+        """Return the file that says from what a finished stage was made."""
+        return self.path(f".stages/{stage}.json")
+
+
+def digest(content: Any) -> str:
+    """Return a short hash of plain values."""
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,200 @@
+"""Evaluation on models whose robust accuracy is known exactly, and on real robust weights."""
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from rnascl_keras.attacks.logits import logits_model
+from rnascl_keras.errors import UserError
+from rnascl_keras.evaluate import accuracy_of, evaluate, keras_logits, wilson_interval
+
+KEYS = ["clean", "fgsm", "pgd20", "mi_fgsm", "worst"]
+
+
+def brightness_model(activation=None, slope=1.0):
+    """Two classes: is the mean pixel above a half? A step of every pixel by d moves it by d."""
+    images = keras.Input((3, 3, 1))
+    dense = keras.layers.Dense(2, activation=activation)
+    model = keras.Model(images, dense(keras.layers.GlobalAveragePooling2D()(images)))
+    dense.set_weights([slope * np.array([[-1.0, 1.0]]), slope * np.array([0.5, -0.5])])
+    return model
+
+
+def uniform_images(values):
+    return np.broadcast_to(np.reshape(values, (-1, 1, 1, 1)), (len(values), 3, 3, 1)).astype("f4")
+
+
+# distances from a half: 0.4, 0.2, 0.05, 0.05, 0.15, 0.3, the last one labelled wrong
+VALUES, LABELS = [0.1, 0.3, 0.45, 0.55, 0.65, 0.8], np.array([0, 0, 0, 1, 1, 0])
+
+
+@pytest.mark.parametrize(("epsilon", "robust"), [(0.02, 5), (0.1, 3), (0.18, 2), (0.25, 1)])
+def test_robust_accuracy_of_a_known_model(epsilon, robust):
+    result, adversarial = evaluate(
+        brightness_model(), uniform_images(VALUES), LABELS, epsilon=epsilon, progress=False
+    )
+    assert list(result.accuracy) == list(result.intervals) == KEYS
+    assert result.accuracy["clean"] == pytest.approx(5 / 6)
+    for key in KEYS[1:]:
+        assert result.accuracy[key] == pytest.approx(robust / 6), key
+    assert (result.n, result.epsilon, result.seed) == (6, epsilon, 0)
+    assert list(adversarial) == ["fgsm", "pgd20", "mi_fgsm"]
+
+
+def test_worst_counts_images_right_under_everything():
+    """FGSM in one long step jumps over the narrow band where the class changes; PGD lands in it."""
+    images = keras.Input((1, 1, 1))
+    x = keras.layers.Flatten()(images)
+    # class 1 wins inside (0.55, 0.61) only, and its logit falls off linearly around 0.58
+    away = keras.layers.Lambda(lambda x: keras.ops.abs(x - 0.58))(x)
+    model = keras.Model(images, keras.layers.Concatenate()([0 * x + 0.03, 0.06 - away]))
+    data, labels = np.array([0.5, 0.9]).reshape(2, 1, 1, 1), np.array([0, 0])
+    result, adversarial = evaluate(
+        model, data, labels, attacks=("fgsm", "mi_fgsm"), epsilon=0.25, progress=False
+    )
+    right = {"fgsm": [], "mi_fgsm": []}
+    for key, x in adversarial.items():
+        right[key] = np.abs(x.ravel() - 0.58) >= 0.03
+        assert result.accuracy[key] == pytest.approx(right[key].mean())
+    assert right["fgsm"].tolist() == [True, True]
+    assert result.accuracy["worst"] == pytest.approx(np.mean(right["fgsm"] & right["mi_fgsm"]))
+    assert result.accuracy["worst"] < result.accuracy["fgsm"]
+
+
+def test_adversarial_images_replay_to_the_same_accuracy():
+    model, images = brightness_model(), uniform_images(VALUES)
+    result, adversarial = evaluate(
+        model, images, LABELS, epsilon=0.1, batch_size=4, progress=False, seed=7
+    )
+    for key, x in adversarial.items():
+        assert np.abs(x - images).max() <= 0.1 + 1e-6
+        assert accuracy_of(keras_logits(model, 4), x, LABELS) == result.accuracy[key]
+
+
+def test_the_result_does_not_depend_on_the_batch_size():
+    model, images = brightness_model(), uniform_images(VALUES)
+    runs = [
+        evaluate(model, images, LABELS, epsilon=0.1, batch_size=size, progress=False)[0].as_dict()
+        for size in (1, 4, 128)
+    ]
+    assert runs[0] == runs[1] == runs[2]
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 10), (5, 10), (842, 1000), (3, 3)])
+def test_wilson_interval_by_its_formula(right, n):
+    z, p = 1.959963984540054, right / n
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+    found = wilson_interval(np.arange(n) < right)
+    np.testing.assert_allclose(found, [centre - half, centre + half], atol=1e-12)
+
+
+def softmax_models(slope):
+    plain = brightness_model(slope=slope)
+    with_activation = keras.layers.Activation("softmax")(plain.output)
+    with_softmax = keras.layers.Softmax()(plain.output)
+    sequential = keras.Sequential([keras.Input((3, 3, 1)), *plain.layers[1:]])
+    sequential.add(keras.layers.Activation("softmax"))
+    return {
+        "dense": brightness_model("softmax", slope),
+        "activation": keras.Model(plain.input, with_activation),
+        "layer": keras.Model(plain.input, with_softmax),
+        "sequential": sequential,
+    }
+
+
+@pytest.mark.parametrize("kind", ["dense", "activation", "layer", "sequential"])
+def test_a_softmax_at_the_end_does_not_hide_the_gradient(kind, capsys):
+    # with this slope probabilities are exactly 0 and 1 in float32, and so is their gradient
+    images, plain, model = uniform_images(VALUES), brightness_model(slope=1e4), None
+    model = softmax_models(1e4)[kind]
+    np.testing.assert_allclose(logits_model(model)(images), plain(images), rtol=1e-6)
+    result, _ = evaluate(model, images, LABELS, attacks=("fgsm",), epsilon=0.1)
+    assert result.accuracy["fgsm"] == pytest.approx(3 / 6)
+    assert "softmax" in capsys.readouterr().err
+
+
+def test_a_model_of_logits_is_left_alone():
+    model = brightness_model()
+    assert logits_model(model) is model
+
+
+def test_a_softmax_elsewhere_is_refused():
+    inner = brightness_model("softmax")
+    model = keras.Model(inner.input, keras.layers.Reshape((2,))(inner.output))
+    with pytest.raises(UserError, match="gives probabilities"):
+        evaluate(model, uniform_images(VALUES), LABELS, progress=False)
+
+
+def test_progress_shows_the_running_accuracy(capsys):
+    evaluate(brightness_model(), uniform_images(VALUES), LABELS, attacks=("pgd",), epsilon=0.1)
+    shown = capsys.readouterr().err
+    assert "pgd20" in shown and "accuracy=0.500" in shown and "6/6" in shown
+
+
+IMAGES = uniform_images(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "settings", "message"),
+    [
+        (IMAGES * 255, LABELS, {}, "pixels range from .* expected \\[0, 1\\]"),
+        (np.full_like(IMAGES, np.nan), LABELS, {}, "pixels range from nan"),
+        (IMAGES[..., 0], LABELS, {}, "images have shape"),
+        (IMAGES[:0], LABELS[:0], {}, "n at least 1"),
+        (IMAGES[:, :2], LABELS, {}, "model takes images of shape .*3, 3, 1"),
+        (IMAGES, LABELS[:4], {}, "one integer for each of the 6 images"),
+        (IMAGES, LABELS.astype(float), {}, "labels are float64"),
+        (IMAGES, LABELS + 1, {}, "labels range from 1 to 2; the model has 2 outputs"),
+        (IMAGES, LABELS - 1, {}, "labels range from -1"),
+        (IMAGES, LABELS, {"seed": -1}, "seed is -1"),
+        (IMAGES, LABELS, {"attacks": ("pdg",)}, "Did you mean 'pgd'"),
+        (IMAGES, LABELS, {"epsilon": 8.0}, "epsilon is 8.0"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line(images, labels, settings, message):
+    with pytest.raises(UserError, match=message) as caught:
+        evaluate(brightness_model(), images, labels, progress=False, **settings)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_does_not_classify_is_refused():
+    images = keras.Input((3, 3, 1))
+    with pytest.raises(UserError, match="only classifiers"):
+        evaluate(keras.Model(images, images + 1), IMAGES, LABELS, progress=False)
+
+
+def test_undefined_logits_are_refused():
+    model = brightness_model()
+    model.set_weights([np.full(weight.shape, np.nan) for weight in model.get_weights()])
+    with pytest.raises(UserError, match="NaN"):
+        evaluate(model, IMAGES, LABELS, progress=False)
+
+
+@pytest.mark.slow
+def test_pgd_agrees_with_what_others_measured_on_robust_weights():
+    """PGD-20 at 4/255 on the first 500 images in CIFAR-10's own order: 43.6 %, about +- 2 points."""
+    teachers, data_dir = os.environ.get("RNASCL_TEACHERS_DIR"), os.environ.get("TFDS_DATA_DIR")
+    if not teachers or not data_dir:
+        pytest.skip("RNASCL_TEACHERS_DIR and TFDS_DATA_DIR do not both say where files are")
+    import tensorflow_datasets as tfds
+
+    from rnascl_keras.teachers import load_teacher
+
+    data = tfds.as_numpy(tfds.load("cifar10", split="test", batch_size=-1, data_dir=data_dir))
+    first = np.argsort(data["id"])[:500]
+    model = load_teacher(
+        Path(teachers) / "ehanw_resnet20_pgd_cifar10.npz", input_shape=(32, 32, 3), classes=10
+    )
+    result, _ = evaluate(
+        model,
+        data["image"][first] / np.float32(255),
+        data["label"][first],
+        attacks=("pgd",),
+        epsilon=4 / 255,
+        progress=False,
+    )
+    assert result.accuracy["pgd20"] == pytest.approx(0.436, abs=0.02)
