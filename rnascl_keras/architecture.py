@@ -66,9 +66,7 @@ class Architecture:
     @property
     def parameters(self) -> int:
         """Trainable parameters."""
-        return cost.count_parameters(
-            self.space, self.widths, self.input_shape[2], self.classes
-        )
+        return cost.count_parameters(self.space, self.widths, self.input_shape[2], self.classes)
 
     def build(self, name: str = "student") -> keras.Model:
         """Return the student, freshly initialised, made of stock Keras layers only.

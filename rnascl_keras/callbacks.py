@@ -69,11 +69,23 @@ class ChoiceHistory(keras.callbacks.Callback):
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
-    """Return the rows that `ChoiceHistory` wrote; none where there is no file."""
+    """Return the rows that `ChoiceHistory` wrote; none where there is no file.
+
+    Raises:
+        UserError: the file holds something else.
+    """
     if not path.exists():
         return []
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    try:
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            int(row["epoch"]), row["choice"], row["option"], float(row["probability"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is not a history of choices ({error!r}); delete it and search again."
+        ) from error
+    return rows
 
 
 def named_probabilities(search: keras.Model) -> dict[str, dict[str, float]]:

@@ -82,21 +82,19 @@ def flatten(widths: Widths) -> list[int]:
     return [width for stage in widths for width in stage]
 
 
-def count_macs(
-    space: SearchSpace, widths: Widths, input_shape: Sequence[int], classes: int
-) -> int:
+def count_macs(space: SearchSpace, widths: Widths, input_shape: Sequence[int], classes: int) -> int:
     """Return the multiply-adds of the student of these widths, for one image."""
     constant, last = frame_macs(space, input_shape, classes)
     flat = [space.stem_width, *flatten(widths)]
     costs = block_costs(space, input_shape)
-    return constant + last * flat[-1] + sum(
-        cost.macs(a, b) for cost, a, b in zip(costs, flat, flat[1:], strict=False)
+    return (
+        constant
+        + last * flat[-1]
+        + sum(cost.macs(a, b) for cost, a, b in zip(costs, flat, flat[1:], strict=False))
     )
 
 
-def count_parameters(
-    space: SearchSpace, widths: Widths, input_channels: int, classes: int
-) -> int:
+def count_parameters(space: SearchSpace, widths: Widths, input_channels: int, classes: int) -> int:
     """Return the trainable parameters of the student of these widths."""
     flat = [space.stem_width, *flatten(widths)]
     total = 9 * input_channels * flat[0] + 2 * flat[0]  # stem and its batch normalisation
@@ -140,8 +138,10 @@ def expected_macs(
     constant, last = frame_macs(space, input_shape, classes)
     total = constant + last * means[-1]
     for k, cost in enumerate(block_costs(space, input_shape)):
-        total = total + cost.square * squares[k] + means[k] * (
-            cost.linear + cost.product * means[k + 1]
+        total = (
+            total
+            + cost.square * squares[k]
+            + means[k] * (cost.linear + cost.product * means[k + 1])
         )
     return total
 
@@ -151,9 +151,7 @@ def largest_macs(space: SearchSpace, input_shape: Sequence[int], classes: int) -
     return count_macs(space, space.widths_everywhere(max), input_shape, classes)
 
 
-def latency(
-    macs: Tensor, *, alpha: float, beta: float, combine: str, largest: float
-) -> Tensor:
+def latency(macs: Tensor, *, alpha: float, beta: float, combine: str, largest: float) -> Tensor:
     """Return n_f of eq. 2.
 
     Args:

@@ -109,11 +109,6 @@ class CrossLayerDistiller(TrainingModel):
         """The teacher, as given."""
         return self._teacher.source
 
-    def compile(self, optimizer: Any = "sgd", **kwargs: Any) -> None:
-        """As `keras.Model.compile`; the paper's optimizer is SGD(0.1, momentum=0.9)."""
-        super().compile(optimizer=optimizer, **kwargs)
-        self.optimizer.build(self.student.trainable_variables)
-
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
         teacher_logits, activations, _ = self._teacher(images)
@@ -121,10 +116,10 @@ class CrossLayerDistiller(TrainingModel):
 
         def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
             parts = self.loss_parts(images, labels, teacher_logits, activations, adversarial)
-            decay = losses.l2_penalty(self.student.trainable_variables, self.weight_decay)
+            decay = losses.l2_penalty(self.weight_variables, self.weight_decay)
             return parts["loss"] + decay, parts
 
-        return self.record(descend(decayed_loss, self.student.trainable_variables, self.optimizer))
+        return self.record(descend(decayed_loss, self.weight_variables, self.optimizer))
 
     def loss_parts(
         self,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from rnascl_keras import stages
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import read_json, sha256, write_json
+from rnascl_keras.recipe import Recipe
 from rnascl_keras.workdir import Run, digest
 
 
@@ -18,7 +21,7 @@ class Stage:
 
     Attributes:
         name: as on the command line.
-        settings: the recipe's sections it depends on.
+        settings: the recipe's sections, or single settings in them, that it depends on.
         needs: files it reads, made by earlier stages.
         makes: files it leaves behind.
         work: does it.
@@ -39,6 +42,18 @@ def _onnx_files(run: Run) -> list[str]:
     return [f"export/{name}.onnx" for name in run.students]
 
 
+def _exported_files(run: Run) -> list[str]:
+    folders = [f"export/{name}_saved_model" for name in run.students]
+    parts = ("saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index")
+    saved_models = [f"{folder}/{part}" for folder in folders for part in parts]
+    return [*_onnx_files(run), *saved_models, "export/parity.json"]
+
+
+def _train_needs(run: Run) -> list[str]:
+    weights = ["search/supernet.weights.h5"] if run.recipe.train.start == "supernet" else []
+    return ["teacher.keras", "architecture.json", *weights]
+
+
 def _models(run: Run) -> list[str]:
     return ["teacher.keras", *(f"{name}.keras" for name in run.students)]
 
@@ -56,42 +71,47 @@ STAGES = (
     ),
     Stage(
         "derive",
-        ("search",),
+        ("derive",),
         _files("search/outcome.json"),
         _files("architecture.json"),
         stages.derive,
     ),
     Stage(
         "train",
-        ("data", "search", "train"),
-        _files("teacher.keras", "search/supernet.weights.h5", "architecture.json"),
+        ("data", "search.taps", "train"),
+        _train_needs,
         _files("student.keras"),
         stages.train,
     ),
     Stage(
         "finetune",
-        ("data", "search", "finetune"),
+        ("data", "search.taps", "finetune"),
         _files("teacher.keras", "architecture.json", "student.keras"),
         _files("student_trades.keras"),
         stages.finetune,
     ),
     Stage(
         "export",
-        ("data",),
-        lambda run: _models(run)[1:],
-        lambda run: [*_onnx_files(run), "export/parity.json"],
+        ("name", "data"),
+        lambda run: [*_models(run)[1:], "architecture.json"],
+        _exported_files,
         stages.export,
     ),
     Stage(
         "evaluate",
         ("data", "evaluation"),
-        lambda run: [*_models(run), *_onnx_files(run), "export/parity.json"],
+        lambda run: [
+            *_models(run),
+            *_onnx_files(run),
+            "export/parity.json",
+            "architecture.json",
+        ],
         _files("evaluation.json"),
         stages.evaluate,
     ),
     Stage(
         "report",
-        ("data", "space", "teacher", "search", "train", "finetune", "evaluation"),
+        tuple(Recipe.model_fields),
         lambda run: [*_models(run), *SEARCHED, "architecture.json", "evaluation.json"],
         _files("report.json", "report.html"),
         stages.report,
@@ -125,7 +145,7 @@ def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
 def durations(run: Run) -> dict[str, float]:
     """Return the seconds that each finished stage took when it was made."""
     stamps = {stage.name: run.stamp(stage.name) for stage in STAGES}
-    return {name: read_json(path)["seconds"] for name, path in stamps.items() if path.exists()}
+    return {name: _read_stamp(path)["seconds"] for name, path in stamps.items() if path.exists()}
 
 
 def _check_inputs(run: Run, stage: Stage) -> None:
@@ -140,24 +160,38 @@ def _check_inputs(run: Run, stage: Stage) -> None:
 
 
 def _signature(run: Run, stage: Stage) -> str:
-    settings = run.recipe.model_dump(mode="json", include={*stage.settings, "seed"})
+    values = run.recipe.model_dump(mode="json")
+    settings = {key: _value_at(values, key) for key in (*stage.settings, "seed")}
     inputs = {name: sha256(run.path(name)) for name in stage.needs(run)}
     return digest([settings, inputs, stages.outside_files(run, stage.name)])
+
+
+def _value_at(values: dict[str, Any], key: str) -> Any:
+    """Return the value of `section` or `section.key` in nested dicts."""
+    for part in key.split("."):
+        values = values[part]
+    return values
 
 
 def _is_done(run: Run, stage: Stage, signature: str) -> bool:
     stamp = run.stamp(stage.name)
     if not stamp.exists():
         return False
-    made = read_json(stamp)
+    made = _read_stamp(stamp)
     return made["signature"] == signature and all(
         run.path(name).exists() and sha256(run.path(name)) == made["makes"].get(name)
         for name in stage.makes(run)
     )
 
 
+def _read_stamp(path: Path) -> dict[str, Any]:
+    stamp = read_json(path)
+    kinds = {"signature": str, "makes": dict, "seconds": (int, float)}
+    if not all(isinstance(stamp.get(key), kind) for key, kind in kinds.items()):
+        raise UserError(f"{path} is not what a stage leaves; delete it and run the stage again.")
+    return stamp
+
+
 def _stamp(run: Run, stage: Stage, signature: str, seconds: float) -> None:
     makes = {name: sha256(run.path(name)) for name in stage.makes(run)}
-    write_json(
-        run.stamp(stage.name), {"signature": signature, "makes": makes, "seconds": seconds}
-    )
+    write_json(run.stamp(stage.name), {"signature": signature, "makes": makes, "seconds": seconds})

@@ -77,7 +77,7 @@ def robust_accuracy(models: dict[str, dict[str, Any]], keys: Sequence[str]) -> s
     with report_style():
         figure = Figure(figsize=(4.9, 2.7))
         axes = figure.add_axes((0.085, 0.1, 0.91, 0.78))
-        step = 0.84 / len(models)
+        step = 0.88 / len(models)
         for rank, (model, figures) in enumerate(models.items()):
             _bars(axes, model, figures, keys, (rank - (len(models) - 1) / 2) * step, 0.9 * step)
         axes.set_xticks(range(len(keys)), map(attack_name, keys), color=INK)
@@ -108,7 +108,7 @@ def _bars(
             xytext=(0, 2),
             textcoords="offset points",
             ha="center",
-            fontsize=8,
+            fontsize=7.5,
         )
 
 

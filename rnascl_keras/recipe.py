@@ -10,15 +10,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from rnascl_keras.attacks import make_attack
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.spaces import SearchSpace, get_space
 
 
 def _fraction(value: Any) -> Any:
-    """Let `"8/255"` stand for a number."""
-    return float(Fraction(value)) if isinstance(value, str) and "/" in value else value
+    """Let `"8/255"` stand for a number; what is none is left for pydantic to refuse."""
+    try:
+        return float(Fraction(value)) if isinstance(value, str) and "/" in value else value
+    except (ZeroDivisionError, OverflowError):
+        return value
 
 
 Radius = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
@@ -29,7 +33,9 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseModel):
     """Settings with a fixed set of typed keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
 
 
 class Data(Settings):
@@ -95,6 +101,11 @@ class Search(Distillation):
     noise: Literal["gumbel", "normal"] = "gumbel"
     architecture_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     architecture_learning_rate: Positive = 0.01
+
+
+class Derive(Settings):
+    """`max_macs`: budget of multiply-adds; the most probable architecture within it is selected."""
+
     max_macs: Positive | None = None
 
 
@@ -124,6 +135,12 @@ class Evaluation(Settings):
     epsilon: Radius = 8 / 255
     attacks: tuple[str, ...] = ("fgsm", "pgd", "mi_fgsm")
 
+    @model_validator(mode="after")
+    def _know_the_attacks(self) -> Evaluation:
+        for name in self.attacks:
+            make_attack(name, self.epsilon)
+        return self
+
 
 class Recipe(Settings):
     """All settings of a run; a recipe file defines `recipe = Recipe(...)`."""
@@ -133,6 +150,7 @@ class Recipe(Settings):
     data: Data = Data()
     teacher: Teacher
     search: Search = Search()
+    derive: Derive = Derive()
     train: Train = Train()
     finetune: Finetune | None = Finetune()
     evaluation: Evaluation = Evaluation()
@@ -141,6 +159,13 @@ class Recipe(Settings):
     def data_arguments(self) -> dict[str, Any]:
         """Return the arguments of `data.load_data` that the recipe settles."""
         return self.data.model_dump(exclude={"augmentation"})
+
+    def trainings(self) -> list[tuple[str, Training]]:
+        """Return the sections that train something, by name."""
+        names = ["search", "train"] if self.teacher.weights else ["teacher", "search", "train"]
+        return [(name, getattr(self, name)) for name in names] + (
+            [("finetune", self.finetune)] if self.finetune else []
+        )
 
     @property
     def search_space(self) -> SearchSpace:
@@ -152,7 +177,7 @@ def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package."""
     folder = importlib.resources.files("rnascl_keras.recipes")
     files = (Path(str(entry)) for entry in folder.iterdir())
-    return sorted(f.stem for f in files if f.suffix == ".py" and f.stem != "__init__")
+    return sorted(f.stem for f in files if f.suffix == ".py" and not f.stem.startswith("_"))
 
 
 def load_recipe(name_or_file: str, assignments: Iterable[str] = ()) -> Recipe:
@@ -196,9 +221,7 @@ def _recipe_of(path: Path) -> Recipe:
         ) from error
     recipe = getattr(module, "recipe", None)
     if not isinstance(recipe, Recipe):
-        raise UserError(
-            f"{path} must define recipe = Recipe(...); got {type(recipe).__name__}."
-        )
+        raise UserError(f"{path} must define recipe = Recipe(...); got {type(recipe).__name__}.")
     return recipe
 
 

@@ -77,6 +77,8 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         exported=report.get("export", {}),
         export_keys=_export_keys(report),
         architecture=report.get("architecture"),
+        files=report.get("files", {}),
+        durations=report.get("duration", {}),
         settings=list(_flat(report.get("settings", {}))),
         undecided=len(pictures.teacher_layers),
         drawn=_draw(report, pictures),
@@ -85,9 +87,10 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
 
 
 def _draw(report: dict[str, Any], pictures: ReportPictures) -> dict[str, Any]:
-    """Return the pictures as SVG, by name; without those that there is nothing to draw from."""
+    """Return the pictures as SVG, by name; None where there is nothing to draw from."""
     models = {key: report[key] for key in summary.model_keys(report)}
-    drawn: dict[str, Any] = {
+    drawn: dict[str, Any] = dict.fromkeys(("tutors", "entropy", "attention"))
+    drawn |= {
         "accuracy": plots.robust_accuracy(models, summary.accuracy_keys(report)),
         "channels": _by_stage(
             search_plots.channel_probabilities(pictures.channel_history, pictures.channel_widths)

@@ -67,7 +67,9 @@ def _pictures(run: Run) -> ReportPictures:
         tutor_probabilities=outcome.tutor_probabilities,
         student_layers=outcome.student_layers,
         teacher_layers=outcome.teacher_layers,
-        channel_history={c: np.array([list(row.values()) for row in r]) for c, r in channels.items()},
+        channel_history={
+            c: np.array([list(row.values()) for row in r]) for c, r in channels.items()
+        },
         channel_widths={c: [int(width) for width in rows[0]] for c, rows in channels.items()},
         tutor_entropy=np.mean([_entropies(rows) for rows in tutors], axis=0),
         images=images,

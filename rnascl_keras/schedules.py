@@ -20,8 +20,10 @@ def learning_rate(
     peak = settings.learning_rate
     if settings.schedule == "step":
         return keras.optimizers.schedules.PiecewiseConstantDecay(
-            [round(0.75 * settings.epochs) * steps_per_epoch,
-             round(0.9 * settings.epochs) * steps_per_epoch],
+            [
+                round(0.75 * settings.epochs) * steps_per_epoch,
+                round(0.9 * settings.epochs) * steps_per_epoch,
+            ],
             [peak, peak / 10, peak / 100],
         )
     rise = round(0.4 * steps) if settings.schedule == "one_cycle" else 0

@@ -170,7 +170,6 @@ class CrossLayerSearch(TrainingModel):
             architecture_optimizer = keras.optimizers.Adam(0.01, epsilon=1e-12)
         super().compile(optimizer=optimizer, **kwargs)
         self.architecture_optimizer = architecture_optimizer
-        self.optimizer.build(self.weight_variables)
         self.architecture_optimizer.build(self.architecture_variables)
 
     def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
@@ -218,9 +217,7 @@ class CrossLayerSearch(TrainingModel):
         logits, activations, widths = self._student(images, training=True)
         student_maps = unit_maps(activations, self.map_size)
         supernet = self.supernet
-        macs = cost.expected_macs(
-            supernet.space, widths, supernet.image_shape, supernet.classes
-        )
+        macs = cost.expected_macs(supernet.space, widths, supernet.image_shape, supernet.classes)
         parts = {
             "cross_entropy": tf.reduce_mean(losses.cross_entropy(labels, logits)),
             "kl": tf.reduce_mean(
@@ -249,5 +246,7 @@ class CrossLayerSearch(TrainingModel):
                 "give batches of at least 2 images (5 for a split of 80 to 20 %)."
             )
         size = tf.shape(images)[0] if size is None else tf.constant(size)
-        part = tf.cast(tf.round((1 - self.architecture_fraction) * tf.cast(size, tf.float32)), size.dtype)
+        part = tf.cast(
+            tf.round((1 - self.architecture_fraction) * tf.cast(size, tf.float32)), size.dtype
+        )
         return tf.clip_by_value(part, 1, size - 1)

@@ -136,6 +136,7 @@ def _channel_panel(name: str, history: np.ndarray, widths: Sequence[int], top: f
             colour, width = (INK, 2.2) if choice == chosen else (QUIET, 1.1)
             _line(axes, history[:, choice], colour, width)
         axes.set_ylim(0, top)
+        axes.set_yticks([share for share in (0, 0.5, 1) if share <= top])
         named = ascending[-4:]
         for choice, height in zip(named, spread(history[-1, named], 0.13 * top), strict=True):
             _end_label(axes, str(widths[choice]), height, bold=choice == chosen)
@@ -167,7 +168,6 @@ def _panel(title: str) -> tuple[Figure, Axes]:
     axes.set_title(title, pad=6)
     axes.set_xlabel("epoch", loc="right", labelpad=1, fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(2))
     axes.tick_params(labelsize=8)
     axes.grid(axis="y")
     axes.spines["left"].set_visible(False)

@@ -50,9 +50,7 @@ def teacher(run: Run) -> None:
         run.say(f"teacher: {settings.weights}")
     elif settings.architecture:
         _seed(run, 1)
-        model = build_teacher(
-            settings.architecture, width=settings.width, **task, **normalisation
-        )
+        model = build_teacher(settings.architecture, width=settings.width, **task, **normalisation)
         trainer = AdversarialTrainer(
             model,
             method=settings.method,
@@ -65,9 +63,10 @@ def teacher(run: Run) -> None:
         trainer.compile(optimizer=sgd(settings, data.steps_per_epoch(settings.batch_size)))
         _fit(run, "teacher", trainer, settings, f"{settings.architecture}, {settings.method}")
     else:
+        wanted = settings.expected or "any image classifier for these classes"
         raise UserError(
-            f"recipe {run.recipe.name} wants a robust teacher of yours: {settings.expected or 'any'}"
-            "; give it with --set teacher.weights=FILE.keras."
+            f"recipe {run.recipe.name} wants a robust teacher of yours ({wanted}); give it with "
+            "--set teacher.weights=FILE.keras."
         )
     _save_model(model, run.path("teacher.keras"))
 
@@ -116,7 +115,7 @@ def search(run: Run) -> None:
 def derive(run: Run) -> None:
     """Select widths and tutors; write `architecture.json`."""
     outcome = SearchOutcome.load(run.path("search/outcome.json"))
-    architecture = deriving.select(outcome, run.recipe.search.max_macs)
+    architecture = deriving.select(outcome, run.recipe.derive.max_macs)
     architecture.save(run.path("architecture.json"))
     run.say(
         f"derive: widths {architecture.widths}, {architecture.parameters:,} parameters, "
@@ -131,7 +130,7 @@ def train(run: Run) -> None:
     student = architecture.build()
     if run.recipe.train.start == "supernet":
         supernet = Supernet(architecture.space, architecture.input_shape, architecture.classes)
-        supernet.load_weights(run.path("search/supernet.weights.h5"))
+        _load_weights(supernet, run.path("search/supernet.weights.h5"))
         deriving.copy_sliced_weights(supernet, student)
     _distill(run, "train", student, architecture, run.recipe.train, None)
     _save_model(student, run.path("student.keras"))
@@ -141,8 +140,7 @@ def finetune(run: Run) -> None:
     """Go on with TRADES in place of the cross-entropy; write `student_trades.keras`."""
     _seed(run, 4)
     architecture = Architecture.load(run.path("architecture.json"))
-    student = load_model(run.path("student.keras"))
-    check_same_weights(student, architecture, run.path("student.keras"))
+    student = _student(run, "student")
     settings = run.recipe.finetune
     trades = Trades(
         beta=settings.trades_beta,
@@ -161,7 +159,7 @@ def export(run: Run) -> None:
     images = _parity_images(run)
     found: dict[str, Any] = {}
     for name in run.students:
-        model = load_model(run.path(f"{name}.keras"))
+        model = _student(run, name)
         metadata = {"recipe": run.recipe.name, "space": run.recipe.search_space.name}
         made = export_student(model, run.path("export"), name, images, metadata=metadata)
         found[made.onnx_path.name] = {
@@ -180,6 +178,8 @@ def evaluate(run: Run) -> None:
     """Attack every model; replay the adversarial images on the exported files."""
     from rnascl_keras.evaluation_run import evaluate_run
 
+    for name in run.students:
+        _student(run, name)
     evaluate_run(run)
 
 
@@ -197,10 +197,26 @@ def load_model(path: Path) -> keras.Model:
         UserError: it cannot be read.
     """
     try:
-        return keras.models.load_model(path)
+        return keras.models.load_model(path, compile=False)
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
+
+
+def _student(run: Run, name: str) -> keras.Model:
+    """Load a student, and see that it has the architecture that `architecture.json` describes."""
+    path = run.path(f"{name}.keras")
+    model = load_model(path)
+    check_same_weights(model, Architecture.load(run.path("architecture.json")), path)
+    return model
+
+
+def _load_weights(model: keras.Model, path: Path) -> None:
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be loaded ({reason}); search again.") from error
 
 
 def _teacher(run: Run) -> keras.Model:
@@ -273,6 +289,7 @@ def _fit(
         epochs=settings.epochs,
         initial_epoch=first,
         steps_per_epoch=steps,
+        shuffle=False,
         validation_data=held_out.batches(settings.batch_size) if held_out else None,
         callbacks=[*(callbacks or []), checkpoint],
     )
@@ -296,5 +313,3 @@ def _seed(run: Run, stage: int) -> None:
     """Make a stage's random numbers its own, whatever ran before it in this process."""
     keras.utils.set_random_seed(1000 * run.recipe.seed + stage)
     tf.config.experimental.enable_op_determinism()
-
-

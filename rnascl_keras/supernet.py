@@ -87,9 +87,7 @@ class Supernet(keras.Model):
 
 def _stages_and_blocks(space: SearchSpace) -> list[tuple[Stage, str]]:
     names = blocks.block_names(space.depths)
-    return [
-        (stage, block) for stage, row in zip(space.stages, names, strict=True) for block in row
-    ]
+    return [(stage, block) for stage, row in zip(space.stages, names, strict=True) for block in row]
 
 
 def _masked_blocks(x: Tensor, space: SearchSpace, choices: list[ChannelChoice]) -> Tensor:

@@ -34,6 +34,19 @@ class TrainingModel(keras.Model):
         """Number of classes."""
         return self.classifier.output_shape[-1]
 
+    @property
+    def weight_variables(self) -> list[Any]:
+        """What `optimizer` updates."""
+        return self.classifier.trainable_variables
+
+    def compile(self, optimizer: Any = "sgd", **kwargs: Any) -> None:
+        """As `keras.Model.compile`; the losses are the model's own.
+
+        The optimizer is built at once: a checkpoint can only be restored into one that is.
+        """
+        super().compile(optimizer=optimizer, **kwargs)
+        self.optimizer.build(self.weight_variables)
+
     def call(self, images: Tensor, training: bool = False) -> Tensor:
         """Return the classifier's logits, (batch, classes)."""
         return self.classifier(images, training=training)

@@ -58,10 +58,21 @@ class Run:
 
     @cached_property
     def data(self) -> Splits:
-        """The recipe's data set, loaded once."""
+        """The recipe's data set, loaded once.
+
+        Raises:
+            UserError: it cannot be loaded, or a stage's batch is larger than its training split.
+        """
         from rnascl_keras.data import load_data
 
-        return load_data(data_dir=self.data_dir, **self.recipe.data_arguments())
+        data = load_data(data_dir=self.data_dir, **self.recipe.data_arguments())
+        for section, settings in self.recipe.trainings():
+            if settings.batch_size > len(data.train):
+                raise UserError(
+                    f"{section}.batch_size is {settings.batch_size}, but there are only "
+                    f"{len(data.train)} training images; lower it."
+                )
+        return data
 
     @property
     def students(self) -> list[str]:

@@ -57,19 +57,20 @@ def numpy_mi_fgsm(images, labels, start, weight, bias, epsilon):
     return x
 
 
-@pytest.mark.parametrize("epsilon", [0.03, 0.4])
+@pytest.mark.parametrize(("epsilon", "jit_compile"), [(0.03, False), (0.4, False), (0.4, True)])
 @pytest.mark.parametrize(
     ("name", "reference"), [("fgsm", numpy_fgsm), ("pgd", numpy_pgd), ("mi_fgsm", numpy_mi_fgsm)]
 )
-def test_same_trajectory_as_numpy(problem, name, reference, epsilon):
+def test_same_trajectory_as_numpy(problem, name, reference, epsilon, jit_compile):
     images, labels, start, weight, bias = problem
     attack = make_attack(name, epsilon)
-    found = attack.adversarial_batch(
-        lambda x: tf.reshape(x, (-1, PIXELS)) @ weight + bias,
-        tf.constant(start if attack.random_start else images),
-        tf.constant(images),
-        labels,
+    run = tf.function(
+        lambda start, images: attack.adversarial_batch(
+            lambda x: tf.reshape(x, (-1, PIXELS)) @ weight + bias, start, images, labels
+        ),
+        jit_compile=jit_compile,
     )
+    found = run(tf.constant(start if attack.random_start else images), tf.constant(images))
     np.testing.assert_allclose(found, reference(*problem, epsilon), rtol=0, atol=1e-12)
 
 
@@ -98,6 +99,25 @@ def test_mi_fgsm_divides_by_the_norm_before_adding_momentum():
     # taken first the first pixel's momentum would be 0
     np.testing.assert_allclose(np.ravel(momentum), [0.3, -0.5], atol=1e-15)
     np.testing.assert_array_equal(np.ravel(move), [1, -1])
+
+
+@pytest.mark.parametrize("name", ["fgsm", "pgd", "mi_fgsm"])
+def test_a_saturated_model_is_attacked_all_the_same(problem, name):
+    """Of logits 1,000 times as large the cross-entropy has no gradient in float32."""
+    images, _, start, weight, bias = (np.asarray(part, "f4") for part in problem)
+    weight, bias = 1000 * weight, 1000 * bias
+    logits = images.reshape(6, -1) @ weight + bias
+    labels = logits.argmax(1)
+    second, first = np.sort(logits, axis=1)[:, -2:].T
+    assert np.all(np.exp(second - first) == 0)
+    attack = make_attack(name, 0.4)
+    found = attack.adversarial_batch(
+        lambda x: tf.reshape(x, (-1, PIXELS)) @ weight + bias,
+        tf.constant(start if attack.random_start else images),
+        tf.constant(images),
+        labels,
+    ).numpy()
+    assert np.all((found.reshape(6, -1) @ weight + bias).argmax(1) != labels)
 
 
 def test_an_image_without_gradient_stays_finite():

@@ -136,10 +136,18 @@ class Attack:
         self._compiled: tuple[keras.Model, Callable] | None = None
 
     def objective(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """What the attack raises: (batch, classes) and (batch,) -> (batch,)."""
+        """What the attack raises, (batch, classes) and (batch,) -> (batch,): the cross-entropy.
+
+        It is the log-odds m against the true class, for the cross-entropy is log(1 + exp(m)). Its
+        gradient is sigmoid(m) times that of m, so sign and normalised directions are the same,
+        but where the model is sure, sigmoid(m) underflows to 0 and the attack would stand still.
+        """
         import tensorflow as tf
 
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+        true_class = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
+        others = tf.where(true_class, logits.dtype.min, logits)
+        true_logit = tf.gather(logits, labels, axis=1, batch_dims=1)
+        return tf.reduce_logsumexp(others, axis=1) - true_logit
 
     def direction(self, gradient: tf.Tensor, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Where the next step goes, see `ascend`."""

@@ -38,7 +38,7 @@ def load_folder(
         class_list: a text file of class folders to use, one a line; None for all.
 
     Raises:
-        UserError: a split or an image is missing or unreadable, or the class list fits nothing.
+        UserError: a split or an image is missing or unreadable, or a class of the list has none.
     """
     train_folder = path / TRAIN_SPLIT
     if not train_folder.is_dir():
@@ -81,13 +81,13 @@ def _class_names(split: Path, class_list: str | os.PathLike[str] | None) -> tupl
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the class list {class_list} cannot be read: {error}.") from error
     wanted = {line.strip() for line in listed if line.strip()}
-    kept = tuple(name for name in found if name in wanted)
-    if not kept:
+    missing = sorted(wanted - set(found))
+    if missing or not wanted:
         raise UserError(
-            f"no class of {class_list} ({_few(sorted(wanted))}) has a folder in {split} "
-            f"({_few(found)})."
+            f"{len(missing)} of the {len(wanted)} classes of {class_list} ({_few(missing)}) have no "
+            f"folder in {split} ({_few(found)}); give the list of this data set's classes."
         )
-    return kept
+    return tuple(name for name in found if name in wanted)
 
 
 def _load_split(split: Path, names: tuple[str, ...], image_size: int | None) -> ImageData:

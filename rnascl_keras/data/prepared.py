@@ -78,10 +78,11 @@ def _prepare(builder: Any, name: str) -> None:
 def _class_names(info: Any, name: str) -> tuple[str, ...]:
     image, label = (info.supervised_keys or (None, None))[:2]
     features = dict(info.features.items())
+    pixels = getattr(features.get(image), "np_dtype", None)
     shape = getattr(features.get(image), "shape", None)
     names = getattr(features.get(label), "names", None)
-    if shape is None or len(shape) != 3 or names is None:
-        raise UserError(f"{name} is not a data set of images with one class each.")
+    if pixels != np.uint8 or len(shape) != 3 or names is None:
+        raise UserError(f"{name} is not a data set of 8-bit images with one class each.")
     if None in shape:
         raise UserError(
             f"the images of {name} differ in size, so they do not fit into memory as one array; "

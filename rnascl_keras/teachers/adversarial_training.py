@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
 from rnascl_keras.attacks.base import ascend, check_epsilon
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.losses import cross_entropy, l2_penalty
+from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
+
+Tensor = Any
 
 METHODS = ("pgd", "fast")
 
 
-class AdversarialTrainer(keras.Model):
+class AdversarialTrainer(TrainingModel):
     """Trains `model` on adversarial images instead of the clean ones.
 
     `model` is trained in place; save and evaluate it as `trainer.model`. Compile the trainer with
@@ -31,7 +36,7 @@ class AdversarialTrainer(keras.Model):
         seed: of the random starts.
 
     The attack sees the model in inference mode, so it does not move the batch normalisation's
-    statistics. `fit` reports `loss` (with the L2 term) and `accuracy` on the adversarial images;
+    statistics. `fit` reports `loss` (without the L2 term) and `accuracy` on the adversarial images;
     `evaluate` and validation report both on the clean images.
 
     Raises:
@@ -48,9 +53,9 @@ class AdversarialTrainer(keras.Model):
         step_size: float | None = None,
         weight_decay: float = 5e-4,
         seed: int = 0,
-        **kwargs,
-    ):
-        super().__init__(**kwargs)
+        name: str = "adversarial_trainer",
+    ) -> None:
+        super().__init__(model, ("loss", "accuracy"), name)
         if method not in METHODS:
             raise UserError(
                 f"adversarial training method {method!r} is unknown; expected one of "
@@ -66,19 +71,8 @@ class AdversarialTrainer(keras.Model):
         self.step_size = default_step if step_size is None else step_size
         self.weight_decay = weight_decay
         self.noise = keras.random.SeedGenerator(seed)
-        self.loss_mean = keras.metrics.Mean(name="loss")
-        self.accuracy_mean = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
 
-    @property
-    def metrics(self) -> list[keras.Metric]:
-        """What `fit` resets at the start of each epoch."""
-        return [self.loss_mean, self.accuracy_mean]
-
-    def call(self, images, training: bool = False):
-        """Return the model's logits, (batch, h, w, c) -> (batch, classes)."""
-        return self.model(images, training=training)
-
-    def attack(self, images, labels):
+    def attack(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the batch's adversarial images, (batch, h, w, c), for its labels, (batch,)."""
         noise = keras.random.uniform(
             tf.shape(images), -self.epsilon, self.epsilon, dtype=images.dtype, seed=self.noise
@@ -92,24 +86,14 @@ class AdversarialTrainer(keras.Model):
             steps=self.steps,
         )
 
-    def train_step(self, data) -> dict[str, tf.Tensor]:
-        images, labels = data
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        images, labels = unpack_batch(data, self.classes)
         adversarial = self.attack(images, labels)
-        variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
+
+        def robust_loss() -> tuple[Tensor, dict[str, Tensor]]:
             logits = self.model(adversarial, training=True)
             loss = tf.reduce_mean(cross_entropy(labels, logits))
-            loss += l2_penalty(variables, self.weight_decay)
-            scaled = self.optimizer.scale_loss(loss)
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
-        return self._report(loss, labels, logits)
+            parts = {"loss": loss, "accuracy": accuracy(labels, logits)}
+            return loss + l2_penalty(self.weight_variables, self.weight_decay), parts
 
-    def test_step(self, data) -> dict[str, tf.Tensor]:
-        images, labels = data
-        logits = self.model(images, training=False)
-        return self._report(tf.reduce_mean(cross_entropy(labels, logits)), labels, logits)
-
-    def _report(self, loss, labels, logits) -> dict[str, tf.Tensor]:
-        self.loss_mean.update_state(loss, sample_weight=tf.shape(labels)[0])
-        self.accuracy_mean.update_state(labels, logits)
-        return {metric.name: metric.result() for metric in self.metrics}
+        return self.record(descend(robust_loss, self.weight_variables, self.optimizer))

@@ -1,0 +1,24 @@
+"""RNAS-CL-IM-R-50: ImageNet-100, space IM, a robust ResNet-50 as teacher.
+
+Command:   rnascl run imagenet100_im_r50 --set data.source=IMAGENET --set data.class_list=CLASSES.txt
+           --set teacher.weights=TEACHER.keras
+Hardware:  one GPU
+Duration:  not yet run
+Measured:  not yet run
+Published: no figures for this space.
+
+IMAGENET holds train/<class>/*.JPEG and val/<class>/*.JPEG; CLASSES.txt names the 100 classes of
+ImageNet-100 (Tian et al., 2020), one folder name a line. Settings of appendix A.1.
+"""
+
+from rnascl_keras.recipe import Recipe, Teacher
+from rnascl_keras.recipes._imagenet100 import data, finetune, search, train
+
+recipe = Recipe(
+    space="IM",
+    data=data,
+    teacher=Teacher(expected="an adversarially trained ResNet-50 with 100 classes"),
+    search=search,
+    train=train,
+    finetune=finetune,
+)

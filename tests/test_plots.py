@@ -1,0 +1,122 @@
+"""The pictures show what their arrays say."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import matplotlib
+import numpy as np
+
+from rnascl_keras import plots, search_plots, summary
+
+SVG = "{http://www.w3.org/2000/svg}"
+SHARES = {
+    "teacher": [0.842, 0.587, 0.516],
+    "student": [0.896, 0.231, 0.104],
+    "student_trades": [0.758, 0.472, 0.428],
+}
+KEYS = ["clean", "pgd20", "worst"]
+
+
+def texts(svg):
+    return ["".join(node.itertext()) for node in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+
+
+def test_tutor_map_rings_the_most_probable_teacher_layer_of_each_row():
+    random = np.random.default_rng(1)
+    students = [f"stage1_block{b}_{part}" for b in range(1, 15) for part in ("expand", "project")]
+    teachers = [f"stage{s}_block{b}_conv1" for s in (1, 2, 3) for b in range(1, 8)]
+    probabilities = random.dirichlet(np.ones(21), 28)
+    svg = search_plots.tutor_map(probabilities, students, teachers)
+    (rings,) = [
+        group
+        for group in ElementTree.fromstring(svg).iter(f"{SVG}g")
+        if group.get("id", "").startswith("PathCollection")
+    ]
+    places = [(float(use.get("x")), float(use.get("y"))) for use in rings.iter(f"{SVG}use")]
+    x, y = np.array(places).T
+    # Cells are 0.225 inches of 72 points wide; the rows run from top to bottom.
+    np.testing.assert_allclose(np.diff(y), 0.225 * 72, atol=1e-3)
+    columns = (x - x.min()) / (0.225 * 72) + probabilities.argmax(1).min()
+    np.testing.assert_allclose(columns, probabilities.argmax(1), atol=1e-3)
+    written = texts(svg)
+    assert {summary.short_layer(name) for name in [*students, *teachers]} <= set(written)
+
+
+def test_channel_panels_name_the_most_probable_width_in_bold():
+    history = {
+        "stage1_block1_choice": np.array([[0.5, 0.5], [0.4, 0.6]]),
+        "stage2_block1_choice": np.array([[0.3, 0.3, 0.4], [0.1, 0.7, 0.2]]),
+    }
+    widths = {"stage1_block1_choice": [16, 12], "stage2_block1_choice": [32, 28, 24]}
+    panels = search_plots.channel_probabilities(history, widths)
+    for name, chosen in (("stage1_block1_choice", "12"), ("stage2_block1_choice", "28")):
+        bold = [
+            "".join(node.itertext())
+            for node in ElementTree.fromstring(panels[name]).iter(f"{SVG}text")
+            if re.search(r"bold|700", node.get("style", ""))
+        ]
+        assert sorted(bold) == [chosen, f"block {name[5]}.1"]
+        assert {str(width) for width in widths[name]} <= set(texts(panels[name]))
+
+
+def test_pictures_of_a_single_epoch_are_drawn():
+    entropy = search_plots.tutor_entropy(np.log([2.0]), 4)
+    assert "2.0" in texts(entropy)
+    panel = search_plots.channel_probabilities(
+        {"stage1_block1": np.array([[1.0]])}, {"stage1_block1": [8]}
+    )
+    assert "8" in texts(panel["stage1_block1"])
+
+
+def test_spread_keeps_labels_apart_and_leaves_distant_ones():
+    np.testing.assert_allclose(search_plots.spread(np.array([0.1, 0.5, 0.9]), 0.2), [0.1, 0.5, 0.9])
+    crowded = search_plots.spread(np.array([0.0, 0.01, 0.02, 0.9]), 0.1)
+    assert np.all(np.diff(crowded) >= 0.1 - 1e-9) and crowded[0] >= 0 and crowded[-1] == 0.9
+
+
+def test_bars_are_as_high_as_the_accuracies():
+    models = {
+        model: {
+            "accuracy": dict(zip(KEYS, shares, strict=True)),
+            "intervals": {
+                key: [share - 0.03, share + 0.02] for key, share in zip(KEYS, shares, strict=True)
+            },
+        }
+        for model, shares in SHARES.items()
+    }
+    svg = plots.robust_accuracy(models, KEYS)
+    for model, colour in plots.MODEL_COLOURS.items():
+        heights = []
+        for path in ElementTree.fromstring(svg).iter(f"{SVG}path"):
+            if f"fill: {colour}" in path.get("style", "") and path.get("clip-path"):
+                numbers = np.array(re.findall(r"-?[\d.]+", path.get("d")), float).reshape(-1, 2)
+                heights.append(np.ptp(numbers[:, 1]))
+        shares = np.array(SHARES[model])
+        np.testing.assert_allclose(np.array(heights) / heights[0], shares / shares[0], rtol=1e-3)
+        assert {summary.percent(share) for share in shares} <= set(texts(svg))
+
+
+def test_attention_maps_show_every_tile_and_what_the_student_got_wrong():
+    random = np.random.default_rng(0)
+    pair = {
+        "student_layer": "stage1_block1_expand",
+        "teacher_layer": "stage2_block1_conv2",
+        "student": random.random((3, 8, 8)),
+        "teacher": random.random((3, 4, 4)),
+    }
+    svg = plots.attention_maps(
+        random.random((3, 32, 32, 3)), ["cat", "ship", "frog"], ["cat", "truck", "frog"], [pair]
+    )
+    images = list(ElementTree.fromstring(svg).iter(f"{SVG}image"))
+    assert len(images) == 3 + 2 * 3
+    written = " ".join(texts(svg))
+    assert "✗ truck" in written and "✗ cat" not in written
+    assert "1.1 expand" in written and "2.1 conv2" in written
+
+
+def test_drawing_leaves_the_callers_style_alone():
+    before = dict(matplotlib.rcParams)
+    search_plots.tutor_entropy(np.log([2.0, 1.5]), 4)
+    assert dict(matplotlib.rcParams) == before
