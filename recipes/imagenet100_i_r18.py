@@ -1,7 +1,7 @@
 """RNAS-CL-I-R-18: ImageNet-100, space I, a robust ResNet-18 as teacher.
 
-Command:   rnascl run imagenet100_i_r18 --set data.source=IMAGENET --set data.class_list=CLASSES.txt
-           --set teacher.weights=TEACHER.keras
+Command:   rnascl run imagenet100_i_r18 --set data.source=IMAGENET
+           --set data.class_list=CLASSES.txt --set teacher.weights=TEACHER.keras
 Hardware:  one GPU
 Duration:  not yet run
 Measured:  not yet run

@@ -1,7 +1,7 @@
 """RNAS-CL-IM-R-50: ImageNet-100, space IM, a robust ResNet-50 as teacher.
 
-Command:   rnascl run imagenet100_im_r50 --set data.source=IMAGENET --set data.class_list=CLASSES.txt
-           --set teacher.weights=TEACHER.keras
+Command:   rnascl run imagenet100_im_r50 --set data.source=IMAGENET
+           --set data.class_list=CLASSES.txt --set teacher.weights=TEACHER.keras
 Hardware:  one GPU
 Duration:  not yet run
 Measured:  not yet run

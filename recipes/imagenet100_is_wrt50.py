@@ -1,7 +1,7 @@
 """RNAS-CL-IS-WRT-50: ImageNet-100, space IS, a robust WideResNet-50-2 as teacher.
 
-Command:   rnascl run imagenet100_is_wrt50 --set data.source=IMAGENET --set data.class_list=CLASSES.txt
-           --set teacher.weights=TEACHER.keras
+Command:   rnascl run imagenet100_is_wrt50 --set data.source=IMAGENET
+           --set data.class_list=CLASSES.txt --set teacher.weights=TEACHER.keras
 Hardware:  one GPU
 Duration:  not yet run
 Measured:  not yet run

@@ -79,12 +79,17 @@ def read_history(path: Path) -> list[dict[str, str]]:
     try:
         with open(path, newline="") as file:
             rows = list(csv.DictReader(file))
-        for row in rows:
-            int(row["epoch"]), row["choice"], row["option"], float(row["probability"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} is not a history of choices ({error!r}); delete it and search again."
-        ) from error
+        whole = all(
+            row["epoch"].isdigit()
+            and row["choice"]
+            and row["option"]
+            and float(row["probability"]) >= 0
+            for row in rows
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        whole = False
+    if not whole:
+        raise UserError(f"{path} is not a history of choices; delete it and search again.")
     return rows
 
 

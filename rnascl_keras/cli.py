@@ -23,6 +23,12 @@ app = typer.Typer(
     epilog="Recipes: " + ", ".join(recipe_names()),
 )
 
+USAGE_ERROR = typer.BadParameter.__mro__[1]
+"""click's UsageError: typer brings its own click, or did not, by version."""
+
+STOPPED = 130
+"""Exit code after Ctrl-C, a KeyboardInterrupt."""
+
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .py file with one.")
 ]
@@ -101,7 +107,7 @@ def derive(
     ] = None,
 ) -> None:
     """Select the most probable widths and tutors: architecture.json."""
-    budget = [f"search.max_macs={max_macs}"] if max_macs is not None else []
+    budget = [f"derive.max_macs={max_macs}"] if max_macs is not None else []
     _run_stages(_start(recipe, workdir, data_dir, [*(set_ or []), *budget]), "derive")
 
 
@@ -112,6 +118,7 @@ _stage_command("export", "Export every student to SavedModel and ONNX, checked: 
 
 @app.command()
 def evaluate(
+    context: typer.Context,
     model: Annotated[
         str, typer.Argument(metavar="RECIPE|MODEL.keras", help="A recipe's run, or one model.")
     ],
@@ -129,7 +136,9 @@ def evaluate(
     json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
 ) -> None:
     """Accuracy on clean images and under attack, of a run's models or of any MODEL.keras."""
-    if not model.endswith(".keras"):
+    is_file = model.endswith(".keras")
+    _check_options(context, is_file)
+    if not is_file:
         _run_stages(_start(model, workdir, data_dir, set_), "evaluate")
         return
     if data is None:
@@ -139,6 +148,19 @@ def evaluate(
     evaluate_file(
         Path(model), data, data_dir, attacks=attacks.split(","), eps=eps, n=n, seed=seed, out=json
     )
+
+
+def _check_options(context: typer.Context, is_file: bool) -> None:
+    """Raise UserError for an option of `evaluate` that would be ignored."""
+    foreign = ("workdir", "set_") if is_file else ("data", "attacks", "eps", "n", "seed", "json")
+    reason = (
+        "is for a recipe's run, not for a MODEL.keras."
+        if is_file
+        else "is for a MODEL.keras; of a recipe's run use --set, e.g. --set evaluation.n=500."
+    )
+    for name in foreign:
+        if context.get_parameter_source(name).name == "COMMANDLINE":
+            raise UserError(f"--{name.rstrip('_')} {reason}")
 
 
 _stage_command("report", "Write report.json and report.html, and print the closing table.")
@@ -180,10 +202,17 @@ def _quiet_start() -> Iterator[None]:
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
     try:
-        app()
+        code = app(sys.argv[1:] or ["--help"], prog_name="rnascl", standalone_mode=False)
     except UserError as error:
-        _say(f"rnascl: {error}")
-        sys.exit(2)
-    except KeyboardInterrupt:
+        _refuse(str(error))
+    except USAGE_ERROR as error:
+        command = error.ctx.command_path if error.ctx else "rnascl"
+        _refuse(f"{error.format_message()} See `{command} --help`.")
+    if code == STOPPED:
         _say("rnascl: stopped; the same command goes on from the last whole epoch.")
-        sys.exit(130)
+    sys.exit(code)
+
+
+def _refuse(reason: str) -> None:
+    _say("rnascl: " + " ".join(reason.split()))
+    sys.exit(2)

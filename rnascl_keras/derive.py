@@ -88,12 +88,7 @@ def _most_probable_within(
     width of the last block, the partial architectures that no other of the same last width beats
     in both cost and probability.
     """
-    smallest = cost.count_macs(space, space.widths_everywhere(min), input_shape, classes)
-    if max_macs < smallest:
-        raise UserError(
-            f"max_macs is {max_macs:,.0f}, but the smallest student of space {space.name!r} has "
-            f"{smallest:,} multiply-adds; give at least that."
-        )
+    check_budget(space, input_shape, classes, max_macs)
     constant, per_width = cost.frame_macs(space, input_shape, classes)
     widths = [stage.widths for stage in space.stages for _ in range(stage.depth)]
     fronts = {space.stem_width: [(constant, 0.0, ())]}  # width -> [(macs, log p, picks)]
@@ -118,6 +113,18 @@ def _most_probable_within(
     return list(max(complete)[1])
 
 
+def check_budget(
+    space: SearchSpace, input_shape: Sequence[int], classes: int, max_macs: float
+) -> None:
+    """Raise UserError where no student of the space has at most `max_macs` multiply-adds."""
+    smallest = cost.count_macs(space, space.widths_everywhere(min), input_shape, classes)
+    if max_macs < smallest:
+        raise UserError(
+            f"max_macs is {max_macs:,.0f}, but the smallest student of space {space.name!r} has "
+            f"{smallest:,} multiply-adds; give at least that."
+        )
+
+
 def _front(entries: object) -> list[tuple]:
     """Keep the entries (macs, log p, picks) that no cheaper one reaches in probability."""
     kept: list[tuple] = []
@@ -128,7 +135,7 @@ def _front(entries: object) -> list[tuple]:
 
 
 def copy_sliced_weights(supernet: Supernet, student: keras.Model) -> None:
-    """Start the student from the supernet: each of its weights is the leading part of the shared one.
+    """Start the student from the supernet: its weights are the leading parts of the shared ones.
 
     Masks are prefixes, so the channels a student keeps are the first ones everywhere.
     """

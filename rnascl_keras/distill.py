@@ -14,14 +14,10 @@ from rnascl_keras.architecture import Tutor
 from rnascl_keras.attacks.base import ascend
 from rnascl_keras.attention import default_map_size, tutored_attention_loss, unit_maps
 from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.logits import logits_model
 from rnascl_keras.taps import tap
-from rnascl_keras.training import (
-    TrainingModel,
-    accuracy,
-    check_same_task,
-    descend,
-    unpack_batch,
-)
+from rnascl_keras.teachers.checkpoints import check_teacher
+from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
 
 Tensor = Any
 
@@ -90,7 +86,7 @@ class CrossLayerDistiller(TrainingModel):
     ) -> None:
         super().__init__(student, PARTS, name)
         losses.check_kl(kl)
-        check_same_task(teacher, student)
+        check_teacher(teacher, student.input_shape[1:], student.output_shape[-1])
         self.student = student
         self.tutors = tuple(tutors)
         self.gamma_t = gamma_t
@@ -100,13 +96,13 @@ class CrossLayerDistiller(TrainingModel):
         self.trades = trades
         self.weight_decay = weight_decay
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self._teacher = tap(teacher, teacher_taps)
+        self._teacher = tap(logits_model(teacher), teacher_taps)
         self._tutor_of_layer = [self._teacher_index(t.teacher_layer) for t in self.tutors]
         self._student = tap(student, [t.student_layer for t in self.tutors]) if tutors else None
 
     @property
     def teacher(self) -> keras.Model:
-        """The teacher, as given."""
+        """The teacher; where it ends in a softmax, a model of the logits before it."""
         return self._teacher.source
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
@@ -119,7 +115,8 @@ class CrossLayerDistiller(TrainingModel):
             decay = losses.l2_penalty(self.weight_variables, self.weight_decay)
             return parts["loss"] + decay, parts
 
-        return self.record(descend(decayed_loss, self.weight_variables, self.optimizer))
+        parts = descend(decayed_loss, self.weight_variables, self.optimizer)
+        return self.record(parts, labels)
 
     def loss_parts(
         self,

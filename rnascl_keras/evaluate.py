@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from rnascl_keras.attacks import Attack, make_attack
 from rnascl_keras.attacks.base import map_batches
-from rnascl_keras.attacks.logits import logits_model
 from rnascl_keras.errors import UserError
+from rnascl_keras.logits import logits_model
 
 LogitsFunction = Callable[[np.ndarray], np.ndarray]
 

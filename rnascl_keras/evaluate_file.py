@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import keras
 from rich.console import Console
 from rich.table import Table
 
+from rnascl_keras.attacks import make_attack
 from rnascl_keras.data import load_test_data
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluate import Evaluation, evaluate
-from rnascl_keras.files import sha256, write_json
+from rnascl_keras.files import check_writable, sha256, write_json
 from rnascl_keras.stages import load_model
 from rnascl_keras.summary import attack_how, attack_name, percent, radius
 
@@ -30,10 +32,14 @@ def evaluate_file(
 ) -> Evaluation:
     """Evaluate a `.keras` file on the first n test images; print a table, write JSON to `out`."""
     epsilon = parse_radius(eps)
+    for name in attacks:
+        make_attack(name, epsilon)
+    if out:
+        check_writable(out)
     if not path.is_file():
         raise UserError(f"there is no model file {path}.")
     model = load_model(path)
-    test = load_test_data(data, data_dir=data_dir, image_shape=tuple(model.input_shape[1:]))
+    test = load_test_data(data, data_dir=data_dir, image_shape=_image_shape(model, path))
     images, labels = test.first(min(n, len(test)))
     evaluation, _ = evaluate(model, images, labels, attacks=attacks, epsilon=epsilon, seed=seed)
     _print(path, evaluation)
@@ -55,6 +61,16 @@ def evaluate_file(
     return evaluation
 
 
+def _image_shape(model: keras.Model, path: Path) -> tuple[int, int, int]:
+    shape = getattr(model, "input_shape", None)
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        raise UserError(
+            f"{path} takes input of shape {shape}; expected one of images, (batch, height, width, "
+            "channels)."
+        )
+    return shape[1:]
+
+
 def parse_radius(text: str) -> float:
     """Return the radius that `8/255` or `0.031` stands for.
 
@@ -63,7 +79,7 @@ def parse_radius(text: str) -> float:
     """
     try:
         epsilon = float(Fraction(text))
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         epsilon = 0.0
     if not 0 < epsilon <= 1:
         raise UserError(f"--eps must be a number in (0, 1] such as 8/255; got {text!r}.")

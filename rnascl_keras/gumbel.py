@@ -94,7 +94,7 @@ class GumbelChoice(keras.layers.Layer):
         return ops.one_hot(ops.argmax(self.logits, axis=-1), self.shape[-1], dtype="float32")
 
     def probabilities(self) -> Tensor:
-        """Return softmax(v), the probability of each choice being the largest under Gumbel noise."""
+        """Return softmax(v): how probable each choice is to be the largest under Gumbel noise."""
         return ops.softmax(self.logits, axis=-1)
 
     def _draw_noise(self) -> Tensor:

@@ -44,7 +44,11 @@ def _onnx_files(run: Run) -> list[str]:
 
 def _exported_files(run: Run) -> list[str]:
     folders = [f"export/{name}_saved_model" for name in run.students]
-    parts = ("saved_model.pb", "variables/variables.data-00000-of-00001", "variables/variables.index")
+    parts = (
+        "saved_model.pb",
+        "variables/variables.data-00000-of-00001",
+        "variables/variables.index",
+    )
     saved_models = [f"{folder}/{part}" for folder in folders for part in parts]
     return [*_onnx_files(run), *saved_models, "export/parity.json"]
 

@@ -267,4 +267,6 @@ def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     place: Sequence[Any] = [p for p in problem["loc"] if not str(p).startswith("function")]
     where = ".".join(map(str, place)) or "recipe"
+    if problem["type"] == "value_error":  # ours: it says what came
+        return f"{where}: {problem['ctx']['error']}"
     return f"{where}: {problem['msg']}; got {problem['input']!r}."

@@ -13,15 +13,11 @@ from rnascl_keras.attention import attention_loss, default_map_size, unit_maps
 from rnascl_keras.callbacks import GumbelTemperatureDecay
 from rnascl_keras.errors import UserError
 from rnascl_keras.gumbel import GumbelChoice
+from rnascl_keras.logits import logits_model
 from rnascl_keras.supernet import Supernet
 from rnascl_keras.taps import tap
-from rnascl_keras.training import (
-    TrainingModel,
-    accuracy,
-    check_same_task,
-    descend,
-    unpack_batch,
-)
+from rnascl_keras.teachers.checkpoints import check_teacher
+from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
 from rnascl_keras.tutor_choice import TutorChoice
 
 Tensor = Any
@@ -87,6 +83,7 @@ class CrossLayerSearch(TrainingModel):
             raise UserError(
                 f"architecture_fraction must lie between 0 and 1; got {architecture_fraction}."
             )
+        check_teacher(teacher, supernet.image_shape, supernet.classes)
         self.supernet = supernet
         self.gamma_s = gamma_s
         self.alpha = alpha
@@ -98,8 +95,7 @@ class CrossLayerSearch(TrainingModel):
         self.architecture_fraction = architecture_fraction
         self.weight_decay = weight_decay
         self._student = tap(supernet, taps, also=[choice.name for choice in supernet.choices])
-        self._teacher = tap(teacher, teacher_taps)
-        check_same_task(teacher, supernet)
+        self._teacher = tap(logits_model(teacher), teacher_taps)
         self.tutor_choice = TutorChoice(
             len(self.student_layers),
             len(self.teacher_layers),
@@ -113,7 +109,7 @@ class CrossLayerSearch(TrainingModel):
 
     @property
     def teacher(self) -> keras.Model:
-        """The teacher, as given."""
+        """The teacher; where it ends in a softmax, a model of the logits before it."""
         return self._teacher.source
 
     @property
@@ -201,7 +197,7 @@ class CrossLayerSearch(TrainingModel):
             self.architecture_variables,
             self.architecture_optimizer,
         )
-        return self.record(parts)
+        return self.record(parts, labels[:first])
 
     def loss_parts(
         self, images: Tensor, labels: Tensor, teacher_logits: Tensor, teacher_maps: Tensor
@@ -238,7 +234,7 @@ class CrossLayerSearch(TrainingModel):
         return {**parts, "loss": loss, "expected_macs": macs, "accuracy": accuracy(labels, logits)}
 
     def _weight_images(self, images: Tensor) -> Tensor:
-        """Return how many images of the batch update the weights; the others the Gumbel variables."""
+        """Return how many images of the batch update the weights, the others the choices."""
         size = images.shape[0]
         if size is not None and size < 2:
             raise UserError(

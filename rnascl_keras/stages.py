@@ -74,6 +74,9 @@ def teacher(run: Run) -> None:
 def search(run: Run) -> None:
     """Search the space under the teacher; write the folder `search/`."""
     settings, data, seed = run.recipe.search, run.data.train, run.recipe.seed
+    budget = run.recipe.derive.max_macs
+    if budget is not None:
+        deriving.check_budget(run.recipe.search_space, data.image_shape, data.classes, budget)
     _seed(run, 2)
     supernet = Supernet(
         run.recipe.space, data.image_shape, data.classes, noise=settings.noise, seed=100 + seed

@@ -56,14 +56,15 @@ class TrainingModel(keras.Model):
         images, labels = unpack_batch(data, self.classes)
         logits = self.classifier(images, training=False)
         loss = tf.reduce_mean(losses.cross_entropy(labels, logits))
-        return self.record({"loss": loss, "accuracy": accuracy(labels, logits)})
+        return self.record({"loss": loss, "accuracy": accuracy(labels, logits)}, labels)
 
-    def record(self, parts: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Add scalars to the epoch's means and return the means so far."""
+    def record(self, parts: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
+        """Add a batch's means to the epoch's, weighted by its size, and return the means so far."""
+        size = tf.shape(labels)[0]
         logs = {}
         for tracker in self.trackers:
             if tracker.name in parts:
-                tracker.update_state(parts[tracker.name])
+                tracker.update_state(parts[tracker.name], sample_weight=size)
                 logs[tracker.name] = tracker.result()
         return logs
 
@@ -108,18 +109,3 @@ def unpack_batch(data: Any, classes: int) -> tuple[Tensor, Tensor]:
             f"{labels.dtype.name} of shape {labels.shape}; turn one-hot labels with np.argmax."
         )
     return tf.convert_to_tensor(images), labels
-
-
-def check_same_task(teacher: keras.Model, student: keras.Model) -> None:
-    """Raise UserError unless teacher and student take the same images and tell the same classes."""
-    for what, ours, theirs in (
-        ("images", student.input_shape[1:], teacher.input_shape[1:]),
-        ("classes", student.output_shape[1:], teacher.output_shape[1:]),
-    ):
-        if len(theirs) != len(ours) or any(
-            a is not None and b is not None and a != b for a, b in zip(ours, theirs, strict=True)
-        ):
-            raise UserError(
-                f"teacher {teacher.name!r} has {what} of shape {theirs}, {student.name!r} has "
-                f"{ours}; give a teacher for the same data."
-            )

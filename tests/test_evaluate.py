@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from rnascl_keras.attacks import ATTACKS, Attack
-from rnascl_keras.attacks.logits import logits_model
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluate import accuracy_of, evaluate, keras_logits, wilson_interval
+from rnascl_keras.logits import logits_model
 
 KEYS = ["clean", "fgsm", "pgd20", "mi_fgsm", "worst"]
 

@@ -84,8 +84,8 @@ def _class_names(split: Path, class_list: str | os.PathLike[str] | None) -> tupl
     missing = sorted(wanted - set(found))
     if missing or not wanted:
         raise UserError(
-            f"{len(missing)} of the {len(wanted)} classes of {class_list} ({_few(missing)}) have no "
-            f"folder in {split} ({_few(found)}); give the list of this data set's classes."
+            f"{len(missing)} of the {len(wanted)} classes of {class_list} ({_few(missing)}) have "
+            f"no folder in {split} ({_few(found)}); give the list of this data set's classes."
         )
     return tuple(name for name in found if name in wanted)
 

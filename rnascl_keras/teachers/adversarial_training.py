@@ -96,4 +96,5 @@ class AdversarialTrainer(TrainingModel):
             parts = {"loss": loss, "accuracy": accuracy(labels, logits)}
             return loss + l2_penalty(self.weight_variables, self.weight_decay), parts
 
-        return self.record(descend(robust_loss, self.weight_variables, self.optimizer))
+        parts = descend(robust_loss, self.weight_variables, self.optimizer)
+        return self.record(parts, labels)

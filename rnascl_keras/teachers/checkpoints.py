@@ -10,8 +10,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from rnascl_keras.attacks.logits import logits_model
 from rnascl_keras.errors import UserError
+from rnascl_keras.logits import logits_model
 from rnascl_keras.teachers.resnet import ResNetRow, build_resnet
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
