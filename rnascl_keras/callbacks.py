@@ -14,7 +14,7 @@ from rnascl_keras.gumbel import decayed_temperature
 
 
 class GumbelTemperatureDecay(keras.callbacks.Callback):
-    """Lowers the Gumbel temperature after each epoch (A.1), and puts it into the logs.
+    """Lowers the Gumbel temperature after each epoch (A.1); the logs hold the epoch's own.
 
     From 5.0 to 0.0555 over the search, whatever its number of epochs.
     """
@@ -25,6 +25,7 @@ class GumbelTemperatureDecay(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs["gumbel_temperature"] = self.model.gumbel_temperature
+        self.model.gumbel_temperature = decayed_temperature(epoch + 1, self.params["epochs"])
 
 
 class ChoiceHistory(keras.callbacks.Callback):

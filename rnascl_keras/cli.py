@@ -207,7 +207,7 @@ def main() -> None:
         _refuse(str(error))
     except USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "rnascl"
-        _refuse(f"{error.format_message()} See `{command} --help`.")
+        _refuse(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
     if code == STOPPED:
         _say("rnascl: stopped; the same command goes on from the last whole epoch.")
     sys.exit(code)

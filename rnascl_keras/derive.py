@@ -95,7 +95,7 @@ def _most_probable_within(
     for block, choices, p in zip(
         cost.block_costs(space, input_shape), widths, probabilities, strict=True
     ):
-        log_p = np.log(np.maximum(p, 1e-300))
+        log_p = np.log(np.maximum(np.asarray(p, np.float64), 1e-300))
         fronts = {
             width: _front(
                 (macs + block.macs(before, width), log + log_p[k], (*picks, k))

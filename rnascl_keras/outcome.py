@@ -101,5 +101,6 @@ class SearchOutcome:
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
+    logits = np.asarray(logits, np.float64)  # in float32 what is 104 behind would be impossible
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)

@@ -264,7 +264,8 @@ def _value(text: str) -> Any:
 
 
 def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False)[0]
+    problems = error.errors(include_url=False)
+    problem = next((p for p in problems if p["type"] == "value_error"), problems[0])
     place: Sequence[Any] = [p for p in problem["loc"] if not str(p).startswith("function")]
     where = ".".join(map(str, place)) or "recipe"
     if problem["type"] == "value_error":  # ours: it says what came

@@ -22,6 +22,10 @@ from rnascl_keras.tutor_choice import TutorChoice
 
 Tensor = Any
 
+BATCH_OF_ONE = (
+    "a batch of 1 cannot be split between weights and Gumbel variables; give batches of at least "
+    "2 images (5 for a split of 80 to 20 %), and drop a last batch of 1."
+)
 PARTS = ("loss", "cross_entropy", "kl", "attention", "n_f", "expected_macs", "accuracy")
 
 
@@ -151,7 +155,7 @@ class CrossLayerSearch(TrainingModel):
     def compile(
         self,
         optimizer: Any = "sgd",
-        architecture_optimizer: keras.optimizers.Optimizer | None = None,
+        architecture_optimizer: Any = None,
         **kwargs: Any,
     ) -> None:
         """Set the optimizers; further arguments are those of `keras.Model.compile`.
@@ -165,16 +169,25 @@ class CrossLayerSearch(TrainingModel):
         if architecture_optimizer is None:
             architecture_optimizer = keras.optimizers.Adam(0.01, epsilon=1e-12)
         super().compile(optimizer=optimizer, **kwargs)
-        self.architecture_optimizer = architecture_optimizer
+        self.architecture_optimizer = keras.optimizers.get(architecture_optimizer)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):  # float16
+            self.architecture_optimizer = keras.optimizers.LossScaleOptimizer(
+                self.architecture_optimizer
+            )
         self.architecture_optimizer.build(self.architecture_variables)
 
     def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """Search; as `keras.Model.fit`, with the temperature's decay added where it is missing."""
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = list(callbacks or [])
+            callbacks = keras.tree.flatten(callbacks or [])
             if not any(isinstance(c, GumbelTemperatureDecay) for c in callbacks):
                 callbacks.insert(0, GumbelTemperatureDecay())
-        return super().fit(*args, callbacks=callbacks, **kwargs)
+        try:
+            return super().fit(*args, callbacks=callbacks, **kwargs)
+        except tf.errors.InvalidArgumentError as error:
+            if BATCH_OF_ONE in str(error):  # a batch whose size only the data knows
+                raise UserError(BATCH_OF_ONE) from error
+            raise
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
@@ -237,11 +250,10 @@ class CrossLayerSearch(TrainingModel):
         """Return how many images of the batch update the weights, the others the choices."""
         size = images.shape[0]
         if size is not None and size < 2:
-            raise UserError(
-                f"a batch of {size} cannot be split between weights and Gumbel variables; "
-                "give batches of at least 2 images (5 for a split of 80 to 20 %)."
-            )
+            raise UserError(BATCH_OF_ONE)
         size = tf.shape(images)[0] if size is None else tf.constant(size)
+        with tf.control_dependencies([tf.debugging.assert_greater(size, 1, BATCH_OF_ONE)]):
+            size = tf.identity(size)
         part = tf.cast(
             tf.round((1 - self.architecture_fraction) * tf.cast(size, tf.float32)), size.dtype
         )

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnascl_keras import derive as deriving
 from rnascl_keras.architecture import Architecture, check_same_weights
 from rnascl_keras.callbacks import Checkpoint, ChoiceHistograms, ChoiceHistory
+from rnascl_keras.derive import check_budget, copy_sliced_weights, select
 from rnascl_keras.distill import CrossLayerDistiller, Trades
 from rnascl_keras.errors import UserError
 from rnascl_keras.estimate import seconds_per_step
@@ -76,7 +76,7 @@ def search(run: Run) -> None:
     settings, data, seed = run.recipe.search, run.data.train, run.recipe.seed
     budget = run.recipe.derive.max_macs
     if budget is not None:
-        deriving.check_budget(run.recipe.search_space, data.image_shape, data.classes, budget)
+        check_budget(run.recipe.search_space, data.image_shape, data.classes, budget)
     _seed(run, 2)
     supernet = Supernet(
         run.recipe.space, data.image_shape, data.classes, noise=settings.noise, seed=100 + seed
@@ -118,7 +118,7 @@ def search(run: Run) -> None:
 def derive(run: Run) -> None:
     """Select widths and tutors; write `architecture.json`."""
     outcome = SearchOutcome.load(run.path("search/outcome.json"))
-    architecture = deriving.select(outcome, run.recipe.derive.max_macs)
+    architecture = select(outcome, run.recipe.derive.max_macs)
     architecture.save(run.path("architecture.json"))
     run.say(
         f"derive: widths {architecture.widths}, {architecture.parameters:,} parameters, "
@@ -134,7 +134,7 @@ def train(run: Run) -> None:
     if run.recipe.train.start == "supernet":
         supernet = Supernet(architecture.space, architecture.input_shape, architecture.classes)
         _load_weights(supernet, run.path("search/supernet.weights.h5"))
-        deriving.copy_sliced_weights(supernet, student)
+        copy_sliced_weights(supernet, student)
     _distill(run, "train", student, architecture, run.recipe.train, None)
     _save_model(student, run.path("student.keras"))
 

@@ -48,7 +48,7 @@ class Supernet(keras.Model):
             ChannelChoice(
                 stage.widths,
                 noise=noise,
-                seed=None if seed is None else seed + k,
+                seed=None if seed is None else seed + 1 + k,  # `seed` is the tutors'
                 name=f"{block}_choice",
             )
             for k, (stage, block) in enumerate(_stages_and_blocks(space))

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+
+from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.files import atomic_write, check_writable, read_json, sha256, write_json
+
+
+def test_content_comes_back_and_folders_are_made(tmp_path):
+    path = atomic_write(tmp_path / "a" / "b" / "c.txt", "é\n")
+    assert path.read_bytes() == "é\n".encode()
+    atomic_write(path, b"\x00\xff")
+    assert path.read_bytes() == b"\x00\xff"
+    assert os.listdir(path.parent) == ["c.txt"]
+
+
+@pytest.mark.parametrize("failing", ["replace", "fsync"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch, failing):
+    path = atomic_write(tmp_path / "a.json", "old")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, failing, fail)
+    with pytest.raises(OSError, match="No space"):
+        atomic_write(path, "new")
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_json_goes_round(tmp_path):
+    content = {"a": [1, 2.5, None, "ü"], "b": {"c": True}}
+    path = write_json(tmp_path / "a.json", content)
+    assert read_json(path) == content
+    assert path.read_text().endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"a": [1, 2', "not complete JSON"),
+        ("", "not complete JSON"),
+        ("[1, 2]", "holds a list; expected a JSON object"),
+        ("[" * 100_000, "not complete JSON"),
+    ],
+)
+def test_damaged_json_is_named_in_one_line(tmp_path, text, says):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=says) as caught:
+        read_json(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_binary_rubbish_and_missing_files_are_user_errors(tmp_path):
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(UserError, match="not complete JSON"):
+        read_json(tmp_path / "a.json")
+    with pytest.raises(UserError, match="No such file"):
+        read_json(tmp_path / "b.json")
+    with pytest.raises(UserError, match="Is a directory"):
+        read_json(tmp_path)
+
+
+def test_sha256_is_of_the_bytes(tmp_path):
+    content = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(content)
+    assert sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        check_writable(tmp_path / "file" / "out.json")
+    with pytest.raises(UserError, match="cannot be written"):
+        check_writable(tmp_path)
+    check_writable(tmp_path / "new" / "out.json")
+    assert not (tmp_path / "new" / "out.json").exists()
+
+
+def test_nearest_suggests_only_what_is_near():
+    assert nearest("serach", ["search", "train"]) == " Did you mean 'search'?"
+    assert nearest("zzz", ["search", "train"]) == ""

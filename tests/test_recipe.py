@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from rnascl_keras import Recipe, SearchSpace, Stage, UserError
+from rnascl_keras.recipe import Data, Evaluation, Search, Teacher, load_recipe, with_settings
+
+
+@pytest.fixture
+def recipe():
+    return Recipe(space="S3", teacher=Teacher(architecture="resnet20"))
+
+
+def refused(recipe, assignment):
+    """Return the one line with which an assignment is refused."""
+    with pytest.raises(UserError) as caught:
+        with_settings(recipe, [assignment])
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "section", "key", "value"),
+    [
+        ("search.epochs=5", "search", "epochs", 5),
+        ("search.learning_rate=1e-3", "search", "learning_rate", 0.001),
+        ("evaluation.epsilon=8/255", "evaluation", "epsilon", 8 / 255),
+        ("finetune.step_size=2/255", "finetune", "step_size", 2 / 255),
+        ("search.map_size=[7, 6]", "search", "map_size", (7, 6)),
+        ("search.map_size=none", "search", "map_size", None),
+        ('evaluation.attacks=["pgd"]', "evaluation", "attacks", ("pgd",)),
+        ("train.start=supernet", "train", "start", "supernet"),
+        ("teacher.weights=a=b.keras", "teacher", "weights", "a=b.keras"),
+        ("derive.max_macs=7e5", "derive", "max_macs", 7e5),
+        ("data.class_list=null", "data", "class_list", None),
+    ],
+)
+def test_a_setting_changes_and_all_others_stay(recipe, assignment, section, key, value):
+    changed = with_settings(recipe, [assignment])
+    assert getattr(getattr(changed, section), key) == value
+    before, after = recipe.model_dump(), changed.model_dump()
+    before[section].pop(key), after[section].pop(key)
+    assert before == after
+
+
+def test_later_assignments_win_and_finetune_can_be_left_out(recipe):
+    assert with_settings(recipe, ["seed=1", "seed=2"]).seed == 2
+    assert with_settings(recipe, ["finetune=null"]).finetune is None
+
+
+def test_a_space_given_as_rows_survives_other_changes():
+    space = SearchSpace("mine", (Stage(2, (8, 4), stride=1),), stem_width=4, head_width=32)
+    recipe = Recipe(space=space, teacher=Teacher())
+    assert with_settings(recipe, ["seed=3"]).search_space == space
+    rows = json.dumps(space.to_dict())
+    assert with_settings(recipe, ["space=S5", f"space={rows}"]).search_space == space
+
+
+@pytest.mark.parametrize(
+    ("assignment", "says"),
+    [
+        ("serach.epochs=5", "Did you mean 'search.epochs'?"),
+        ("search.epoch=5", "Did you mean 'search.epochs'?"),
+        ("search.epochs", "--set wants KEY=VALUE"),
+        ("=5", "unknown setting ''"),
+        ("search.epochs=many", "search.epochs: Input should be a valid integer"),
+        ("search.epochs=0", "greater than or equal to 1; got 0"),
+        ("search.epochs=2.5", "search.epochs"),
+        ("search.batch_size=1", "search.batch_size: Input should be greater than or equal to 2"),
+        ("search.learning_rate=NaN", "search.learning_rate"),
+        ("search.gamma_s=Infinity", "search.gamma_s: Input should be a finite number"),
+        ("search.alpha=NaN", "search.alpha: Input should be a finite number"),
+        ("search.kl=forward", "search.kl: Input should be 'student_teacher'"),
+        ("search=5", "search: Input should be"),
+        ("evaluation.epsilon=0", "evaluation.epsilon: Input should be greater than 0"),
+        ("evaluation.epsilon=1.5", "evaluation.epsilon: Input should be less than or equal to 1"),
+        ("evaluation.epsilon=8/0", "evaluation.epsilon: Input should be a valid number"),
+        ("evaluation.epsilon=a/b", "evaluation.epsilon"),
+        ("evaluation.n=0", "evaluation.n: Input should be greater than or equal to 1"),
+        ('evaluation.attacks=["pdg"]', "attack 'pdg' is unknown"),
+        ("evaluation.attacks=fgsm", "evaluation.attacks: Input should be a valid tuple"),
+        ("train.momentum=1", "train.momentum"),
+        ("seed=-1", "seed: Input should be greater than or equal to 0"),
+        ('space={"name": "x", "stages": []}', "space 'x' has no stages"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_line(recipe, assignment, says):
+    assert says in refused(recipe, assignment)
+
+
+def test_a_wrong_argument_in_python_is_refused_too():
+    with pytest.raises(ValidationError, match="epoch"):
+        Search(epoch=5)
+    with pytest.raises(ValidationError, match="epsilon"):
+        Evaluation(epsilon=2)
+    with pytest.raises(ValidationError, match="frozen"):
+        Data().source = "digits"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("recipe = Recipe(", "SyntaxError"),
+        ("x = 1\n", "must define recipe = Recipe"),
+        ("recipe = {'space': 'S3'}\n", "got dict"),
+        ("import no_such_module\n", "ModuleNotFoundError"),
+        (
+            "from rnascl_keras import Recipe\nrecipe = Recipe(space='S3')\n",
+            "teacher: Field required",
+        ),
+        (
+            "from rnascl_keras.recipe import *\nrecipe = Recipe(space='S3', teacher=Teacher(epochs=0))",
+            "epochs: Input should be greater than or equal to 1",
+        ),
+        (
+            "from rnascl_keras.recipe import *\nrecipe = Recipe(space='S4', teacher=Teacher())",
+            "unknown search space 'S4'",
+        ),
+        (
+            "from rnascl_keras.spaces import Stage\nStage(1, (8, 8))\n",
+            "widths must be different positive integers",
+        ),
+    ],
+)
+def test_a_recipe_file_with_a_mistake_is_refused_in_one_line(tmp_path, text, says):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        load_recipe(str(path))
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_file_is_named_after_itself_unless_it_has_a_name(tmp_path):
+    path = tmp_path / "mine.py"
+    text = "from rnascl_keras.recipe import *\nrecipe = Recipe(space='S3', teacher=Teacher()"
+    path.write_text(text + ")")
+    assert load_recipe(str(path)).name == "mine"
+    path.write_text(text + ", name='other')")
+    assert load_recipe(str(path)).name == "other"
+    assert load_recipe(str(path), ["name=third"]).name == "third"
+
+
+def test_unknown_recipes_are_named_with_the_nearest(tmp_path):
+    with pytest.raises(
+        UserError, match=r"unknown recipe 'digit'; known: .*Did you mean 'digits'\?"
+    ):
+        load_recipe("digit")
+    with pytest.raises(UserError, match="there is no recipe file"):
+        load_recipe(str(tmp_path / "none.py"))
