@@ -15,7 +15,7 @@ from rnascl_keras.recipe import Data, Finetune, Recipe, Search, Teacher, Train
 
 recipe = Recipe(
     space="S3",
-    data=Data(source="cifar10", augmentation="crop_flip", validation=1000),
+    data=Data(source="cifar10", augmentation="crop_flip", validation=1000, limit_train=36_000),
     teacher=Teacher(
         architecture="resnet20",
         method="fast",
