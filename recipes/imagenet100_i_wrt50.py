@@ -12,14 +12,6 @@ IMAGENET holds train/<class>/*.JPEG and val/<class>/*.JPEG; CLASSES.txt names th
 ImageNet-100 (Tian et al., 2020), one folder name a line. Settings of appendix A.1.
 """
 
-from rnascl_keras.recipe import Recipe, Teacher
-from rnascl_keras.recipes._imagenet100 import data, finetune, search, train
+from rnascl_keras.recipes._imagenet100 import imagenet100
 
-recipe = Recipe(
-    space="I",
-    data=data,
-    teacher=Teacher(expected="an adversarially trained WideResNet-50-2 with 100 classes"),
-    search=search,
-    train=train,
-    finetune=finetune,
-)
+recipe = imagenet100("I", "WideResNet-50-2")
