@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,7 +48,9 @@ SetOption = Annotated[
 
 def _start(recipe: str, workdir: Path | None, data_dir: str | None, changes: list | None) -> Run:
     settings = load_recipe(recipe, changes or ())
-    return Run(settings, workdir or Path("runs") / settings.name, data_dir, say=_say)
+    folder = workdir or Path("runs") / settings.name
+    arguments = shlex.join([recipe, *(["--workdir", str(workdir)] if workdir else [])])
+    return Run(settings, folder, data_dir, say=_say, arguments=arguments)
 
 
 def _say(line: str) -> None:

@@ -18,7 +18,7 @@ def seconds_per_step(model: keras.Model, batches: Iterable, steps: int = 3) -> f
     variables, optimizers and random generators are put back afterwards.
     """
     state = training_state(model)
-    before = [np.array(variable) for variable in state]
+    before = [np.asarray(variable).copy() for variable in state]
     model.make_train_function()
     iterator = iter(batches)
     model.train_function(iterator)

@@ -22,6 +22,7 @@ def evaluate_run(run: Run) -> None:
     settings = run.recipe.evaluation
     images, labels = run.data.test.first(min(settings.n, len(run.data.test)))
     parity = read_json(run.path("export/parity.json"))
+    files = {file: OnnxClassifier(run.path(f"export/{file}")) for file in parity}
     result: dict[str, Any] = {"epsilon": settings.epsilon, "n": len(images), "export": {}}
     for name in ("teacher", *run.students):
         model = load_model(run.path(f"{name}.keras"))
@@ -41,10 +42,10 @@ def evaluate_run(run: Run) -> None:
             "intervals": evaluation.intervals,
         }
         file = f"{name}.onnx"
-        if file in parity:
-            classifier = OnnxClassifier(run.path(f"export/{file}"))
-            accuracy = {"clean": accuracy_of(classifier.logits, images, labels)}
+        if file in files:
+            logits_of = files[file].logits
+            accuracy = {"clean": accuracy_of(logits_of, images, labels)}
             for key, replayed in adversarial.items():
-                accuracy[f"transfer_{key}"] = accuracy_of(classifier.logits, replayed, labels)
+                accuracy[f"transfer_{key}"] = accuracy_of(logits_of, replayed, labels)
             result["export"][file] = {**parity[file], "accuracy": accuracy}
     write_json(run.path("evaluation.json"), result)

@@ -153,13 +153,13 @@ def durations(run: Run) -> dict[str, float]:
 
 
 def _check_inputs(run: Run, stage: Stage) -> None:
+    arguments = run.arguments or run.recipe.name
     for name in stage.needs(run):
         if not run.path(name).exists():
             maker = next(s.name for s in STAGES if name in s.makes(run))
             raise UserError(
                 f"{stage.name} needs {run.path(name)}, which is not there; make it with "
-                f"`rnascl {maker} {run.recipe.name}`, or everything with "
-                f"`rnascl run {run.recipe.name}`."
+                f"`rnascl {maker} {arguments}`, or everything with `rnascl run {arguments}`."
             )
 
 

@@ -22,6 +22,7 @@ from rnascl_keras.schedules import sgd
 from rnascl_keras.search import CrossLayerSearch
 from rnascl_keras.summary import duration
 from rnascl_keras.supernet import Supernet
+from rnascl_keras.taps import tap
 from rnascl_keras.workdir import Run
 
 PARITY_IMAGES = 1000
@@ -47,6 +48,7 @@ def teacher(run: Run) -> None:
     normalisation = {"mean": settings.mean, "std": settings.std}
     if settings.weights:
         model = load_teacher(settings.weights, **task, **normalisation)
+        tap(model, run.recipe.search.taps)  # one that cannot be tapped is refused here
         run.say(f"teacher: {settings.weights}")
     elif settings.architecture:
         _seed(run, 1)
@@ -79,7 +81,7 @@ def search(run: Run) -> None:
         check_budget(run.recipe.search_space, data.image_shape, data.classes, budget)
     _seed(run, 2)
     supernet = Supernet(
-        run.recipe.space, data.image_shape, data.classes, noise=settings.noise, seed=100 + seed
+        run.recipe.space, data.image_shape, data.classes, noise=settings.noise, seed=99 + seed
     )
     model = CrossLayerSearch(
         teacher=_teacher(run),

@@ -63,13 +63,29 @@ class _Graph:
         return result
 
     def open(self, model: keras.Model, inputs: Tensor = None) -> Tensor:
-        bare = keras.Model(model.inputs[0], model.outputs[0])
+        """Call the model operation by operation; return its output.
+
+        The output is caught at an identity behind it: where the model is nested, Keras would give
+        one of a copied graph that the outer model's input does not reach.
+        """
+        end = layers.Identity()
+        outputs = []
+
+        def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+            if operation is not end:
+                return self.record(operation, *args, **kwargs)
+            outputs.append(args[0])
+            return args[0]
+
         copy = keras.models.clone_model(
-            bare, input_tensors=inputs, clone_function=lambda x: x, call_function=self.record
+            keras.Model(model.inputs[0], end(model.outputs[0])),
+            input_tensors=inputs,
+            clone_function=lambda x: x,
+            call_function=call,
         )
         if inputs is None:
             self.input = copy.inputs[0]
-        return copy.outputs[0]
+        return outputs[0]
 
     def consumers(self, tensor: Tensor) -> list[int]:
         return [k for k, xs in enumerate(self.operands) if any(x is tensor for x in xs)]
@@ -151,14 +167,15 @@ def _last_of_each_block(names: list[str]) -> list[str]:
 
 
 def _after_own_layers(graph: _Graph, k: int) -> Tensor:
-    """Follow operation k through its own normalisation, activation and mask, each at most once."""
+    """Follow operation k, if it is a convolution, through its own normalisation, activation and
+    mask, each at most once."""
     stages = [
         lambda op: isinstance(op, layers.BatchNormalization),
         lambda op: type(op).__name__ in ACTIVATIONS,
         lambda op: isinstance(op, ChannelMask),
     ]
     result = graph.results[k]
-    for belongs in stages:
+    for belongs in stages if _is_convolution(graph, k) else ():
         following = graph.consumers(result)
         if len(following) == 1 and belongs(graph.operations[following[0]]):
             result = graph.results[following[0]]

@@ -27,12 +27,14 @@ class Run:
         workdir: where the run's files go.
         data_dir: where tensorflow-datasets keeps its data, or None for its own default.
         say: takes each line of progress.
+        arguments: what the user would give to `rnascl STAGE` for another stage of this run.
     """
 
     recipe: Recipe
     workdir: Path
     data_dir: str | None = None
     say: Callable[[str], None] = print
+    arguments: str = ""
     signatures: dict[str, str] = field(default_factory=dict)
 
     def path(self, name: str) -> Path:

@@ -88,3 +88,22 @@ def whole_run(tiny, tmp_path_factory) -> SimpleNamespace:
 def work(whole_run, tmp_path) -> Path:
     """A copy of the whole run's folder, to spoil."""
     return Path(shutil.copytree(whole_run.folder, tmp_path / "work"))
+
+
+@pytest.fixture
+def refused(snapshot, tmp_path):
+    """A function: arguments -> the one line on standard error; no file has changed meanwhile."""
+    from rnascl_keras.pipeline import STAGE_NAMES
+
+    def call(*arguments) -> str:
+        before = snapshot(tmp_path)
+        result = call_rnascl(*arguments)
+        assert result.code == 2, result.err
+        *progress, line = result.err.splitlines()
+        assert all(x.startswith(tuple(f"{stage}: " for stage in STAGE_NAMES)) for x in progress)
+        assert line.startswith("rnascl: ")
+        assert "Traceback" not in result.out + result.err
+        assert snapshot(tmp_path) == before
+        return line
+
+    return call

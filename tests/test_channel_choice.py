@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_models import dtype_policy
 
 from rnascl_keras.channel_choice import ChannelMask, prefix_masks
 from rnascl_keras.spaces import SearchSpace, Stage
@@ -38,9 +39,9 @@ def test_the_config_of_a_mask_round_trips():
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_under_mixed_precision_masks_are_reckoned_in_float32(dtype_policy, policy):
-    dtype_policy(policy)
-    mask = ChannelMask((4, 3, 2, 1))
+def test_under_mixed_precision_masks_are_reckoned_in_float32(policy):
+    with dtype_policy(policy):
+        mask = ChannelMask((4, 3, 2, 1))
     g = np.float32([0.101, 0.207, 0.303, 0.389])  # sums to 1, but not in bfloat16
     z = tf.ones((1, 1, 1, 4), policy.removeprefix("mixed_"))
     found = mask([z, tf.constant(g)])

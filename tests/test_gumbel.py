@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from scipy.special import softmax
 from scipy.stats import gumbel_r, kstest, norm
+from tiny_models import dtype_policy
 
 from rnascl_keras.channel_choice import ChannelChoice
 from rnascl_keras.errors import UserError
@@ -106,9 +107,10 @@ def test_the_smallest_temperature_and_far_parameters_give_no_nan():
     assert np.all(np.isfinite(tape.gradient(total, choice.logits.value)))
 
 
-def test_parameters_stay_float32_under_mixed_precision(dtype_policy):
-    dtype_policy("mixed_bfloat16")
-    for choice in (TutorChoice(2, 3), ChannelChoice((8, 4))):
+def test_parameters_stay_float32_under_mixed_precision():
+    with dtype_policy("mixed_bfloat16"):
+        choices = TutorChoice(2, 3), ChannelChoice((8, 4))
+    for choice in choices:
         assert choice.logits.dtype == choice.gumbel_temperature.dtype == "float32"
         assert choice.sample().dtype == "float32"
 

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import shutil
+
+import keras
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn.datasets import load_digits
+
+from rnascl_keras import Architecture, pipeline
+from rnascl_keras.callbacks import read_history
+from rnascl_keras.data import load_data
+from rnascl_keras.fingerprint import fingerprint
+from rnascl_keras.pipeline import STAGE_NAMES, STAGES, run_stages
+from rnascl_keras.recipe import load_recipe
+from rnascl_keras.workdir import Run
+
+MODELS = ("teacher", "student", "student_trades")
+STUDENTS = MODELS[1:]
+KEYS = {"clean", "fgsm", "pgd20", "mi_fgsm", "worst"}
+SAVED_MODEL = ("saved_model.pb", "variables/variables.index", "fingerprint.pb")
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def done_stages(result):
+    """Return the stages that a command skipped."""
+    return [n for n in STAGE_NAMES if f"{n}: already done from the same settings" in result.err]
+
+
+# What a run leaves
+
+
+def test_a_run_leaves_exactly_the_promised_files(whole_run, snapshot):
+    promised = {f"{model}.keras" for model in MODELS}
+    promised |= {"architecture.json", "evaluation.json", "report.json", "report.html"}
+    promised |= {f"export/{student}.onnx" for student in STUDENTS} | {"export/parity.json"}
+    for folder, part in itertools.product(STUDENTS, SAVED_MODEL):
+        promised.add(f"export/{folder}_saved_model/{part}")
+    promised |= {
+        f"export/{s}_saved_model/variables/variables.data-00000-of-00001" for s in STUDENTS
+    }
+    promised |= {f"search/{n}" for n in ("outcome.json", "supernet.weights.h5", "choices.csv")}
+    promised |= {f".stages/{stage}.json" for stage in STAGE_NAMES}
+    found = set(snapshot(whole_run.folder))
+    assert {f for f in found if not f.startswith("search/tensorboard/events")} == promised
+
+
+def test_architecture_json_describes_the_student(whole_run):
+    content = read(whole_run.folder / "architecture.json")
+    assert {"space", "widths", "tutors", "teacher", "parameters", "macs"} <= set(content)
+    assert content["space"] == "tiny"
+    (row,) = content["widths"]
+    assert len(row) == 2
+    assert set(row) <= {12, 8}
+    student = keras.models.load_model(whole_run.folder / "student.keras")
+    teacher = keras.models.load_model(whole_run.folder / "teacher.keras", compile=False)
+    assert content["parameters"] == sum(int(np.prod(v.shape)) for v in student.trainable_variables)
+    assert content["teacher"] == fingerprint(teacher)
+    assert len(content["tutors"]) == 1 + 2 * 3  # stem; expansion, depthwise, projection
+    for tutor in content["tutors"]:
+        assert set(tutor) == {"student_layer", "teacher_layer"}
+        student.get_layer(tutor["student_layer"])
+        teacher.get_layer(tutor["teacher_layer"])
+    assert Architecture.load(whole_run.folder / "architecture.json").widths == (tuple(row),)
+
+
+def test_report_json_keeps_its_keys(whole_run):
+    report = read(whole_run.folder / "report.json")
+    promised = {"recipe", "seed", "versions", "epsilon", "n", *MODELS, "export"}
+    assert promised <= set(report)
+    assert (report["recipe"], report["seed"], report["epsilon"], report["n"]) == (
+        "tiny",
+        0,
+        0.1,
+        50,
+    )
+    for model in MODELS:
+        figures = report[model]
+        assert set(figures) == {"parameters", "macs", "accuracy", "intervals"}
+        assert set(figures["accuracy"]) == set(figures["intervals"]) == KEYS
+        for key, accuracy in figures["accuracy"].items():
+            low, high = figures["intervals"][key]
+            assert type(accuracy) is float
+            assert 0 <= low <= accuracy <= high <= 1
+            assert figures["accuracy"]["worst"] <= accuracy
+    assert set(report["export"]) == {f"{student}.onnx" for student in STUDENTS}
+    assert set(report["duration"]) == set(STAGE_NAMES) - {"report"}
+    assert str(whole_run.folder) not in json.dumps(report)
+
+
+def test_the_figures_are_those_of_the_files(whole_run, snapshot):
+    """Clean accuracies again, from the files alone."""
+    report, hashes = read(whole_run.folder / "report.json"), snapshot(whole_run.folder)
+    images, labels = load_data("digits").test.first(50)
+    assert set(np.unique(images * 16)) <= set(np.unique(load_digits().images))
+    for name in MODELS:
+        model = keras.models.load_model(whole_run.folder / f"{name}.keras", compile=False)
+        right = model.predict(images, verbose=0).argmax(-1) == labels
+        assert report[name]["accuracy"]["clean"] == pytest.approx(right.mean())
+    for file, figures in report["export"].items():
+        assert {"sha256", "bytes", "max_abs_difference", "accuracy"} <= set(figures)
+        assert figures["sha256"] == hashes[f"export/{file}"]
+        assert figures["bytes"] == (whole_run.folder / "export" / file).stat().st_size
+        assert 0 <= figures["max_abs_difference"] <= 1e-4
+        session = onnxruntime.InferenceSession(whole_run.folder / "export" / file)
+        (logits,) = session.run(["logits"], {"images": images})
+        assert figures["accuracy"]["clean"] == pytest.approx((logits.argmax(-1) == labels).mean())
+        transfers = {f"transfer_{key}" for key in KEYS - {"clean", "worst"}}
+        assert set(figures["accuracy"]) == {"clean", *transfers}
+
+
+def test_the_search_wrote_every_choice_of_every_epoch(whole_run):
+    rows = read_history(whole_run.folder / "search" / "choices.csv")
+    sums = {}
+    for row in rows:
+        key = int(row["epoch"]), row["choice"]
+        sums[key] = sums.get(key, 0) + float(row["probability"])
+    assert {epoch for epoch, _ in sums} == {0, 1}
+    assert len(sums) == 2 * (2 + 7)  # two blocks, seven student layers
+    np.testing.assert_allclose(list(sums.values()), 1, atol=1e-4)
+
+
+# What is skipped, and what is done again
+
+
+def test_a_second_run_skips_every_stage(work, tiny, rnascl, snapshot):
+    before = snapshot(work)
+    result = rnascl("run", tiny, "--workdir", work)
+    assert result.code == 0
+    assert done_stages(result) == list(STAGE_NAMES)
+    assert snapshot(work) == before
+
+
+@pytest.fixture
+def redone(work, whole_run, monkeypatch, tiny):
+    """A function: settings -> the stages that a run does; each writes what it wrote before,
+    with `changed` a byte more."""
+
+    def replay(stage, changed, log):
+        def do(run):
+            log.append(stage.name)
+            for name in stage.makes(run):
+                shutil.copyfile(whole_run.folder / name, run.path(name))
+                if changed:
+                    with open(run.path(name), "ab") as file:
+                        file.write(b" ")
+
+        return dataclasses.replace(stage, work=do)
+
+    def run(*settings, changed=False):
+        log = []
+        stages = tuple(replay(stage, changed, log) for stage in STAGES)
+        monkeypatch.setattr(pipeline, "STAGES", stages)
+        run_stages(Run(load_recipe(str(tiny), settings), work, say=lambda line: None))
+        return log
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("setting", "first"),
+    [
+        ("seed=1", "teacher"),
+        ("data.limit_train=200", "teacher"),
+        ("teacher.epochs=3", "teacher"),
+        ("search.epochs=3", "search"),
+        ('space="digits"', "search"),
+        ("derive.max_macs=9e5", "derive"),
+        ("train.learning_rate=0.01", "train"),
+        ("finetune.trades_beta=1", "finetune"),
+        ("name=other", "export"),
+        ("evaluation.n=40", "evaluate"),
+    ],
+)
+def test_a_changed_setting_redoes_its_stage_and_all_that_follows(redone, setting, first):
+    assert redone(setting, changed=True) == list(STAGE_NAMES[STAGE_NAMES.index(first) :])
+
+
+@pytest.mark.parametrize(
+    ("setting", "stages"),
+    [
+        ("search.epochs=3", ["search", "report"]),
+        ("derive.max_macs=9e5", ["derive", "report"]),
+        ("teacher.epochs=3", ["teacher", "report"]),
+        ("search.taps=block", ["search", "train", "finetune", "report"]),
+        ("train.start=supernet", ["train", "report"]),
+    ],
+)
+def test_a_stage_with_the_same_inputs_is_kept(redone, setting, stages):
+    """Where a redone stage comes out as before, what was made from it stays."""
+    assert redone(setting) == stages
+
+
+OUTPUTS = [
+    (stage.name, name)
+    for stage in STAGES
+    for name in stage.makes(Run(load_recipe("digits"), workdir=None))
+]
+
+
+@pytest.mark.parametrize(("stage", "name"), OUTPUTS)
+def test_a_deleted_or_changed_file_is_made_again(redone, work, stage, name):
+    (work / name).unlink()
+    assert redone() == [stage]
+    with open(work / name, "ab") as file:
+        file.write(b"\n")
+    assert redone() == [stage]
+    assert redone() == []
+
+
+def test_a_deleted_stamp_redoes_the_stage(redone, work):
+    (work / ".stages" / "derive.json").unlink()
+    assert redone() == ["derive"]
+
+
+def test_for_real_a_truncated_architecture_heals(work, tiny, rnascl, snapshot):
+    before = snapshot(work)
+    path = work / "architecture.json"
+    path.write_text(path.read_text()[:100])
+    result = rnascl("run", tiny, "--workdir", work)
+    assert result.code == 0
+    assert done_stages(result) == [name for name in STAGE_NAMES if name != "derive"]
+    after = snapshot(work)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed <= {".stages/derive.json"}  # the time it took
+
+
+def test_for_real_another_evaluation_is_the_only_thing_redone(work, tiny, rnascl):
+    changes = ["--set", "evaluation.n=20", "--set", 'evaluation.attacks=["fgsm"]']
+    result = rnascl("run", tiny, "--workdir", work, *changes)
+    assert result.code == 0
+    assert done_stages(result) == list(STAGE_NAMES[:-2])
+    report = read(work / "report.json")
+    assert report["n"] == 20
+    assert set(report["student"]["accuracy"]) == {"clean", "fgsm", "worst"}
