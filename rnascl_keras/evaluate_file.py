@@ -15,7 +15,7 @@ from rnascl_keras.data import load_test_data
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluate import Evaluation, evaluate
 from rnascl_keras.files import check_writable, sha256, write_json
-from rnascl_keras.stages import load_model
+from rnascl_keras.model_files import load_model
 from rnascl_keras.summary import attack_how, attack_name, percent, radius
 
 

@@ -9,7 +9,7 @@ from rnascl_keras.cost import model_macs
 from rnascl_keras.evaluate import accuracy_of, evaluate
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.files import read_json, write_json
-from rnascl_keras.stages import load_model
+from rnascl_keras.model_files import load_model
 from rnascl_keras.workdir import Run
 
 

@@ -14,10 +14,10 @@ from rnascl_keras.architecture import Architecture, Tutor
 from rnascl_keras.attention import attention_map
 from rnascl_keras.callbacks import read_history
 from rnascl_keras.files import read_json, write_json
+from rnascl_keras.model_files import load_model
 from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.pipeline import durations
 from rnascl_keras.report import ReportPictures, write_report
-from rnascl_keras.stages import load_model
 from rnascl_keras.taps import tap
 from rnascl_keras.workdir import Run
 

@@ -7,20 +7,19 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from rnascl_keras.architecture import Architecture, check_same_weights
-from rnascl_keras.callbacks import Checkpoint, ChoiceHistograms, ChoiceHistory
+from rnascl_keras.architecture import Architecture
+from rnascl_keras.callbacks import ChoiceHistograms, ChoiceHistory
 from rnascl_keras.derive import check_budget, copy_sliced_weights, select
 from rnascl_keras.distill import CrossLayerDistiller, Trades
 from rnascl_keras.errors import UserError
-from rnascl_keras.estimate import seconds_per_step
 from rnascl_keras.files import sha256, write_json
+from rnascl_keras.fitting import fit_stage, seed_stage
+from rnascl_keras.model_files import load_weights, save_model, student_of, teacher_of
 from rnascl_keras.outcome import SearchOutcome
-from rnascl_keras.recipe import Train, Training
+from rnascl_keras.recipe import Train
 from rnascl_keras.schedules import sgd
 from rnascl_keras.search import CrossLayerSearch
-from rnascl_keras.summary import duration
 from rnascl_keras.supernet import Supernet
 from rnascl_keras.taps import tap
 from rnascl_keras.workdir import Run
@@ -51,7 +50,7 @@ def teacher(run: Run) -> None:
         tap(model, run.recipe.search.taps)  # one that cannot be tapped is refused here
         run.say(f"teacher: {settings.weights}")
     elif settings.architecture:
-        _seed(run, 1)
+        seed_stage(run, 1)
         model = build_teacher(settings.architecture, width=settings.width, **task, **normalisation)
         trainer = AdversarialTrainer(
             model,
@@ -63,14 +62,14 @@ def teacher(run: Run) -> None:
             seed=run.recipe.seed,
         )
         trainer.compile(optimizer=sgd(settings, data.steps_per_epoch(settings.batch_size)))
-        _fit(run, "teacher", trainer, settings, f"{settings.architecture}, {settings.method}")
+        fit_stage(run, "teacher", trainer, settings, f"{settings.architecture}, {settings.method}")
     else:
         wanted = settings.expected or "any image classifier for these classes"
         raise UserError(
             f"recipe {run.recipe.name} wants a robust teacher of yours ({wanted}); give it with "
             "--set teacher.weights=FILE.keras."
         )
-    _save_model(model, run.path("teacher.keras"))
+    save_model(model, run.path("teacher.keras"))
 
 
 def search(run: Run) -> None:
@@ -79,12 +78,12 @@ def search(run: Run) -> None:
     budget = run.recipe.derive.max_macs
     if budget is not None:
         check_budget(run.recipe.search_space, data.image_shape, data.classes, budget)
-    _seed(run, 2)
+    seed_stage(run, 2)
     supernet = Supernet(
         run.recipe.space, data.image_shape, data.classes, noise=settings.noise, seed=99 + seed
     )
     model = CrossLayerSearch(
-        teacher=_teacher(run),
+        teacher=teacher_of(run),
         supernet=supernet,
         gamma_s=settings.gamma_s,
         alpha=settings.alpha,
@@ -111,7 +110,7 @@ def search(run: Run) -> None:
         f"{len(model.teacher_layers)} teacher layers"
     )
     callbacks = [ChoiceHistory(folder / "choices.csv"), ChoiceHistograms(folder / "tensorboard")]
-    _fit(run, "search", model, settings, what, callbacks)
+    fit_stage(run, "search", model, settings, what, callbacks)
     supernet.save_weights(folder / "part.weights.h5")
     (folder / "part.weights.h5").replace(folder / "supernet.weights.h5")
     SearchOutcome.of(model).save(folder / "outcome.json")
@@ -130,22 +129,22 @@ def derive(run: Run) -> None:
 
 def train(run: Run) -> None:
     """Train the derived student by eq. 3; write `student.keras`."""
-    _seed(run, 3)
+    seed_stage(run, 3)
     architecture = Architecture.load(run.path("architecture.json"))
     student = architecture.build()
     if run.recipe.train.start == "supernet":
         supernet = Supernet(architecture.space, architecture.input_shape, architecture.classes)
-        _load_weights(supernet, run.path("search/supernet.weights.h5"))
+        load_weights(supernet, run.path("search/supernet.weights.h5"))
         copy_sliced_weights(supernet, student)
     _distill(run, "train", student, architecture, run.recipe.train, None)
-    _save_model(student, run.path("student.keras"))
+    save_model(student, run.path("student.keras"))
 
 
 def finetune(run: Run) -> None:
     """Go on with TRADES in place of the cross-entropy; write `student_trades.keras`."""
-    _seed(run, 4)
+    seed_stage(run, 4)
     architecture = Architecture.load(run.path("architecture.json"))
-    student = _student(run, "student")
+    student = student_of(run, "student")
     settings = run.recipe.finetune
     trades = Trades(
         beta=settings.trades_beta,
@@ -154,7 +153,7 @@ def finetune(run: Run) -> None:
         steps=settings.steps,
     )
     _distill(run, "finetune", student, architecture, settings, trades)
-    _save_model(student, run.path("student_trades.keras"))
+    save_model(student, run.path("student_trades.keras"))
 
 
 def export(run: Run) -> None:
@@ -164,7 +163,7 @@ def export(run: Run) -> None:
     images = _parity_images(run)
     found: dict[str, Any] = {}
     for name in run.students:
-        model = _student(run, name)
+        model = student_of(run, name)
         metadata = {"recipe": run.recipe.name, "space": run.recipe.search_space.name}
         made = export_student(model, run.path("export"), name, images, metadata=metadata)
         found[made.onnx_path.name] = {
@@ -184,7 +183,7 @@ def evaluate(run: Run) -> None:
     from rnascl_keras.evaluation_run import evaluate_run
 
     for name in run.students:
-        _student(run, name)
+        student_of(run, name)
     evaluate_run(run)
 
 
@@ -193,44 +192,6 @@ def report(run: Run) -> None:
     from rnascl_keras.report_run import report_run
 
     report_run(run)
-
-
-def load_model(path: Path) -> keras.Model:
-    """Load a `.keras` file.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
-
-
-def _student(run: Run, name: str) -> keras.Model:
-    """Load a student, and see that it has the architecture that `architecture.json` describes."""
-    path = run.path(f"{name}.keras")
-    model = load_model(path)
-    check_same_weights(model, Architecture.load(run.path("architecture.json")), path)
-    return model
-
-
-def _load_weights(model: keras.Model, path: Path) -> None:
-    try:
-        model.load_weights(path)
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path} cannot be loaded ({reason}); search again.") from error
-
-
-def _teacher(run: Run) -> keras.Model:
-    from rnascl_keras.teachers import load_teacher
-
-    data = run.data.train
-    return load_teacher(
-        run.path("teacher.keras"), input_shape=data.image_shape, classes=data.classes
-    )
 
 
 def _distill(
@@ -242,7 +203,7 @@ def _distill(
     trades: Trades | None,
 ) -> None:
     model = CrossLayerDistiller(
-        teacher=_teacher(run),
+        teacher=teacher_of(run),
         student=student,
         tutors=architecture.tutors,
         gamma_t=settings.gamma_t,
@@ -257,47 +218,7 @@ def _distill(
     model.compile(optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size)))
     method = f"TRADES, {trades.steps} inner steps" if trades else "eq. 3"
     what = f"{architecture.parameters:,} parameters, {method}"
-    _fit(run, stage, model, settings, what)
-
-
-def _fit(
-    run: Run,
-    stage: str,
-    model: keras.Model,
-    settings: Training,
-    what: str,
-    callbacks: list[keras.callbacks.Callback] | None = None,
-) -> None:
-    """Say what comes and how long it takes, go on from a checkpoint where there is one, fit."""
-    checkpoint = Checkpoint(run.checkpoint(stage), run.signatures[stage])
-    first = checkpoint.restore(model)
-    data = run.data.train
-    steps = data.steps_per_epoch(settings.batch_size)
-    batches = data.training_batches(
-        settings.batch_size,
-        augmentation=run.recipe.data.augmentation,
-        seed=run.recipe.seed,
-        first_epoch=first,
-    )
-    if first:
-        run.say(f"{stage}: goes on after epoch {first} of {settings.epochs}")
-    if first < settings.epochs:
-        run.say(
-            f"{stage}: {what}; {settings.epochs - first} epochs of {steps} batches of "
-            f"{settings.batch_size} images"
-        )
-        seconds = seconds_per_step(model, batches) * steps * (settings.epochs - first)
-        run.say(f"{stage}: about {duration(seconds)} on this machine")
-    held_out = run.data.validation
-    model.fit(
-        batches,
-        epochs=settings.epochs,
-        initial_epoch=first,
-        steps_per_epoch=steps,
-        shuffle=False,
-        validation_data=held_out.batches(settings.batch_size) if held_out else None,
-        callbacks=[*(callbacks or []), checkpoint],
-    )
+    fit_stage(run, stage, model, settings, what)
 
 
 def _parity_images(run: Run) -> np.ndarray:
@@ -306,15 +227,3 @@ def _parity_images(run: Run) -> np.ndarray:
     images, _ = test.first(min(PARITY_IMAGES, len(test)))
     missing = min(PARITY_IMAGES - len(images), len(train))
     return np.concatenate([images, train.first(missing)[0]]) if missing else images
-
-
-def _save_model(model: keras.Model, path: Path) -> None:
-    beside = path.with_name(f"part_{path.name}")
-    model.save(beside)
-    beside.replace(path)
-
-
-def _seed(run: Run, stage: int) -> None:
-    """Make a stage's random numbers its own, whatever ran before it in this process."""
-    keras.utils.set_random_seed(1000 * run.recipe.seed + stage)
-    tf.config.experimental.enable_op_determinism()

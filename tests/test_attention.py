@@ -36,7 +36,9 @@ def eq1(student, teacher, g):
 
 
 def ours(student, teacher, g):
-    return attention_loss(unit_maps(student, SIZE), unit_maps(teacher, SIZE), tf.convert_to_tensor(g))
+    return attention_loss(
+        unit_maps(student, SIZE), unit_maps(teacher, SIZE), tf.convert_to_tensor(g)
+    )
 
 
 def activations(rng, channels, batch=3):

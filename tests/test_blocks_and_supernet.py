@@ -138,9 +138,7 @@ def test_a_soft_choice_is_not_its_student():
 
 
 def test_strides_halve_the_first_block_of_a_stage_only():
-    sides = [
-        tuple(x.shape[1:3]) for x in tap(Supernet("S3"), "block").model.outputs[1:]
-    ]
+    sides = [tuple(x.shape[1:3]) for x in tap(Supernet("S3"), "block").model.outputs[1:]]
     assert sides == [(16, 16)] * 3 + [(8, 8)] * 3 + [(4, 4)] * 3
 
 

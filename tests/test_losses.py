@@ -10,9 +10,7 @@ from rnascl_keras import losses
 from rnascl_keras.errors import UserError
 
 rng = np.random.default_rng(0)
-STUDENT, TEACHER, ADVERSARIAL = (
-    rng.normal(0, 3, size=(6, 5)).astype("float32") for _ in range(3)
-)
+STUDENT, TEACHER, ADVERSARIAL = (rng.normal(0, 3, size=(6, 5)).astype("float32") for _ in range(3))
 LABELS = rng.integers(0, 5, 6)
 
 

@@ -1,0 +1,61 @@
+"""The models of a run as files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from rnascl_keras.architecture import Architecture, check_same_weights
+from rnascl_keras.errors import UserError
+from rnascl_keras.teachers import load_teacher
+from rnascl_keras.workdir import Run
+
+
+def load_model(path: Path) -> keras.Model:
+    """Load a `.keras` file.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Write a `.keras` file, beside first, then under its name."""
+    beside = path.with_name(f"part_{path.name}")
+    model.save(beside)
+    beside.replace(path)
+
+
+def load_weights(model: keras.Model, path: Path) -> None:
+    """Load the weights that a search has left.
+
+    Raises:
+        UserError: they cannot be read, or are of another model.
+    """
+    try:
+        model.load_weights(path)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{path} cannot be loaded ({reason}); search again.") from error
+
+
+def teacher_of(run: Run) -> keras.Model:
+    """Load the run's teacher."""
+    data = run.data.train
+    return load_teacher(
+        run.path("teacher.keras"), input_shape=data.image_shape, classes=data.classes
+    )
+
+
+def student_of(run: Run, name: str) -> keras.Model:
+    """Load a student, and see that it has the architecture that `architecture.json` describes."""
+    path = run.path(f"{name}.keras")
+    model = load_model(path)
+    check_same_weights(model, Architecture.load(run.path("architecture.json")), path)
+    return model
