@@ -76,7 +76,8 @@ HEAVY = ("tensorflow", "keras", "onnxruntime", "onnx", "matplotlib", "sklearn")
     "start",
     [
         "import rnascl_keras",
-        "import rnascl_keras.cli, sys; sys.argv = ['rnascl', '--help']; call(rnascl_keras.cli.main)",
+        "import rnascl_keras.cli, sys; sys.argv = ['rnascl', '--help']; "
+        "call(rnascl_keras.cli.main)",
         "import rnascl_keras.cli, sys; sys.argv = ['rnascl', 'run', 'digit']; "
         "call(rnascl_keras.cli.main)",
     ],

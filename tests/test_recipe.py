@@ -112,7 +112,8 @@ def test_a_wrong_argument_in_python_is_refused_too():
             "teacher: Field required",
         ),
         (
-            "from rnascl_keras.recipe import *\nrecipe = Recipe(space='S3', teacher=Teacher(epochs=0))",
+            "from rnascl_keras.recipe import *\n"
+            "recipe = Recipe(space='S3', teacher=Teacher(epochs=0))",
             "epochs: Input should be greater than or equal to 1",
         ),
         (
