@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -182,24 +183,22 @@ def _quiet_start() -> Iterator[None]:
 
     If the import fails, they are shown.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     terminal = os.dup(2)
-    read_end, write_end = os.pipe()
-    os.set_blocking(write_end, False)
-    os.dup2(write_end, 2)
-    try:
-        import tensorflow as tf
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            import tensorflow as tf
 
-        tf.config.list_physical_devices()
-        yield
-    except BaseException:
-        os.set_blocking(read_end, False)
-        os.write(terminal, os.read(read_end, 1 << 16))
-        raise
-    finally:
-        os.dup2(terminal, 2)
-        for descriptor in (terminal, read_end, write_end):
-            os.close(descriptor)
+            tf.config.list_physical_devices()
+            yield
+        except BaseException:
+            notes.seek(0)
+            os.write(terminal, notes.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
 
 
 def main() -> None:
