@@ -17,14 +17,14 @@ from rnascl_keras.logits import logits_model
 from rnascl_keras.supernet import Supernet
 from rnascl_keras.taps import tap
 from rnascl_keras.teachers.checkpoints import check_teacher
-from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
+from rnascl_keras.training import FAULT, TrainingModel, accuracy, descend, require, unpack_batch
 from rnascl_keras.tutor_choice import TutorChoice
 
 Tensor = Any
 
 BATCH_OF_ONE = (
     "a batch of 1 cannot be split between weights and Gumbel variables; give batches of at least "
-    "2 images (5 for a split of 80 to 20 %), and drop a last batch of 1."
+    "2 images (5 for a split of 80 to 20 %), and drop a last batch of 1"
 )
 PARTS = ("loss", "cross_entropy", "kl", "attention", "n_f", "expected_macs", "accuracy")
 
@@ -182,12 +182,7 @@ class CrossLayerSearch(TrainingModel):
             callbacks = keras.tree.flatten(callbacks or [])
             if not any(isinstance(c, GumbelTemperatureDecay) for c in callbacks):
                 callbacks.insert(0, GumbelTemperatureDecay())
-        try:
-            return super().fit(*args, callbacks=callbacks, **kwargs)
-        except tf.errors.InvalidArgumentError as error:
-            if BATCH_OF_ONE in str(error):  # a batch whose size only the data knows
-                raise UserError(BATCH_OF_ONE) from error
-            raise
+        return super().fit(*args, callbacks=callbacks, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
@@ -250,10 +245,9 @@ class CrossLayerSearch(TrainingModel):
         """Return how many images of the batch update the weights, the others the choices."""
         size = images.shape[0]
         if size is not None and size < 2:
-            raise UserError(BATCH_OF_ONE)
+            raise UserError(f"{FAULT}{BATCH_OF_ONE}.")
         size = tf.shape(images)[0] if size is None else tf.constant(size)
-        with tf.control_dependencies([tf.debugging.assert_greater(size, 1, BATCH_OF_ONE)]):
-            size = tf.identity(size)
+        size = require(size > 1, BATCH_OF_ONE, size)
         part = tf.cast(
             tf.round((1 - self.architecture_fraction) * tf.cast(size, tf.float32)), size.dtype
         )

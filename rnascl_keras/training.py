@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -12,6 +14,8 @@ from rnascl_keras import losses
 from rnascl_keras.errors import UserError
 
 Tensor = Any
+
+FAULT = "the data do not fit: "
 
 
 class TrainingModel(keras.Model):
@@ -46,6 +50,20 @@ class TrainingModel(keras.Model):
         """
         super().compile(optimizer=optimizer, **kwargs)
         self.optimizer.build(self.weight_variables)
+
+    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`.
+
+        Raises:
+            UserError: labels are out of range, or pixels are not in [0, 1].
+        """
+        with _told_plainly():
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`; raises as `fit`."""
+        with _told_plainly():
+            return super().evaluate(*args, **kwargs)
 
     def call(self, images: Tensor, training: bool = False) -> Tensor:
         """Return the classifier's logits, (batch, classes)."""
@@ -94,6 +112,9 @@ def descend(
 def unpack_batch(data: Any, classes: int) -> tuple[Tensor, Tensor]:
     """Return images and class indices (batch,) of what `fit` hands to a step.
 
+    Pixels and labels are looked at when the step runs (not under XLA, which drops the check): a
+    label out of range would have a cross-entropy of 0, and an attack on 0 to 255 would be nothing.
+
     Raises:
         UserError: sample weights are given, or labels are not class indices.
     """
@@ -108,4 +129,26 @@ def unpack_batch(data: Any, classes: int) -> tuple[Tensor, Tensor]:
             f"labels must be integer class indices of shape (batch,), 0 to {classes - 1}; got "
             f"{labels.dtype.name} of shape {labels.shape}; turn one-hot labels with np.argmax."
         )
-    return tf.convert_to_tensor(images), labels
+    images = tf.convert_to_tensor(images)
+    in_range = (tf.reduce_min(images) >= 0) & (tf.reduce_max(images) <= 1)
+    images = require(in_range, "pixels must lie between 0 and 1, so divide 0 to 255 by 255", images)
+    known = (tf.reduce_min(labels) >= 0) & (tf.reduce_max(labels) < classes)
+    return images, require(known, f"labels must be 0 to {classes - 1}", labels)
+
+
+def require(condition: Tensor, fault: str, tensor: Tensor) -> Tensor:
+    """Return `tensor` where `condition` holds; else `fit` raises UserError, which says `fault`."""
+    with tf.control_dependencies([tf.debugging.Assert(condition, [f"{FAULT}{fault}."])]):
+        return tf.identity(tensor)
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Turn the failure of a `require` inside a compiled step into a UserError of one line."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        fault = re.search(re.escape(FAULT) + r"[^.]*\.", str(error))
+        if fault is None:
+            raise
+        raise UserError(fault[0]) from error

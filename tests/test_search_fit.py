@@ -204,3 +204,23 @@ def test_a_compiled_step_sees_the_temperature_change():
     assert macs[0] == pytest.approx(np.mean(list(all_macs())), rel=1e-3)
     assert min(abs(macs[0] - m) for m in all_macs()) > 10
     assert min(abs(macs[1] - m) for m in all_macs()) < 1
+
+
+@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize(
+    ("spoil", "fault"),
+    [
+        (lambda x, y: (x, y + 1), "labels must be 0 to 2"),
+        (lambda x, y: (x, y - 1), "labels must be 0 to 2"),
+        (lambda x, y: (x * 255, y), "pixels must lie between 0 and 1"),
+        (lambda x, y: (x * np.nan, y), "pixels must lie between 0 and 1"),
+    ],
+)
+def test_data_out_of_range_are_refused_in_one_line(spoil, fault, eagerly):
+    search = make_search(compiling={"run_eagerly": eagerly})
+    images, labels = spoil(*tiny_batch())
+    assert {0, 2} <= set(LABELS)
+    for use in (search.fit, search.evaluate):
+        with pytest.raises(UserError, match=fault) as refusal:
+            use(images, labels, batch_size=20, verbose=0)
+        assert "\n" not in str(refusal.value)
