@@ -2,11 +2,13 @@
 
 Command:   rnascl run imagefolder_is_tiny --set data.source=FOLDER
 Hardware:  two CPU cores
-Duration:  not yet measured
-Measured:  not yet run
+Duration:  9 min, on cores that other work shared
+Measured:  on ten classes of Imagenette, 250 training images each, seed 0: student of 80 k
+           parameters and 68.3 M MACs, 10 % clean on the first 100 images, which is chance
 
 FOLDER holds train/<class>/*.jpg and val/<class>/*.jpg. The figures mean nothing but that every
-stage runs at this size: the teacher is hardly trained.
+stage runs at this size: neither the teacher (one epoch of 640 images) nor the student has learnt
+anything. ONNX and Keras differ by 2.9e-6.
 """
 
 from rnascl_keras.recipe import Data, Evaluation, Recipe, Search, Teacher, Train

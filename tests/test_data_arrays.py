@@ -1,0 +1,133 @@
+"""Digits and `.npz`: layouts, splits, order; users' mistakes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sample_images import RANDOM
+
+from rnascl_keras.data import load_data, load_test_data
+from rnascl_keras.data.order import stratified_order
+from rnascl_keras.errors import UserError
+
+
+def test_every_beginning_and_end_has_the_classes_in_proportion():
+    labels = np.repeat([0, 1, 2], [10, 20, 30])
+    order = stratified_order(labels)
+    np.testing.assert_array_equal(np.sort(order), np.arange(60))
+    for part in (order[:12], order[-12:], order[:30]):
+        counts = np.bincount(labels[part], minlength=3)
+        assert np.abs(counts - len(part) * np.array([1, 2, 3]) / 6).max() <= 1
+    np.testing.assert_array_equal(order, stratified_order(labels))
+
+
+def test_digits():
+    from sklearn.datasets import load_digits
+
+    splits = load_data("digits", validation=100, limit_train=600)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (600, 100, 450)
+    assert splits.test.image_shape == (8, 8, 1) and splits.test.classes == 10
+    assert np.abs(np.bincount(splits.test.labels) - 45).max() <= 2
+    whole = load_data("digits")
+    assert whole.validation is None
+    images = np.concatenate([part.first(len(part))[0] for part in (whole.train, whole.test)])
+    ours = {
+        (image.tobytes(), label)
+        for image, label in zip(
+            (images * 16).astype(np.uint8), [*whole.train.labels, *whole.test.labels], strict=True
+        )
+    }
+    digits = load_digits()
+    theirs = zip(digits.images.astype(np.uint8), digits.target, strict=True)
+    assert ours == {(image.tobytes(), label) for image, label in theirs}
+    with pytest.raises(UserError, match="8 x 8 x 1, but 9 x 9 x 1"):
+        load_data("digits", image_size=9)
+
+
+def test_npz_layouts_and_types_agree(tmp_path):
+    x = RANDOM.integers(0, 256, (20, 6, 5, 3)).astype(np.uint8)
+    y = np.arange(20) % 4
+    np.savez(tmp_path / "nhwc.npz", x=x, y=y)
+    np.savez(tmp_path / "nchw.npz", x=(x / 255).transpose(0, 3, 1, 2), y=y[:, None])
+    one = load_test_data(str(tmp_path / "nhwc.npz"))
+    other = load_test_data(str(tmp_path / "nchw.npz"), image_shape=(6, 5, 3))
+    np.testing.assert_array_equal(one.labels, y)
+    np.testing.assert_array_equal(one.labels, other.labels)
+    np.testing.assert_allclose(one.first(20)[0], x / 255, atol=1e-7)
+    np.testing.assert_allclose(other.first(20)[0], x / 255, atol=1e-7)
+    with pytest.raises(UserError, match="6 x 5 x 3, but 8 x 8 x 1 is wanted"):
+        load_test_data(str(tmp_path / "nhwc.npz"), image_shape=(8, 8, 1))
+
+
+def test_an_ambiguous_npz_is_nhwc_unless_the_model_says_otherwise(tmp_path):
+    path = str(tmp_path / "odd.npz")
+    np.savez(path, x=np.zeros((2, 3, 5, 4), np.uint8), y=[0, 1])
+    assert load_test_data(path).image_shape == (3, 5, 4)
+    assert load_test_data(path, image_shape=(5, 4, 3)).image_shape == (5, 4, 3)
+
+
+def test_npz_splits(tmp_path):
+    path = str(tmp_path / "data.npz")
+    x, y = RANDOM.random((50, 4, 4, 1)), np.arange(50) % 5
+    np.savez(path, x=x, y=y)
+    splits = load_data(path)
+    assert (len(splits.train), len(splits.test)) == (40, 10)
+    np.testing.assert_array_equal(np.bincount(splits.test.labels), [2] * 5)
+    both = np.concatenate([splits.train.first(40)[0], splits.test.first(10)[0]])
+    np.testing.assert_array_equal(np.sort(both.ravel()), np.sort(x.astype(np.float32).ravel()))
+    np.savez(path, x=x, y=y, x_test=x[:7], y_test=y[:7] + 1)
+    splits = load_data(path)
+    assert (len(splits.train), len(splits.test), splits.train.classes) == (50, 7, 6)
+    assert len(load_test_data(path)) == 7
+
+
+IMAGES = np.zeros((4, 5, 5, 3), np.uint8)
+LABELS = np.arange(4)
+
+
+@pytest.mark.parametrize(
+    "arrays, words",
+    [
+        ({"x": IMAGES}, "no array 'y'"),
+        ({"y": LABELS}, "no array 'x'"),
+        ({"x": IMAGES, "y": LABELS, "x_test": IMAGES}, "no array 'y_test'"),
+        ({"x": IMAGES, "y": LABELS[:3]}, "4 images in x and 3 labels"),
+        ({"x": IMAGES, "y": LABELS - 1}, "holds -1"),
+        ({"x": IMAGES, "y": LABELS / 2}, "y is float64"),
+        ({"x": IMAGES, "y": np.eye(4, dtype=int)}, "an integer class for each image"),
+        ({"x": IMAGES.astype(np.int64), "y": LABELS}, "x is int64"),
+        ({"x": IMAGES + 200.0, "y": LABELS}, "from 200 to 200"),
+        ({"x": IMAGES - 0.5, "y": LABELS}, r"expected float pixels in \[0, 1\]"),
+        ({"x": IMAGES * np.nan, "y": LABELS}, "nan"),
+        ({"x": np.zeros((4, 5, 5, 7)), "y": LABELS}, "1, 3 or 4 channels"),
+        ({"x": IMAGES[:0], "y": LABELS[:0]}, "at least one"),
+        ({"x": IMAGES.astype(object), "y": LABELS}, "plain arrays"),
+    ],
+)
+def test_mistakes_in_an_npz(tmp_path, arrays, words):
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(UserError, match=words):
+        load_data(str(tmp_path / "bad.npz"))
+
+
+def test_an_npz_cut_short_or_missing(tmp_path):
+    path = tmp_path / "data.npz"
+    np.savez(path, x=IMAGES, y=LABELS)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="cannot be read"):
+        load_test_data(str(path))
+    with pytest.raises(UserError, match="No such file"):
+        load_test_data(str(tmp_path / "none.npz"))
+
+
+def test_npz_data_need_no_tensorflow(tmp_path):
+    np.savez(tmp_path / "data.npz", x=IMAGES, y=LABELS)
+    code = (
+        "import sys; from rnascl_keras.data import load_test_data\n"
+        f"x, y = load_test_data({str(tmp_path / 'data.npz')!r}).first(4)\n"
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
