@@ -2,8 +2,10 @@
 
 Command:   rnascl run digits   (or: make demo)
 Hardware:  two CPU cores
-Duration:  not yet measured
-Measured:  not yet run
+Duration:  2 min 8 s, on cores that another run shared; about 1 min alone
+Measured:  450 test images, radius 0.1, seed 0. Student of 30.0 k parameters and 899 k MACs:
+           clean 99.3, FGSM 58.9, PGD-20 39.1, MI-FGSM 54.7 %; with TRADES 98.7, 81.1, 74.9,
+           79.8 %; the teacher 98.4, 81.3, 75.1, 78.0 %
 
 The radius is 0.1, not 8/255: digits are strokes of full contrast, which a perturbation of 8/255
 hardly touches.
