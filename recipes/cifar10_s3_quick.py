@@ -3,12 +3,18 @@
 Command:   rnascl run cifar10_s3_quick
            with a robust teacher of your own: --set teacher.weights=TEACHER.keras
 Hardware:  two CPU cores
-Duration:  not yet measured
-Measured:  not yet run
+Duration:  39 min, on cores that other work shared; the steps of training alone, timed with the
+           cores free, add up to 23 min. With a teacher given 21 min, also shared.
+Measured:  first 1,000 test images, radius 8/255, seed 0; clean, FGSM, PGD-20, MI-FGSM in %.
+           Teacher 53.7, 34.3, 31.1, 33.8; student (121 k parameters, 6.80 M MACs) 67.6, 13.6,
+           0.2, 1.7; with TRADES 55.4, 28.4, 24.4, 26.6.
+           With EhanW/advrob-cifar10's PGD-trained ResNet-20 as teacher (85.2, 30.6, 18.5, 25.8):
+           student (133 k, 7.25 M) 73.5, 8.4, 0.0, 0.2; with TRADES 57.8, 25.0, 19.2, 22.9.
 
-Cut down against the paper: a slim teacher trained here for a few epochs of single-step adversarial
-training instead of a WideResNet-34-10; a few epochs instead of 100, 100 and 20; three inner
-steps of TRADES instead of 10. The space, the losses and the attacks are whole.
+Cut down against the paper: a ResNet-20 trained here by single-step adversarial training for 5
+epochs instead of a WideResNet-34-10; 36,000 training images; 2, 3 and 1 epochs of search, training
+and TRADES instead of 100, 100 and 20; three inner steps of TRADES instead of 10. The space, the
+losses and the attacks are whole.
 """
 
 from rnascl_keras.recipe import Data, Finetune, Recipe, Search, Teacher, Train
