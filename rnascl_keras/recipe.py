@@ -109,14 +109,19 @@ class Derive(Settings):
     max_macs: Positive | None = None
 
 
-class Train(Distillation):
-    """Eq. 3. `start` is `scratch` (A.1) or `supernet`, its weights sliced."""
+class Tutored(Distillation):
+    """Training with the chosen tutors, by eq. 3."""
 
     gamma_t: float = 1.0
+
+
+class Train(Tutored):
+    """`start` is `scratch` (A.1) or `supernet`, its weights sliced."""
+
     start: Literal["scratch", "supernet"] = "scratch"
 
 
-class Finetune(Train):
+class Finetune(Tutored):
     """TRADES in place of eq. 3's cross-entropy (section 4.1)."""
 
     epochs: Count = 20

@@ -17,7 +17,7 @@ from rnascl_keras.files import sha256, write_json
 from rnascl_keras.fitting import fit_stage, seed_stage
 from rnascl_keras.model_files import load_weights, save_model, student_of, teacher_of
 from rnascl_keras.outcome import SearchOutcome
-from rnascl_keras.recipe import Train
+from rnascl_keras.recipe import Tutored
 from rnascl_keras.schedules import sgd
 from rnascl_keras.search import CrossLayerSearch
 from rnascl_keras.supernet import Supernet
@@ -199,7 +199,7 @@ def _distill(
     stage: str,
     student: keras.Model,
     architecture: Architecture,
-    settings: Train,
+    settings: Tutored,
     trades: Trades | None,
 ) -> None:
     model = CrossLayerDistiller(
