@@ -3,11 +3,10 @@
 Command:   rnascl run cifar10_s3_quick
            with a robust teacher of your own: --set teacher.weights=TEACHER.keras
 Hardware:  two CPU cores
-Duration:  39 min, on cores that other work shared; the steps of training alone, timed with the
-           cores free, add up to 23 min. With a teacher given 21 min, also shared.
+Duration:  27 min 5 s; with a teacher given 21 min, on cores that other work shared.
 Measured:  first 1,000 test images, radius 8/255, seed 0; clean, FGSM, PGD-20, MI-FGSM in %.
-           Teacher 53.7, 34.3, 31.1, 33.8; student (121 k parameters, 6.80 M MACs) 67.6, 13.6,
-           0.2, 1.7; with TRADES 55.4, 28.4, 24.4, 26.6.
+           Teacher 53.7, 34.3, 31.1, 33.8; student (132 k parameters, 7.73 M MACs) 69.1, 10.6,
+           0.5, 1.7; with TRADES 57.2, 28.5, 24.7, 27.3.
            With EhanW/advrob-cifar10's PGD-trained ResNet-20 as teacher (85.2, 30.6, 18.5, 25.8):
            student (133 k, 7.25 M) 73.5, 8.4, 0.0, 0.2; with TRADES 57.8, 25.0, 19.2, 22.9.
 
