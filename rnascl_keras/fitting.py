@@ -9,6 +9,7 @@ from rnascl_keras.callbacks import Checkpoint
 from rnascl_keras.estimate import seconds_per_step
 from rnascl_keras.recipe import Training
 from rnascl_keras.summary import duration
+from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
 from rnascl_keras.workdir import Run
 
 
@@ -28,6 +29,7 @@ def fit_stage(
 ) -> None:
     """Say what comes and how long it takes, go on from a checkpoint where there is one, fit."""
     checkpoint = Checkpoint(run.checkpoint(stage), run.signatures[stage])
+    stoppers = [c for c in callbacks or [] if isinstance(c, RobustEarlyStopping)]
     first = checkpoint.restore(model)
     data = run.data.train
     steps = data.steps_per_epoch(settings.batch_size)
@@ -37,6 +39,9 @@ def fit_stage(
         seed=run.recipe.seed,
         first_epoch=first,
     )
+    if first and any(c.is_over(model, first) for c in stoppers):
+        run.say(f"{stage}: had stopped early after epoch {first}")
+        return
     if first:
         run.say(f"{stage}: goes on after epoch {first} of {settings.epochs}")
     if first < settings.epochs:

@@ -64,10 +64,15 @@ class Training(Settings):
 
 
 class Teacher(Training):
-    """A teacher trained adversarially by `method`, or one read from `weights` (.keras or .npz).
+    """A teacher trained adversarially by `method`, or one read from `weights`.
 
-    `mean` and `std` normalise pixels of [0, 1]; None means the usual ones of ImageNet for colour.
-    `expected` says in words which weights a recipe without `architecture` wants.
+    `weights` is a file (.keras or .npz), or the name of a teacher that comes with the package:
+    `cifar10`. `mean` and `std` normalise pixels of [0, 1]; None means the usual ones of ImageNet
+    for colour. `expected` says in words which weights a recipe without `architecture` wants.
+
+    The epoch of the best PGD accuracy on the validation images is kept, where there are such; with
+    `patience`, training stops after so many epochs without a better one. `average` and
+    `trades_beta` are `AdversarialTrainer`'s; `precision` is that of the training alone.
     """
 
     architecture: str | None = None
@@ -75,10 +80,14 @@ class Teacher(Training):
     weights: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
-    method: Literal["pgd", "fast"] = "fast"
+    method: Literal["pgd", "trades", "fast", "n_fgsm"] = "n_fgsm"
     epsilon: Radius = 8 / 255
     steps: Count = 7
     step_size: Positive | None = None
+    trades_beta: Positive = 6.0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    patience: Count | None = None
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
     expected: str = ""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,6 +21,7 @@ from rnascl_keras.schedules import sgd
 from rnascl_keras.search import CrossLayerSearch
 from rnascl_keras.supernet import Supernet
 from rnascl_keras.taps import tap
+from rnascl_keras.teachers.included import teacher_file
 from rnascl_keras.workdir import Run
 
 PARITY_IMAGES = 1000
@@ -32,42 +32,33 @@ def outside_files(run: Run, stage: str) -> dict[str, str]:
     weights = run.recipe.teacher.weights
     if stage != "teacher" or not weights:
         return {}
-    if not Path(weights).is_file():
-        raise UserError(f"teacher.weights: there is no file {weights}.")
-    return {"weights": sha256(Path(weights))}
+    return {"weights": sha256(teacher_file(weights))}
 
 
 def teacher(run: Run) -> None:
     """Load the robust teacher, or train one adversarially; write `teacher.keras`."""
-    from rnascl_keras.teachers import build_teacher, load_teacher
-    from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
+    from rnascl_keras.teachers import load_teacher
 
     settings, data = run.recipe.teacher, run.data.train
-    task = {"input_shape": data.image_shape, "classes": data.classes}
-    normalisation = {"mean": settings.mean, "std": settings.std}
     if settings.weights:
-        model = load_teacher(settings.weights, **task, **normalisation)
+        model = load_teacher(
+            teacher_file(settings.weights),
+            input_shape=data.image_shape,
+            classes=data.classes,
+            mean=settings.mean,
+            std=settings.std,
+        )
         tap(model, run.recipe.search.taps)  # one that cannot be tapped is refused here
         run.say(f"teacher: {settings.weights}")
     elif settings.architecture:
-        seed_stage(run, 1)
-        model = build_teacher(settings.architecture, width=settings.width, **task, **normalisation)
-        trainer = AdversarialTrainer(
-            model,
-            method=settings.method,
-            epsilon=settings.epsilon,
-            steps=settings.steps,
-            step_size=settings.step_size,
-            weight_decay=settings.weight_decay,
-            seed=run.recipe.seed,
-        )
-        trainer.compile(optimizer=sgd(settings, data.steps_per_epoch(settings.batch_size)))
-        fit_stage(run, "teacher", trainer, settings, f"{settings.architecture}, {settings.method}")
+        from rnascl_keras.teacher_training import train_teacher
+
+        model = train_teacher(run)
     else:
         wanted = settings.expected or "any image classifier for these classes"
         raise UserError(
             f"recipe {run.recipe.name} wants a robust teacher of yours ({wanted}); give it with "
-            "--set teacher.weights=FILE.keras."
+            "--set teacher.weights=FILE.keras, or make one with `rnascl teacher cifar10_teacher`."
         )
     save_model(model, run.path("teacher.keras"))
 

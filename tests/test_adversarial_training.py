@@ -54,6 +54,72 @@ def test_the_attack_of_a_training_step(method, steps, step_size):
     assert not np.allclose(resting.attack(images, labels), start, atol=1e-3)
 
 
+def test_n_fgsm_starts_twice_as_wide_and_is_not_projected():
+    images, labels = batch()
+    images = 0.5 + 0.01 * images  # far from 0 and 1, so that nothing is clipped
+    epsilon = 0.1
+    model = linear_model()
+    weight, bias = (value.astype(float) for value in model.get_weights())
+    resting = AdversarialTrainer(model, method="n_fgsm", epsilon=epsilon, step_size=1e-12, seed=3)
+    start = np.asarray(resting.attack(images, labels), float)
+    assert 1.8 * epsilon < np.abs(start - images).max() <= 2 * epsilon + 1e-6
+
+    gradient = gradient_of_logits(start, labels, weight, bias) @ weight.T
+    expected = start + epsilon * np.sign(gradient).reshape(start.shape)
+    assert np.abs(expected - images).max() > 2.5 * epsilon
+    trainer = AdversarialTrainer(model, method="n_fgsm", epsilon=epsilon, seed=3)
+    np.testing.assert_allclose(trainer.attack(images, labels), expected, atol=2e-6)
+
+
+def test_one_step_of_trades_equals_numpy():
+    """d KL(p || q) / dz_p = p (log p - log q - KL), d / dz_q = q - p, by hand."""
+    images, labels = batch()
+    settings = {"method": "trades", "epsilon": EPSILON, "steps": 3, "trades_beta": 2.0, "seed": 5}
+    model = linear_model()
+    weight, bias = (value.astype(float) for value in model.get_weights())
+    adversarial = AdversarialTrainer(model, **settings).attack(images, labels).numpy()
+    clean, moved = images.reshape(6, PIXELS), adversarial.reshape(6, PIXELS)
+    log_p, log_q = (log_softmax(x @ weight + bias, axis=1) for x in (clean, moved))
+    p, q = np.exp(log_p), np.exp(log_q)
+    kl = np.sum(p * (log_p - log_q), axis=1, keepdims=True)
+    assert kl.min() > 0
+    on_clean = p - np.eye(CLASSES)[labels] + 2.0 * p * (log_p - log_q - kl)
+    gradient = (clean.T @ on_clean + moved.T @ (2.0 * (q - p))) / 6
+
+    trainer = AdversarialTrainer(model, weight_decay=0.3, **settings)
+    trainer.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    logs = trainer.train_on_batch(images, labels, return_dict=True)
+    new_weight, _ = model.get_weights()
+    np.testing.assert_allclose(new_weight, weight - 0.1 * (gradient + 0.3 * weight), atol=1e-5)
+    cross_entropy = -log_p[np.arange(6), labels].mean()
+    assert logs["loss"] == pytest.approx(cross_entropy + 2.0 * kl.mean(), rel=1e-4)
+
+
+def test_validation_attacks_by_ten_steps_from_the_image():
+    images, labels = batch()
+    model = linear_model(seed=4)
+    weight, bias = (value.astype(float) for value in model.get_weights())
+    x = images.astype(float)
+    for _ in range(10):
+        gradient = gradient_of_logits(x, labels, weight, bias) @ weight.T
+        x = x + EPSILON / 4 * np.sign(gradient).reshape(x.shape)
+        x = np.clip(np.clip(x, images - EPSILON, images + EPSILON), 0, 1)
+    predictions = (x.reshape(6, PIXELS) @ weight + bias).argmax(1)
+    labels[:3] = predictions[:3]  # so that some survive, whatever the weights
+    trainer = AdversarialTrainer(model, method="fast", epsilon=EPSILON)
+    trainer.compile(keras.optimizers.SGD(0.1), jit_compile=False)
+    logs = trainer.evaluate(images, labels, batch_size=4, return_dict=True, verbose=0)
+    x = images.astype(float)
+    for _ in range(10):
+        gradient = gradient_of_logits(x, labels, weight, bias) @ weight.T
+        x = x + EPSILON / 4 * np.sign(gradient).reshape(x.shape)
+        x = np.clip(np.clip(x, images - EPSILON, images + EPSILON), 0, 1)
+    expected = np.mean((x.reshape(6, PIXELS) @ weight + bias).argmax(1) == labels)
+    assert logs["robust_accuracy"] == pytest.approx(expected)
+    clean = (images.reshape(6, PIXELS) @ weight + bias).argmax(1)
+    assert logs["accuracy"] == pytest.approx(np.mean(clean == labels))
+
+
 @pytest.mark.parametrize("loss_scaling", [False, True])
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_one_step_equals_numpy(jit_compile, loss_scaling):
@@ -133,7 +199,8 @@ def test_adversarially_trained_digits_gain_robustness():
                 validation_data=(images, labels),
                 validation_batch_size=450,
             ).history
-            assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+            figures = {"loss", "accuracy", "val_loss", "val_accuracy", "val_robust_accuracy"}
+            assert set(history) == figures
             assert history["loss"][-1] < history["loss"][0] / 2
             # validation is clean
             assert history["val_accuracy"][-1] == pytest.approx(accuracy(model, images, labels))
@@ -164,6 +231,7 @@ def test_training_repeats_from_its_seed():
         ({"method": "pdg", "epsilon": 0.1}, "Did you mean 'pgd'"),
         ({"epsilon": 8}, r"epsilon is 8; expected a radius in \(0, 1\]"),
         ({"epsilon": 0.1, "steps": 0}, "0 steps"),
+        ({"epsilon": 0.1, "average": 1}, "average must be at least 0 and below 1; got 1"),
     ],
 )
 def test_wrong_settings_are_told(settings, message):

@@ -12,6 +12,7 @@ from rnascl_keras import Architecture
 from rnascl_keras.attacks import ATTACKS
 from rnascl_keras.data.augmentation import find_augmentation
 from rnascl_keras.recipe import load_recipe, recipe_names
+from rnascl_keras.teachers.included import included_teachers
 
 NAMES = recipe_names()
 CIFAR = {f"cifar10_{space}_wrt34": space.upper() for space in ("s3", "s5", "s7", "m", "l")}
@@ -35,7 +36,8 @@ def field(text, label):
 
 
 def test_the_papers_recipes_and_ours_are_all_there():
-    assert set(NAMES) == {*CIFAR, *IMAGENET, "digits", "cifar10_s3_quick", "imagefolder_is_tiny"}
+    ours = {"digits", "cifar10_s3_quick", "cifar10_teacher", "imagefolder_is_tiny"}
+    assert set(NAMES) == {*CIFAR, *IMAGENET, *ours}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -48,7 +50,8 @@ def test_a_recipe_is_whole(name):
     assert find_augmentation(recipe.data.augmentation)
     assert set(recipe.evaluation.attacks) <= set(ATTACKS)
     # A teacher is trained, or the user is told which one to bring.
-    assert recipe.teacher.architecture or recipe.teacher.expected
+    teacher = recipe.teacher
+    assert teacher.architecture or teacher.expected or teacher.weights in included_teachers()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -57,7 +60,7 @@ def test_a_docstring_is_a_contract(name):
     for label in ("Hardware", "Duration", "Measured"):
         assert field(text, label)
     words = shlex.split(field(text, "Command").split("   ")[0])
-    assert words[:3] == ["rnascl", "run", name]
+    assert words[:3] == ["rnascl", "teacher" if name == "cifar10_teacher" else "run", name]
 
 
 @pytest.mark.parametrize("name", NAMES)

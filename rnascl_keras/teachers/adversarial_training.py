@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -9,38 +12,75 @@ import tensorflow as tf
 
 from rnascl_keras.attacks.base import ascend, check_epsilon
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.losses import cross_entropy, l2_penalty
+from rnascl_keras.losses import cross_entropy, l2_penalty, trades_loss
+from rnascl_keras.teachers.weight_copies import WeightAverage, WeightCopy
+from rnascl_keras.trades import Trades
 from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
 
 Tensor = Any
 
-METHODS = ("pgd", "fast")
+VALIDATION_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where and how far an attack on the cross-entropy goes, all in units of epsilon.
+
+    Attributes:
+        noise: half width of the uniform noise that it starts from.
+        step_size: of a step, where the user gives none.
+        ball: radius of the ball that the result is projected into.
+        single: one step only.
+    """
+
+    noise: float
+    step_size: float
+    ball: float
+    single: bool
+
+
+STARTS = {
+    "pgd": Start(noise=1, step_size=1 / 4, ball=1, single=False),
+    "fast": Start(noise=1, step_size=1.25, ball=1, single=True),
+    "n_fgsm": Start(noise=2, step_size=1, ball=3, single=True),  # noise + step: never clipped
+}
+METHODS = (*STARTS, "trades")
 
 
 class AdversarialTrainer(TrainingModel):
     """Trains `model` on adversarial images instead of the clean ones.
 
-    `model` is trained in place; save and evaluate it as `trainer.model`. Compile the trainer with
-    an optimizer only, then `fit` it on batches of (images, labels).
+    `model` is trained in place. Compile the trainer with an optimizer only, `fit` it on batches of
+    (images, labels), call `finish()`, then save and evaluate `trainer.model`. Robustness overfits
+    (Rice et al., 2020): give validation images and the callback `RobustEarlyStopping`, so that the
+    best epoch is kept, not the last.
 
     Args:
         model: gives logits, (batch, h, w, c) in [0, 1] -> (batch, classes).
-        method: "pgd" is Madry et al. (2018): `steps` signed steps from a uniform start. "fast" is
-            Wong et al. (2020): one step of 1.25 `epsilon` from a uniform start; it costs a fraction
-            and can collapse in the middle of training, so watch the robust accuracy.
+        method: "pgd" is Madry et al. (2018): `steps` signed steps from a uniform start. "trades"
+            is Zhang et al. (2019): clean cross-entropy + `trades_beta` KL(clean || adversarial).
+            "fast" is Wong et al. (2020): one step of 1.25 `epsilon` from a uniform start; it costs
+            a fraction and can collapse in the middle of training (catastrophic overfitting).
+            "n_fgsm" is de Jorge et al. (2022): one step of `epsilon` from a uniform start twice as
+            wide, not projected into the ball, which prevents that at no cost.
         epsilon: radius of the L-infinity ball in pixel units of [0, 1], e.g. 8 / 255.
-        steps: of "pgd"; "fast" takes one.
+        steps: of "pgd" and "trades"; the others take one.
         step_size: length of a step, in pixel units of [0, 1]. By default a quarter of `epsilon`
-            for "pgd" (Madry et al.'s 2/255 at 8/255) and 1.25 `epsilon` for "fast".
+            for "pgd" and "trades" (Madry et al.'s 2/255 at 8/255), else as said above.
+        trades_beta: of "trades".
+        average: decay a step of an exponential moving average of all weights and moving
+            statistics, which is then what validation, `evaluate` and `finish` use; 0 for none.
         weight_decay: rate of the coupled L2 term added to the loss, see `losses.l2_penalty`.
         seed: of the random starts.
 
     The attack sees the model in inference mode, so it does not move the batch normalisation's
-    statistics. `fit` reports `loss` (without the L2 term) and `accuracy` on the adversarial images;
-    `evaluate` and validation report both on the clean images.
+    statistics. `fit` reports `loss` (without the L2 term) and `accuracy`, both on the adversarial
+    images; `evaluate` and validation report both on the clean images, and as `robust_accuracy` the
+    accuracy under 10 steps of PGD of `epsilon` / 4 that start at the image.
 
     Raises:
-        UserError: unknown `method`, `steps` below 1, or `epsilon` not in (0, 1].
+        UserError: unknown `method`, `steps` below 1, `epsilon` not in (0, 1], or `average` not in
+            [0, 1).
     """
 
     def __init__(
@@ -51,11 +91,13 @@ class AdversarialTrainer(TrainingModel):
         epsilon: float,
         steps: int = 7,
         step_size: float | None = None,
+        trades_beta: float = 6.0,
+        average: float = 0.0,
         weight_decay: float = 5e-4,
         seed: int = 0,
         name: str = "adversarial_trainer",
     ) -> None:
-        super().__init__(model, ("loss", "accuracy"), name)
+        super().__init__(model, ("loss", "accuracy", "robust_accuracy"), name)
         if method not in METHODS:
             raise UserError(
                 f"adversarial training method {method!r} is unknown; expected one of "
@@ -63,28 +105,30 @@ class AdversarialTrainer(TrainingModel):
             )
         if steps < 1:
             raise UserError(f"adversarial training takes {steps} steps; expected at least 1.")
+        if not 0 <= average < 1:
+            raise UserError(f"average must be at least 0 and below 1; got {average}.")
         self.model = model
         self.method = method
         self.epsilon = check_epsilon(epsilon)
-        self.steps = 1 if method == "fast" else steps
-        default_step = 1.25 * epsilon if method == "fast" else epsilon / 4
-        self.step_size = default_step if step_size is None else step_size
+        self.start = STARTS.get(method)
+        self.steps = 1 if self.start and self.start.single else steps
+        default_step = self.start.step_size if self.start else 1 / 4
+        self.step_size = default_step * epsilon if step_size is None else step_size
+        self.trades = Trades(trades_beta, epsilon, self.step_size, steps)
         self.weight_decay = weight_decay
         self.noise = keras.random.SeedGenerator(seed)
+        self.averaged = WeightAverage(model, average) if average else None
+        self.best = WeightCopy(model)
 
     def attack(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the batch's adversarial images, (batch, h, w, c), for its labels, (batch,)."""
+        if self.start is None:
+            return self.trades.adversarial(self.model, images, self.noise)
+        reach = self.start.noise * self.epsilon
         noise = keras.random.uniform(
-            tf.shape(images), -self.epsilon, self.epsilon, dtype=images.dtype, seed=self.noise
+            tf.shape(images), -reach, reach, dtype=images.dtype, seed=self.noise
         )
-        return ascend(
-            lambda adversarial: cross_entropy(labels, self.model(adversarial, training=False)),
-            images + noise,
-            images,
-            epsilon=self.epsilon,
-            step_size=self.step_size,
-            steps=self.steps,
-        )
+        return self._ascend(images + noise, images, labels, self.start.ball, self.steps)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
@@ -92,9 +136,74 @@ class AdversarialTrainer(TrainingModel):
 
         def robust_loss() -> tuple[Tensor, dict[str, Tensor]]:
             logits = self.model(adversarial, training=True)
-            loss = tf.reduce_mean(cross_entropy(labels, logits))
+            if self.method == "trades":
+                clean = self.model(images, training=True)
+                losses = trades_loss(labels, clean, logits, self.trades.beta)
+            else:
+                losses = cross_entropy(labels, logits)
+            loss = tf.reduce_mean(losses)
             parts = {"loss": loss, "accuracy": accuracy(labels, logits)}
             return loss + l2_penalty(self.weight_variables, self.weight_decay), parts
 
         parts = descend(robust_loss, self.weight_variables, self.optimizer)
+        if self.averaged:
+            self.averaged.update()
         return self.record(parts, labels)
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """Cross-entropy and accuracy on clean images, and accuracy under PGD."""
+        logs = super().test_step(data)
+        images, labels = unpack_batch(data, self.classes)
+        step = self.epsilon / 4
+        adversarial = self._ascend(images, images, labels, 1, VALIDATION_STEPS, step)
+        robust = accuracy(labels, self.model(adversarial, training=False))
+        return logs | self.record({"robust_accuracy": robust}, labels)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`, on the averaged weights where there are such."""
+        with self._averaged_weights():
+            return super().evaluate(*args, **kwargs)
+
+    def keep_best(self, robust_accuracy: float, epoch: int) -> bool:
+        """Keep the weights that validation has just seen if they are the best so far."""
+        if robust_accuracy <= float(self.best.score):
+            return False
+        with self._averaged_weights():
+            self.best.take(robust_accuracy, epoch)
+        return True
+
+    def finish(self) -> None:
+        """Put the best epoch's weights into `model`, or without validation the averaged ones."""
+        if self.best.epoch >= 0:
+            self.best.put()
+        elif self.averaged:
+            self.averaged.put()
+
+    def _ascend(
+        self,
+        start: Tensor,
+        images: Tensor,
+        labels: Tensor,
+        ball: float,
+        steps: int,
+        step_size: float | None = None,
+    ) -> Tensor:
+        return ascend(
+            lambda x: cross_entropy(labels, self.model(x, training=False)),
+            start,
+            images,
+            epsilon=ball * self.epsilon,
+            step_size=step_size or self.step_size,
+            steps=steps,
+        )
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        if not self.averaged:
+            yield
+            return
+        self.averaged.swap()
+        try:
+            yield
+        finally:
+            self.averaged.swap()

@@ -1,0 +1,118 @@
+"""The average of weights and the best epoch: which weights are validated, kept and given back."""
+
+import keras
+import numpy as np
+import pytest
+
+from rnascl_keras.callbacks import Checkpoint
+from rnascl_keras.errors import UserError
+from rnascl_keras.teachers import build_teacher
+from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
+from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
+
+IMAGES = np.random.default_rng(0).uniform(size=(32, 8, 8, 1)).astype(np.float32)
+LABELS = np.arange(32) % 10
+
+
+def make_trainer(**settings):
+    keras.utils.set_random_seed(0)
+    model = build_teacher("digits_cnn", input_shape=(8, 8, 1), classes=10)
+    trainer = AdversarialTrainer(model, method="fast", epsilon=0.1, **settings)
+    trainer.compile(keras.optimizers.SGD(0.05), jit_compile=False)
+    return trainer
+
+
+def test_the_average_equals_numpy_moving_statistics_included():
+    trainer = make_trainer(average=0.2)
+    expected = [value.astype(float) for value in trainer.model.get_weights()]
+    for step in range(1, 4):
+        trainer.train_on_batch(IMAGES, LABELS)
+        keep = min(0.2, (1 + step) / (10 + step))
+        expected = [
+            keep * old + (1 - keep) * new
+            for old, new in zip(expected, trainer.model.get_weights(), strict=True)
+        ]
+    for copy, value in zip(trainer.averaged.copies, expected, strict=True):
+        np.testing.assert_allclose(copy, value, atol=1e-6)
+
+
+def test_evaluation_sees_the_average_and_training_goes_on_from_its_own_weights():
+    trainer = make_trainer(average=0.999)
+    trainer.averaged.copies[-1].assign(np.full(10, 50.0) * (np.arange(10) == 3))  # says "3"
+    before = trainer.model.get_weights()
+    logs = trainer.evaluate(IMAGES, LABELS, return_dict=True, verbose=0)
+    assert logs["accuracy"] == pytest.approx(np.mean(LABELS == 3))
+    for one, other in zip(trainer.model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    trainer.finish()  # no validation: the average
+    np.testing.assert_array_equal(trainer.model.get_weights()[-1], trainer.averaged.copies[-1])
+
+
+class Scripted(RobustEarlyStopping):
+    """Is told a scripted robust accuracy, and marks each epoch's weights in the last bias."""
+
+    def __init__(self, script, **settings):
+        super().__init__(**settings)
+        self.script = script
+
+    def on_epoch_end(self, epoch, logs=None):
+        mark = self.model.averaged.copies if self.model.averaged else self.model.model.weights
+        mark[-1].assign(np.full(10, float(epoch)))
+        super().on_epoch_end(epoch, {**logs, "val_robust_accuracy": self.script[epoch]})
+
+
+def fit(trainer, callbacks, epochs, first=0):
+    return trainer.fit(
+        IMAGES,
+        LABELS,
+        epochs=epochs,
+        initial_epoch=first,
+        verbose=0,
+        shuffle=False,
+        validation_data=(IMAGES, LABELS),
+        callbacks=callbacks,
+    )
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_the_best_epoch_is_kept_and_a_collapse_is_said(average):
+    news = []
+    stopping = Scripted([0.2, 0.4, 0.1, 0.39, 0.3, 0.9], patience=3, say=news.append)
+    trainer = make_trainer(average=average)
+    history = fit(trainer, [stopping], epochs=6)
+    assert history.epoch == [0, 1, 2, 3, 4]
+    assert "epoch 3 the validation PGD accuracy is 10.0%, after 40.0%" in news[0]
+    assert "no better epoch than 2" in news[1]
+    trainer.finish()
+    np.testing.assert_array_equal(trainer.model.get_weights()[-1], 1.0)
+
+
+def test_a_training_cut_short_keeps_the_best_epoch_and_its_patience(tmp_path):
+    script = [0.2, 0.4, 0.1, 0.3, 0.9]
+    whole = make_trainer(average=0.5)
+    fit(whole, [Scripted(script, patience=2, say=str)], epochs=5)
+    whole.finish()
+
+    saved = Checkpoint(tmp_path / "checkpoint.npz")
+    fit(make_trainer(average=0.5), [Scripted(script, say=str), saved], epochs=3)
+    resumed = make_trainer(average=0.5)
+    stopping = Scripted(script, patience=2, say=str)
+    first = saved.restore(resumed)
+    assert first == 3
+    assert not stopping.is_over(resumed, first)
+    fit(resumed, [stopping, saved], epochs=5, first=first)
+    assert stopping.is_over(make_trainer_from(saved), 4)
+    resumed.finish()
+    for one, other in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def make_trainer_from(saved):
+    trainer = make_trainer(average=0.5)
+    saved.restore(trainer)
+    return trainer
+
+
+def test_without_validation_images_it_says_so():
+    with pytest.raises(UserError, match="needs validation_data"):
+        make_trainer().fit(IMAGES, LABELS, verbose=0, callbacks=[RobustEarlyStopping()])
