@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -9,8 +10,10 @@ import keras
 from rnascl_keras.errors import UserError
 
 
-def convolution(x, filters: int, kernel: int, name: str, *, strides: int = 1):
-    """Convolve without bias, (batch, h, w, c) -> (batch, h / strides, w / strides, filters).
+def convolution(
+    x, filters: int, kernel: int, name: str, *, strides: int = 1, use_bias: bool = False
+):
+    """Convolve, (batch, h, w, c) -> (batch, h / strides, w / strides, filters).
 
     Padding is `kernel // 2` on every side, as in PyTorch. "same" pads a strided convolution on one
     side only, and weights trained with the other rule then see a shifted image.
@@ -28,7 +31,7 @@ def convolution(x, filters: int, kernel: int, name: str, *, strides: int = 1):
         kernel,
         strides=strides,
         padding=padding,
-        use_bias=False,
+        use_bias=use_bias,
         kernel_initializer="he_normal",
         name=name,
     )(x)
@@ -54,7 +57,7 @@ def pixels(
     `std` there is none.
 
     Raises:
-        UserError: only one of `mean` and `std`, not one value per channel, or a `std` of 0.
+        UserError: only one of `mean` and `std`, not one finite value per channel, or a `std` of 0.
     """
     images = keras.Input(input_shape, name="images")
     if mean is None and std is None:
@@ -65,8 +68,11 @@ def pixels(
             f"mean {mean} and std {std} do not fit images of {channels} channel(s): give one value "
             "per channel for both, or neither."
         )
-    if min(std) <= 0:
-        raise UserError(f"std {std} holds a value that is not positive; expected positive values.")
+    if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
+        raise UserError(
+            f"mean {mean} or std {std} holds a value that is not finite, or std one that is not "
+            "positive."
+        )
     scale = [1.0 / s for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
     return images, keras.layers.Rescaling(scale, offset, name="normalize")(images)

@@ -1,0 +1,82 @@
+"""`rnascl convert-teacher`: a published checkpoint becomes a `.keras` file."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.files import check_writable
+from rnascl_keras.model_files import save_model
+from rnascl_keras.taps import tap
+from rnascl_keras.teachers.published import Published, load_published
+
+
+def convert_teacher(
+    checkpoint: Path,
+    architecture: str,
+    out: Path,
+    *,
+    classes: int | None = None,
+    image_size: int | None = None,
+    mean: str | None = None,
+    std: str | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Convert a checkpoint, write `out`, and say what it is; arguments as for `load_published`.
+
+    Args:
+        mean: per channel, as text: `0.49,0.48,0.45`.
+        std: as `mean`.
+    """
+    if out.suffix != ".keras":
+        raise UserError(f"--out {out} has to end in .keras.")
+    given = {"mean": parse_channels("--mean", mean), "std": parse_channels("--std", std)}
+    check_writable(out)
+    teacher = load_published(
+        checkpoint, architecture, classes=classes, image_size=image_size, **given
+    )
+    taps = len(tap(teacher.model).names)
+    save_model(teacher.model, out)
+    for line in _description(teacher, taps, architecture, out):
+        say(line)
+
+
+def parse_channels(option: str, text: str | None) -> tuple[float, ...] | None:
+    """Return the numbers in `0.49,0.48,0.45`, None for None.
+
+    Raises:
+        UserError: they are no numbers.
+    """
+    if text is None:
+        return None
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError as error:
+        raise UserError(
+            f"{option} takes one number per channel such as 0.49,0.48,0.45; got {text!r}."
+        ) from error
+
+
+def _description(teacher: Published, taps: int, architecture: str, out: Path) -> list[str]:
+    model, file = teacher.model, shlex.quote(str(out))
+    parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    height, width, channels = model.input_shape[1:]
+    classes = model.output_shape[1]
+    normalisation = "none"
+    if teacher.mean is not None:
+        mean, std = (", ".join(f"{x:.4g}" for x in xs) for xs in (teacher.mean, teacher.std))
+        normalisation = f"mean {mean}, std {std}"
+    data = "cifar10" if (height, classes) == (32, 10) else "DATA"
+    return [
+        f"{architecture}: {parameters:,} parameters, {height} x {width} x {channels} images, "
+        f"{classes} classes, names of {teacher.owner}",
+        f"normalisation: {normalisation} ({teacher.origin})",
+        f"taps: {taps} convolutions",
+        f"written: {out}",
+        f"next: rnascl evaluate {file} --data {data} --n 1000",
+        f"  or: rnascl run RECIPE --set teacher.weights={file}",
+    ]

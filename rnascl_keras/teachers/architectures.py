@@ -1,0 +1,85 @@
+"""Teachers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.teachers.abcrown_resnet4b import build_abcrown_resnet4b
+from rnascl_keras.teachers.digits_cnn import build_digits_cnn
+from rnascl_keras.teachers.preact_resnet import build_preact_resnet
+from rnascl_keras.teachers.resnet import ResNetRow, build_resnet
+
+THREE = (16, 32, 64)  # widths of the stages
+FOUR = (64, 128, 256, 512)
+WIDE = (160, 320, 640)
+
+RESNETS = {
+    "resnet20": ResNetRow(16, THREE, (3, 3, 3)),
+    "resnet32": ResNetRow(16, THREE, (5, 5, 5)),
+    "resnet44": ResNetRow(16, THREE, (7, 7, 7)),
+    "resnet56": ResNetRow(16, THREE, (9, 9, 9)),
+    "resnet18": ResNetRow(64, FOUR, (2, 2, 2, 2)),
+    "resnet34": ResNetRow(64, FOUR, (3, 4, 6, 3)),
+    "resnet50": ResNetRow(64, FOUR, (3, 4, 6, 3), bottleneck=1),
+    "preact_resnet18": ResNetRow(64, FOUR, (2, 2, 2, 2), preactivation=True),
+    "wide_resnet28_10": ResNetRow(16, WIDE, (4, 4, 4), preactivation=True),
+    "wide_resnet34_10": ResNetRow(16, WIDE, (5, 5, 5), preactivation=True),
+    "imagenet_resnet18": ResNetRow(64, FOUR, (2, 2, 2, 2), imagenet=True),
+    "imagenet_resnet50": ResNetRow(64, FOUR, (3, 4, 6, 3), bottleneck=1, imagenet=True),
+    "imagenet_wide_resnet50_2": ResNetRow(64, FOUR, (3, 4, 6, 3), bottleneck=2, imagenet=True),
+}
+
+OTHERS = {"abcrown_resnet4b": build_abcrown_resnet4b, "digits_cnn": build_digits_cnn}
+
+TEACHERS = (*RESNETS, *OTHERS)
+
+
+def build_teacher(
+    architecture: str,
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    width: int | None = None,
+) -> keras.Model:
+    """Build an untrained teacher: a functional model of stock layers, pixels in, logits out.
+
+    Args:
+        architecture: one of `TEACHERS`. The "imagenet_" ones are torchvision's; the other ResNets
+            have the stem usual for 32-pixel images: 3 x 3, stride 1, no pooling.
+        input_shape: (h, w, c), pixels in [0, 1].
+        classes: number of logits.
+        mean: per channel, subtracted before the first layer; no normalisation by default.
+        std: per channel, divided by after `mean`.
+        width: base width of a ResNet, its first stage's, in place of its own (16, 64, or a
+            WideResNet's 160), for a slimmer one.
+
+    Raises:
+        UserError: unknown `architecture`, `width` not positive or given for another network than a
+            ResNet, `mean` or `std` not fitting the channels.
+    """
+    settings = {"input_shape": tuple(input_shape), "classes": classes, "mean": mean, "std": std}
+    check_architecture(architecture, TEACHERS)
+    if width is not None and (architecture not in RESNETS or width < 1):
+        raise UserError(
+            f"width {width} does not fit {architecture!r}; only ResNets take one, of at least 1."
+        )
+    if architecture in OTHERS:
+        return OTHERS[architecture](**settings)
+    row = RESNETS[architecture]
+    row = row if width is None else row.with_base_width(width)
+    build = build_preact_resnet if row.preactivation else build_resnet
+    return build(row, name=architecture, **settings)
+
+
+def check_architecture(name: str, known: Sequence[str]) -> None:
+    """Raise UserError unless `name` is one of `known`."""
+    if name not in known:
+        raise UserError(
+            f"teacher architecture {name!r} is unknown; expected one of {', '.join(known)}."
+            + nearest(name, known)
+        )

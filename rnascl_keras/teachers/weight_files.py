@@ -1,0 +1,64 @@
+"""Named weights from files of every kind that can hold them without code."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.teachers.torch_file import read_torch_file
+
+
+def read_weights(path: Path) -> dict[str, np.ndarray]:
+    """Read weights by name as float32 arrays.
+
+    Args:
+        path: a `.pt`, `.pth`, `.ckpt` or `.tar` of `torch.save`, an `.npz` or a `.safetensors`.
+
+    Raises:
+        UserError: there is no such file, it is of another kind or spoiled, or holds no numbers.
+    """
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint {path}.")
+    if path.suffix not in READERS:
+        raise UserError(
+            f"checkpoint {path} ends in {path.suffix!r}; expected one of {', '.join(READERS)}."
+        )
+    weights = {}
+    for name, value in READERS[path.suffix](path).items():
+        # PyTorch's batch norm counts its updates; nothing depends on it.
+        if name.split(".")[-1] == "num_batches_tracked":
+            continue
+        if value.dtype.kind not in "fiub" and value.dtype.name != "bfloat16":
+            raise UserError(f"{name} in {path} is of type {value.dtype}; expected real numbers.")
+        with np.errstate(over="ignore"):  # too large for float32 is told as not finite
+            weights[name] = value.astype(np.float32)
+    return weights
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """Read the arrays of an `.npz`; UserError where it is none, or holds pickles."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is not a readable .npz: {error}.") from error
+
+
+def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise UserError(f"{path} is not a readable .safetensors: {error}.") from error
+
+
+READERS = {
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".tar"), read_torch_file),
+    ".npz": read_npz,
+    ".safetensors": _read_safetensors,
+}
