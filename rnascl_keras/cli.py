@@ -71,7 +71,7 @@ def run(
     data_dir: DataDirOption = None,
     set_: SetOption = None,
 ) -> None:
-    """All stages: teacher, search, derive, train, finetune, export, evaluate, report.
+    """All stages: teacher, cache, search, derive, train, finetune, export, evaluate, report.
 
     A stage whose files are there, made from the same settings, is skipped; one that was cut short
     goes on from its last epoch.
@@ -97,6 +97,7 @@ def _stage_command(name: str, text: str) -> None:
 
 
 _stage_command("teacher", "Train the robust teacher, or read teacher.weights: teacher.keras.")
+_stage_command("cache", "Ask the teacher once about every view of every image: cache/.")
 _stage_command("search", "Search widths and tutors under the teacher: search/.")
 
 
@@ -165,6 +166,45 @@ def _check_options(context: typer.Context, is_file: bool) -> None:
     for name in foreign:
         if context.get_parameter_source(name).name == "COMMANDLINE":
             raise UserError(f"--{name.rstrip('_')} {reason}")
+
+
+@app.command("convert-teacher")
+def convert_teacher(
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CHECKPOINT", help="A .pt, .pth, .ckpt, .tar, .npz or .safetensors."
+        ),
+    ],
+    architecture: Annotated[
+        str, typer.Option(help="What it holds the weights of, e.g. wide_resnet34_10.")
+    ],
+    out: Annotated[Path, typer.Option(help="The .keras file to write.")],
+    classes: Annotated[
+        int | None, typer.Option(min=1, help="Checked against the weights, which say it.")
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(min=1, help="By default 224 for ImageNet networks, else 32.")
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(help="Subtracted per channel, e.g. 0.49,0.48,0.45; 0,0,0 for nothing."),
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Divided by per channel; 1,1,1 for none.")] = None,
+) -> None:
+    """Turn a robust teacher's published weights into a .keras file, without running their code."""
+    with _quiet_start():
+        from rnascl_keras import convert_teacher as conversion
+    conversion.convert_teacher(
+        checkpoint,
+        architecture,
+        out,
+        classes=classes,
+        image_size=image_size,
+        mean=mean,
+        std=std,
+        say=typer.echo,
+    )
 
 
 _stage_command("report", "Write report.json and report.html, and print the closing table.")

@@ -12,11 +12,11 @@ import tensorflow as tf
 from rnascl_keras import losses
 from rnascl_keras.architecture import Tutor
 from rnascl_keras.attacks.base import ascend
-from rnascl_keras.attention import default_map_size, tutored_attention_loss, unit_maps
+from rnascl_keras.attention import tutored_attention_loss, unit_maps
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.logits import logits_model
 from rnascl_keras.taps import tap
-from rnascl_keras.teachers.checkpoints import check_teacher
+from rnascl_keras.teachers.asking import asked
+from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
 
 Tensor = Any
@@ -47,13 +47,15 @@ class CrossLayerDistiller(TrainingModel):
     """Trains a student by eq. 3: cross-entropy, the teacher's logits, and its tutors' maps.
 
     Args:
-        teacher: a robust image classifier that gives logits. It is never updated.
+        teacher: a robust image classifier that gives logits; it is never updated. Or a
+            `TeacherCache`: `fit` then takes its `training_batches`.
         student: a functional or Sequential classifier for the same images and classes.
         tutors: `architecture.tutors`; none means distillation from the logits alone.
         gamma_t: weight of the attention loss.
         kl, softening: of the distillation term, see `losses.distillation_kl`.
         teacher_taps: as in the search; their number is n_t of eq. 1.
-        map_size: common (height, width) of attention maps, as in the search.
+        map_size: common (height, width) of attention maps, as in the search. This and
+            `teacher_taps` are a cache's own where `teacher` is one.
         trades: replaces the cross-entropy by TRADES' objective (section 4.1).
         weight_decay: coupled L2 on convolution and dense kernels.
         seed: of TRADES' random start.
@@ -70,14 +72,14 @@ class CrossLayerDistiller(TrainingModel):
 
     def __init__(
         self,
-        teacher: keras.Model,
+        teacher: keras.Model | TeacherCache,
         student: keras.Model,
         tutors: Sequence[Tutor] = (),
         *,
         gamma_t: float = 1.0,
         kl: str = "student_teacher",
         softening: float = 1.0,
-        teacher_taps: str | Sequence[str] = "conv",
+        teacher_taps: str | Sequence[str] | None = None,
         map_size: tuple[int, int] | None = None,
         trades: Trades | None = None,
         weight_decay: float = 2e-4,
@@ -86,32 +88,35 @@ class CrossLayerDistiller(TrainingModel):
     ) -> None:
         super().__init__(student, PARTS, name)
         losses.check_kl(kl)
-        check_teacher(teacher, student.input_shape[1:], student.output_shape[-1])
+        self._teacher = asked(
+            teacher, teacher_taps, map_size, student.input_shape[1:], student.output_shape[-1]
+        )
         self.student = student
         self.tutors = tuple(tutors)
         self.gamma_t = gamma_t
         self.kl = kl
         self.softening = softening
-        self.map_size = map_size or default_map_size(student.input_shape[1:])
+        self.map_size = self._teacher.map_size
         self.trades = trades
         self.weight_decay = weight_decay
         self.seed_generator = keras.random.SeedGenerator(seed)
-        self._teacher = tap(logits_model(teacher), teacher_taps)
-        self._tutor_of_layer = [self._teacher_index(t.teacher_layer) for t in self.tutors]
+        tutors_of_layers = [self._teacher_index(t.teacher_layer) for t in self.tutors]
+        self._tutors_used = sorted(set(tutors_of_layers))
+        self._tutor_of_layer = [self._tutors_used.index(j) for j in tutors_of_layers]
         self._student = tap(student, [t.student_layer for t in self.tutors]) if tutors else None
 
     @property
-    def teacher(self) -> keras.Model:
-        """The teacher; where it ends in a softmax, a model of the logits before it."""
+    def teacher(self) -> keras.Model | TeacherCache:
+        """The teacher, or the model of the logits before its softmax; or the cache given."""
         return self._teacher.source
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
-        teacher_logits, activations, _ = self._teacher(images)
+        teacher_logits, tutor_maps = self._teacher.says(data[0], self._tutors_used)
         adversarial = self._adversarial(images) if self.trades else None
 
         def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
-            parts = self.loss_parts(images, labels, teacher_logits, activations, adversarial)
+            parts = self.loss_parts(images, labels, teacher_logits, tutor_maps, adversarial)
             decay = losses.l2_penalty(self.weight_variables, self.weight_decay)
             return parts["loss"] + decay, parts
 
@@ -123,7 +128,7 @@ class CrossLayerDistiller(TrainingModel):
         images: Tensor,
         labels: Tensor,
         teacher_logits: Tensor,
-        teacher_activations: list[Tensor],
+        tutor_maps: Tensor,
         adversarial: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return eq. 3 and its parts by name, scalars.
@@ -132,7 +137,8 @@ class CrossLayerDistiller(TrainingModel):
             images: (batch, height, width, channels).
             labels: (batch,).
             teacher_logits: (batch, classes).
-            teacher_activations: at each of the teacher's taps, (batch, h, w, channels).
+            tutor_maps: unit maps of the teacher's layers that are tutors, in the teacher's order,
+                (batch, tutors in use, p).
             adversarial: as images, where TRADES is used.
         """
         logits, activations = self._student_pass(images)
@@ -141,7 +147,7 @@ class CrossLayerDistiller(TrainingModel):
             "kl": tf.reduce_mean(
                 losses.distillation_kl(logits, teacher_logits, self.kl, self.softening)
             ),
-            "attention": self._attention(activations, teacher_activations),
+            "attention": self._attention(activations, tutor_maps),
         }
         classification = parts["cross_entropy"]
         if adversarial is not None:
@@ -160,16 +166,14 @@ class CrossLayerDistiller(TrainingModel):
         logits, activations, _ = self._student(images, training=True)
         return logits, activations
 
-    def _attention(self, student: list[Tensor], teacher: list[Tensor]) -> Tensor:
+    def _attention(self, student: list[Tensor], tutor_maps: Tensor) -> Tensor:
         if not student:
             return tf.zeros(())
-        used = sorted(set(self._tutor_of_layer))
-        tutor_maps = unit_maps([teacher[j] for j in used], self.map_size)
-        own = [used.index(j) for j in self._tutor_of_layer]
         return tutored_attention_loss(
             unit_maps(student, self.map_size),
-            tf.gather(tutor_maps, own, axis=1),  # (batch, tutors used, p) -> (batch, n_s, p)
-            n_t=len(self._teacher.names),
+            # (batch, tutors in use, p) -> (batch, n_s, p)
+            tf.gather(tutor_maps, self._tutor_of_layer, axis=1),
+            n_t=len(self._teacher.layers),
         )
 
     def _adversarial(self, images: Tensor) -> Tensor:
@@ -187,10 +191,10 @@ class CrossLayerDistiller(TrainingModel):
         )
 
     def _teacher_index(self, layer: str) -> int:
-        names = self._teacher.names
+        names = self._teacher.layers
         if layer not in names:
             raise UserError(
-                f"tutor {layer!r} is not a tapped layer of teacher {self.teacher.name!r}; was the "
+                f"tutor {layer!r} is not a tapped layer of teacher {self._teacher.name!r}; was the "
                 "architecture searched under another teacher?" + nearest(layer, names)
             )
         return names.index(layer)

@@ -1,11 +1,16 @@
-"""Which weights a model has, in a few characters."""
+"""Which model this is, in a few characters."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from typing import Any
 
 import keras
 import numpy as np
+
+PASSING = ("name", "trainable", "shared_object_id")
+"""Keys of a layer's configuration on which what it computes does not depend."""
 
 
 def fingerprint(model: keras.Model) -> str:
@@ -16,3 +21,23 @@ def fingerprint(model: keras.Model) -> str:
         digest.update(f"{value.dtype}{value.shape}".encode())
         digest.update(value.tobytes())
     return digest.hexdigest()[:16]
+
+
+def structure(model: keras.Model) -> str:
+    """Return a hash of the model's layers, their settings and how they are joined.
+
+    With `fingerprint` it settles what the model computes: the constants of a `Rescaling` are no
+    weights. Layers' names do not count, for Keras numbers them anew in every process.
+    """
+    names = [layer.name for layer in model._flatten_layers()]
+    places = {name: f"layer {k}" for k, name in enumerate(names)}
+    content = json.dumps(_without_names(model.get_config(), places), sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _without_names(value: Any, places: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_names(v, places) for k, v in value.items() if k not in PASSING}
+    if isinstance(value, (list, tuple)):
+        return [_without_names(v, places) for v in value]
+    return places.get(value, value) if isinstance(value, str) else value

@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from rnascl_keras.callbacks import Checkpoint
 from rnascl_keras.estimate import seconds_per_step
-from rnascl_keras.recipe import Training
+from rnascl_keras.settings import Training
 from rnascl_keras.summary import duration
+from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
 from rnascl_keras.workdir import Run
 
@@ -26,19 +27,26 @@ def fit_stage(
     settings: Training,
     what: str,
     callbacks: list[keras.callbacks.Callback] | None = None,
+    cache: TeacherCache | None = None,
 ) -> None:
-    """Say what comes and how long it takes, go on from a checkpoint where there is one, fit."""
+    """Say what comes and how long it takes, go on from a checkpoint where there is one, fit.
+
+    The batches are those of `cache` where the teacher's answers are in one.
+    """
     checkpoint = Checkpoint(run.checkpoint(stage), run.signatures[stage])
     stoppers = [c for c in callbacks or [] if isinstance(c, RobustEarlyStopping)]
     first = checkpoint.restore(model)
     data = run.data.train
     steps = data.steps_per_epoch(settings.batch_size)
-    batches = data.training_batches(
-        settings.batch_size,
-        augmentation=run.recipe.data.augmentation,
-        seed=run.recipe.seed,
-        first_epoch=first,
-    )
+    if cache:
+        batches = cache.training_batches(settings.batch_size, first_epoch=first)
+    else:
+        batches = data.training_batches(
+            settings.batch_size,
+            augmentation=run.recipe.data.augmentation,
+            seed=run.recipe.seed,
+            first_epoch=first,
+        )
     if first and any(c.is_over(model, first) for c in stoppers):
         run.say(f"{stage}: had stopped early after epoch {first}")
         return

@@ -1,4 +1,4 @@
-"""The models of a run as files."""
+"""The models of a run as files, and the cache of what its teacher says."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import keras
 from rnascl_keras.architecture import Architecture, check_same_weights
 from rnascl_keras.errors import UserError
 from rnascl_keras.teachers import load_teacher
+from rnascl_keras.teachers.cache import TeacherCache, open_cache
 from rnascl_keras.workdir import Run
 
 
@@ -51,6 +52,19 @@ def teacher_of(run: Run) -> keras.Model:
     return load_teacher(
         run.path("teacher.keras"), input_shape=data.image_shape, classes=data.classes
     )
+
+
+def cache_of(run: Run) -> TeacherCache | None:
+    """Open the run's cache of what the teacher says; None where the recipe has none.
+
+    Raises:
+        UserError: it is damaged, or was made with other settings.
+    """
+    if not run.recipe.views:
+        return None
+    mend = f"`rnascl cache {run.arguments or run.recipe.name}`"
+    arguments = run.recipe.cache_arguments()
+    return open_cache(run.path("cache"), teacher_of(run), run.data.train, mend=mend, **arguments)
 
 
 def student_of(run: Run, name: str) -> keras.Model:

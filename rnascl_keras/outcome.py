@@ -9,7 +9,6 @@ import numpy as np
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import read_json, write_json
-from rnascl_keras.fingerprint import fingerprint
 from rnascl_keras.search import CrossLayerSearch
 from rnascl_keras.spaces import SearchSpace
 
@@ -54,7 +53,7 @@ class SearchOutcome:
             space=supernet.space,
             input_shape=supernet.image_shape,
             classes=supernet.classes,
-            teacher=fingerprint(search.teacher),
+            teacher=search.teacher_fingerprint,
             student_layers=search.student_layers,
             teacher_layers=search.teacher_layers,
             tutor_logits=np.asarray(search.tutor_choice.logits),

@@ -12,6 +12,7 @@ from rnascl_keras import stages
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import read_json, sha256, write_json
 from rnascl_keras.recipe import Recipe
+from rnascl_keras.teachers.cache_index import INDEX, shard_names
 from rnascl_keras.workdir import Run, digest
 
 
@@ -21,7 +22,8 @@ class Stage:
 
     Attributes:
         name: as on the command line.
-        settings: the recipe's sections, or single settings in them, that it depends on.
+        settings: the recipe's sections, or single settings in them, that it depends on; `views` is
+            the number that `Recipe.views` settles.
         needs: files it reads, made by earlier stages.
         makes: files it leaves behind.
         work: does it.
@@ -53,9 +55,22 @@ def _exported_files(run: Run) -> list[str]:
     return [*_onnx_files(run), *saved_models, "export/parity.json"]
 
 
+def _cached_files(run: Run) -> list[str]:
+    index = _cache(run)
+    return index + [f"cache/{name}" for name in shard_names(run.path("cache"))] if index else []
+
+
+def _cache(run: Run) -> list[str]:
+    return [f"cache/{INDEX}"] if run.recipe.views else []
+
+
+def _teaching(run: Run) -> list[str]:
+    return ["teacher.keras", *_cache(run)]
+
+
 def _train_needs(run: Run) -> list[str]:
     weights = ["search/supernet.weights.h5"] if run.recipe.train.start == "supernet" else []
-    return ["teacher.keras", "architecture.json", *weights]
+    return [*_teaching(run), "architecture.json", *weights]
 
 
 def _models(run: Run) -> list[str]:
@@ -67,9 +82,16 @@ SEARCHED = ("search/outcome.json", "search/supernet.weights.h5", "search/choices
 STAGES = (
     Stage("teacher", ("data", "teacher"), _files(), _files("teacher.keras"), stages.teacher),
     Stage(
+        "cache",
+        ("data", "views", "search.taps", "search.map_size"),
+        _files("teacher.keras"),
+        _cached_files,
+        stages.cache,
+    ),
+    Stage(
         "search",
         ("data", "space", "search"),
-        _files("teacher.keras"),
+        _teaching,
         _files(*SEARCHED),
         stages.search,
     ),
@@ -90,7 +112,7 @@ STAGES = (
     Stage(
         "finetune",
         ("data", "search.taps", "finetune"),
-        _files("teacher.keras", "architecture.json", "student.keras"),
+        lambda run: [*_teaching(run), "architecture.json", "student.keras"],
         _files("student_trades.keras"),
         stages.finetune,
     ),
@@ -132,7 +154,11 @@ def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
     """
     run.open()
     for stage in STAGES:
-        if stage.name not in names or (stage.name == "finetune" and not run.recipe.finetune):
+        if stage.name not in names:
+            continue
+        if reason := _left_out(run, stage):
+            if len(names) == 1:
+                run.say(f"{stage.name}: left out, {reason}")
             continue
         _check_inputs(run, stage)
         signature = _signature(run, stage)
@@ -152,6 +178,15 @@ def durations(run: Run) -> dict[str, float]:
     return {name: _read_stamp(path)["seconds"] for name, path in stamps.items() if path.exists()}
 
 
+def _left_out(run: Run, stage: Stage) -> str | None:
+    """Return why the recipe is without this stage, or None."""
+    if stage.name == "cache" and not run.recipe.views:
+        return "for cache.views is 0: the teacher is asked in every step"
+    if stage.name == "finetune" and not run.recipe.finetune:
+        return "for finetune is null"
+    return None
+
+
 def _check_inputs(run: Run, stage: Stage) -> None:
     arguments = run.arguments or run.recipe.name
     for name in stage.needs(run):
@@ -164,7 +199,7 @@ def _check_inputs(run: Run, stage: Stage) -> None:
 
 
 def _signature(run: Run, stage: Stage) -> str:
-    values = run.recipe.model_dump(mode="json")
+    values = {**run.recipe.model_dump(mode="json"), "views": run.recipe.views}
     settings = {key: _value_at(values, key) for key in (*stage.settings, "seed")}
     inputs = {name: sha256(run.path(name)) for name in stage.needs(run)}
     return digest([settings, inputs, stages.outside_files(run, stage.name)])

@@ -1,4 +1,4 @@
-"""Recipe: the typed settings of a run, checked before anything starts."""
+"""Recipe: the settings of a run; reading one from a file, and changing them by `--set`."""
 
 from __future__ import annotations
 
@@ -6,154 +6,41 @@ import importlib.resources
 import importlib.util
 import json
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from rnascl_keras.attacks import make_attack
 from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.settings import (
+    Cache,
+    Data,
+    Derive,
+    Distillation,
+    Evaluation,
+    Finetune,
+    Search,
+    Settings,
+    Teacher,
+    Train,
+    Training,
+)
 from rnascl_keras.spaces import SearchSpace, get_space
 
-
-def _fraction(value: Any) -> Any:
-    """Let `"8/255"` stand for a number; what is none is left for pydantic to refuse."""
-    try:
-        return float(Fraction(value)) if isinstance(value, str) and "/" in value else value
-    except (ZeroDivisionError, OverflowError):
-        return value
-
-
-Radius = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
-Positive = Annotated[float, BeforeValidator(_fraction), Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Settings(BaseModel):
-    """Settings with a fixed set of typed keys."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
-    )
-
-
-class Data(Settings):
-    """Which images, and how they are varied.
-
-    `source` is `digits`, a tensorflow-datasets name, a folder per class, or an `.npz`.
-    """
-
-    source: str = "cifar10"
-    image_size: int | None = None
-    augmentation: str = "none"
-    validation: Annotated[int, Field(ge=0)] = 0
-    class_list: str | None = None
-    limit_train: int | None = None
-
-
-class Training(Settings):
-    """SGD and the schedule of its rate, see `schedules.learning_rate`."""
-
-    epochs: Count = 100
-    batch_size: Annotated[int, Field(ge=2)] = 128
-    learning_rate: Positive = 0.1
-    schedule: Literal["step", "cosine", "one_cycle"] = "step"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 2e-4
-
-
-class Teacher(Training):
-    """A teacher trained adversarially by `method`, or one read from `weights`.
-
-    `weights` is a file (.keras or .npz), or the name of a teacher that comes with the package:
-    `cifar10`. `mean` and `std` normalise pixels of [0, 1]; None means the usual ones of ImageNet
-    for colour. `expected` says in words which weights a recipe without `architecture` wants.
-
-    The epoch of the best PGD accuracy on the validation images is kept, where there are such; with
-    `patience`, training stops after so many epochs without a better one. `average` and
-    `trades_beta` are `AdversarialTrainer`'s; `precision` is that of the training alone.
-    """
-
-    architecture: str | None = None
-    width: int | None = None
-    weights: str | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    method: Literal["pgd", "trades", "fast", "n_fgsm"] = "n_fgsm"
-    epsilon: Radius = 8 / 255
-    steps: Count = 7
-    step_size: Positive | None = None
-    trades_beta: Positive = 6.0
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    patience: Count | None = None
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    expected: str = ""
-
-
-class Distillation(Training):
-    """What the search and the training phase share: the teacher's terms of eq. 2 and 3."""
-
-    kl: Literal["student_teacher", "teacher_student"] = "student_teacher"
-    softening: Positive = 1.0
-    map_size: tuple[int, int] | None = None
-
-
-class Search(Distillation):
-    """Eq. 2, its split batches, and the Gumbel variables' Adam."""
-
-    gamma_s: float = 1.0
-    alpha: float = 0.2
-    beta: float = 0.6
-    combine: Literal["multiply", "add"] = "multiply"
-    taps: Literal["conv", "block"] = "conv"
-    noise: Literal["gumbel", "normal"] = "gumbel"
-    architecture_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    architecture_learning_rate: Positive = 0.01
-
-
-class Derive(Settings):
-    """`max_macs`: budget of multiply-adds; the most probable architecture within it is selected."""
-
-    max_macs: Positive | None = None
-
-
-class Tutored(Distillation):
-    """Training with the chosen tutors, by eq. 3."""
-
-    gamma_t: float = 1.0
-
-
-class Train(Tutored):
-    """`start` is `scratch` (A.1) or `supernet`, its weights sliced."""
-
-    start: Literal["scratch", "supernet"] = "scratch"
-
-
-class Finetune(Tutored):
-    """TRADES in place of eq. 3's cross-entropy (section 4.1)."""
-
-    epochs: Count = 20
-    learning_rate: Positive = 0.01
-    schedule: Literal["step", "cosine", "one_cycle"] = "cosine"
-    trades_beta: Positive = 6.0
-    epsilon: Radius = 0.031
-    step_size: Positive = 0.007
-    steps: Count = 10
-
-
-class Evaluation(Settings):
-    """Attacks on the first `n` images of the test split."""
-
-    n: Count = 1000
-    epsilon: Radius = 8 / 255
-    attacks: tuple[str, ...] = ("fgsm", "pgd", "mi_fgsm")
-
-    @model_validator(mode="after")
-    def _know_the_attacks(self) -> Evaluation:
-        for name in self.attacks:
-            make_attack(name, self.epsilon)
-        return self
+__all__ = [
+    "Cache",
+    "Data",
+    "Derive",
+    "Evaluation",
+    "Finetune",
+    "Recipe",
+    "Search",
+    "Teacher",
+    "Train",
+    "load_recipe",
+    "recipe_names",
+    "with_settings",
+]
 
 
 class Recipe(Settings):
@@ -163,12 +50,24 @@ class Recipe(Settings):
     space: str | SearchSpace
     data: Data = Data()
     teacher: Teacher
+    cache: Cache = Cache()
     search: Search = Search()
     derive: Derive = Derive()
     train: Train = Train()
     finetune: Finetune | None = Finetune()
     evaluation: Evaluation = Evaluation()
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _agree_on_the_maps(self) -> Recipe:
+        sizes = {name: section.map_size for name, section in self._phases().items()}
+        if self.cache.views and len(set(sizes.values())) > 1:
+            told = ", ".join(f"{name}.map_size={size}" for name, size in sizes.items())
+            raise UserError(
+                f"{told}: with cache.views above 0 they share one cache of the teacher's maps; "
+                "give them the same, or set cache.views=0."
+            )
+        return self
 
     def data_arguments(self) -> dict[str, Any]:
         """Return the arguments of `data.load_data` that the recipe settles."""
@@ -180,6 +79,25 @@ class Recipe(Settings):
         return [(name, getattr(self, name)) for name in names] + (
             [("finetune", self.finetune)] if self.finetune else []
         )
+
+    def cache_arguments(self) -> dict[str, Any]:
+        """Return the settings that `build_cache` and `open_cache` take."""
+        return {
+            "views": self.views,
+            "augmentation": self.data.augmentation,
+            "seed": self.seed,
+            "taps": self.search.taps,
+            "map_size": self.search.map_size,
+        }
+
+    @property
+    def views(self) -> int:
+        """How many views of each image are cached; 0: none, the teacher is asked live."""
+        return min(self.cache.views, max(phase.epochs for phase in self._phases().values()))
+
+    def _phases(self) -> dict[str, Distillation]:
+        phases = {"search": self.search, "train": self.train, "finetune": self.finetune}
+        return {name: phase for name, phase in phases.items() if phase}
 
     @property
     def search_space(self) -> SearchSpace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from rnascl_keras.recipe import Training
+from rnascl_keras.settings import Training
 
 
 def learning_rate(

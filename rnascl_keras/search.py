@@ -9,14 +9,14 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras import cost, losses
-from rnascl_keras.attention import attention_loss, default_map_size, unit_maps
+from rnascl_keras.attention import attention_loss, unit_maps
 from rnascl_keras.callbacks import GumbelTemperatureDecay
 from rnascl_keras.errors import UserError
 from rnascl_keras.gumbel import GumbelChoice
-from rnascl_keras.logits import logits_model
 from rnascl_keras.supernet import Supernet
 from rnascl_keras.taps import tap
-from rnascl_keras.teachers.checkpoints import check_teacher
+from rnascl_keras.teachers.asking import asked
+from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.training import FAULT, TrainingModel, accuracy, descend, require, unpack_batch
 from rnascl_keras.tutor_choice import TutorChoice
 
@@ -37,16 +37,18 @@ class CrossLayerSearch(TrainingModel):
     mode: moving statistics may move in it, weights do not.
 
     Args:
-        teacher: a robust image classifier, functional or Sequential, that gives logits. It is
-            never updated.
+        teacher: a robust image classifier, functional or Sequential, that gives logits; it is
+            never updated. Or a `TeacherCache`: `fit` then takes its `training_batches`.
         supernet: a `Supernet` for the same images and classes.
         gamma_s: weight of the attention loss.
         alpha, beta, combine: of the latency term n_f, see `cost.latency`.
         kl, softening: of the distillation term, see `losses.distillation_kl`.
         taps: where the supernet's attention maps are taken, see `taps.tap`.
-        teacher_taps: where the teacher's are; names of layers, `"conv"` or `"block"`.
+        teacher_taps: where the teacher's are; names of layers, `"conv"` (the default) or
+            `"block"`.
         map_size: common (height, width) of attention maps; by default 8 x 8, 7 x 7 where the
-            images' side is a multiple of 7, 4 x 4 for images of at most 8 pixels.
+            images' side is a multiple of 7, 4 x 4 for images of at most 8 pixels. This and
+            `teacher_taps` are a cache's own where `teacher` is one.
         architecture_fraction: part of each batch that updates the Gumbel variables.
         weight_decay: coupled L2 on convolution and dense kernels.
         seed: of the tutors' noise.
@@ -61,7 +63,7 @@ class CrossLayerSearch(TrainingModel):
 
     def __init__(
         self,
-        teacher: keras.Model,
+        teacher: keras.Model | TeacherCache,
         supernet: Supernet,
         *,
         gamma_s: float = 1.0,
@@ -71,7 +73,7 @@ class CrossLayerSearch(TrainingModel):
         kl: str = "student_teacher",
         softening: float = 1.0,
         taps: str | Sequence[str] = "conv",
-        teacher_taps: str | Sequence[str] = "conv",
+        teacher_taps: str | Sequence[str] | None = None,
         map_size: tuple[int, int] | None = None,
         architecture_fraction: float = 0.2,
         weight_decay: float = 2e-4,
@@ -87,7 +89,9 @@ class CrossLayerSearch(TrainingModel):
             raise UserError(
                 f"architecture_fraction must lie between 0 and 1; got {architecture_fraction}."
             )
-        check_teacher(teacher, supernet.image_shape, supernet.classes)
+        self._teacher = asked(
+            teacher, teacher_taps, map_size, supernet.image_shape, supernet.classes
+        )
         self.supernet = supernet
         self.gamma_s = gamma_s
         self.alpha = alpha
@@ -95,11 +99,10 @@ class CrossLayerSearch(TrainingModel):
         self.combine = combine
         self.kl = kl
         self.softening = softening
-        self.map_size = map_size or default_map_size(supernet.image_shape)
+        self.map_size = self._teacher.map_size
         self.architecture_fraction = architecture_fraction
         self.weight_decay = weight_decay
         self._student = tap(supernet, taps, also=[choice.name for choice in supernet.choices])
-        self._teacher = tap(logits_model(teacher), teacher_taps)
         self.tutor_choice = TutorChoice(
             len(self.student_layers),
             len(self.teacher_layers),
@@ -112,9 +115,14 @@ class CrossLayerSearch(TrainingModel):
         )
 
     @property
-    def teacher(self) -> keras.Model:
-        """The teacher; where it ends in a softmax, a model of the logits before it."""
+    def teacher(self) -> keras.Model | TeacherCache:
+        """The teacher, or the model of the logits before its softmax; or the cache given."""
         return self._teacher.source
+
+    @property
+    def teacher_fingerprint(self) -> str:
+        """Hash of the teacher's weights, the same whether it is asked live or was asked once."""
+        return self._teacher.fingerprint
 
     @property
     def student_layers(self) -> list[str]:
@@ -124,7 +132,7 @@ class CrossLayerSearch(TrainingModel):
     @property
     def teacher_layers(self) -> list[str]:
         """Names of the n_t tapped teacher layers, the columns of the tutor choice."""
-        return self._teacher.names
+        return self._teacher.layers
 
     @property
     def gumbel_choices(self) -> list[GumbelChoice]:
@@ -186,8 +194,7 @@ class CrossLayerSearch(TrainingModel):
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
-        teacher_logits, activations, _ = self._teacher(images)
-        teacher_maps = unit_maps(activations, self.map_size)
+        teacher_logits, teacher_maps = self._teacher.says(data[0])
         batch = (images, labels, teacher_logits, teacher_maps)
         first = self._weight_images(images)
 

@@ -14,13 +14,14 @@ from rnascl_keras.distill import CrossLayerDistiller, Trades
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import sha256, write_json
 from rnascl_keras.fitting import fit_stage, seed_stage
-from rnascl_keras.model_files import load_weights, save_model, student_of, teacher_of
+from rnascl_keras.model_files import cache_of, load_weights, save_model, student_of, teacher_of
 from rnascl_keras.outcome import SearchOutcome
-from rnascl_keras.recipe import Tutored
 from rnascl_keras.schedules import sgd
 from rnascl_keras.search import CrossLayerSearch
+from rnascl_keras.settings import Tutored
 from rnascl_keras.supernet import Supernet
 from rnascl_keras.taps import tap
+from rnascl_keras.teachers.cache_building import build_cache
 from rnascl_keras.teachers.included import teacher_file
 from rnascl_keras.workdir import Run
 
@@ -63,6 +64,19 @@ def teacher(run: Run) -> None:
     save_model(model, run.path("teacher.keras"))
 
 
+def cache(run: Run) -> None:
+    """Ask the teacher once about every view of every image; write the folder `cache/`."""
+    seed_stage(run, 5)
+    build_cache(
+        run.path("cache"),
+        teacher_of(run),
+        run.data.train,
+        batch_size=run.recipe.search.batch_size,
+        say=run.say,
+        **run.recipe.cache_arguments(),
+    )
+
+
 def search(run: Run) -> None:
     """Search the space under the teacher; write the folder `search/`."""
     settings, data, seed = run.recipe.search, run.data.train, run.recipe.seed
@@ -73,8 +87,9 @@ def search(run: Run) -> None:
     supernet = Supernet(
         run.recipe.space, data.image_shape, data.classes, noise=settings.noise, seed=99 + seed
     )
+    cache = cache_of(run)
     model = CrossLayerSearch(
-        teacher=teacher_of(run),
+        teacher=cache or teacher_of(run),
         supernet=supernet,
         gamma_s=settings.gamma_s,
         alpha=settings.alpha,
@@ -101,7 +116,7 @@ def search(run: Run) -> None:
         f"{len(model.teacher_layers)} teacher layers"
     )
     callbacks = [ChoiceHistory(folder / "choices.csv"), ChoiceHistograms(folder / "tensorboard")]
-    fit_stage(run, "search", model, settings, what, callbacks)
+    fit_stage(run, "search", model, settings, what, callbacks, cache)
     supernet.save_weights(folder / "part.weights.h5")
     (folder / "part.weights.h5").replace(folder / "supernet.weights.h5")
     SearchOutcome.of(model).save(folder / "outcome.json")
@@ -193,8 +208,9 @@ def _distill(
     settings: Tutored,
     trades: Trades | None,
 ) -> None:
+    cache = cache_of(run)
     model = CrossLayerDistiller(
-        teacher=teacher_of(run),
+        teacher=cache or teacher_of(run),
         student=student,
         tutors=architecture.tutors,
         gamma_t=settings.gamma_t,
@@ -209,7 +225,7 @@ def _distill(
     model.compile(optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size)))
     method = f"TRADES, {trades.steps} inner steps" if trades else "eq. 3"
     what = f"{architecture.parameters:,} parameters, {method}"
-    fit_stage(run, stage, model, settings, what)
+    fit_stage(run, stage, model, settings, what, cache=cache)
 
 
 def _parity_images(run: Run) -> np.ndarray:

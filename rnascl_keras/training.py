@@ -112,13 +112,15 @@ def descend(
 def unpack_batch(data: Any, classes: int) -> tuple[Tensor, Tensor]:
     """Return images and class indices (batch,) of what `fit` hands to a step.
 
+    The images may come in a dict with what a teacher says on them, see `TeacherCache`.
+
     Pixels and labels are looked at when the step runs (not under XLA, which drops the check): a
     label out of range would have a cross-entropy of 0, and an attack on 0 to 255 would be nothing.
 
     Raises:
         UserError: sample weights are given, or labels are not class indices.
     """
-    images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if labels is None or sample_weight is not None:
         raise UserError("the data must give (images, labels) pairs, without sample weights.")
     labels = tf.convert_to_tensor(labels)
@@ -129,7 +131,9 @@ def unpack_batch(data: Any, classes: int) -> tuple[Tensor, Tensor]:
             f"labels must be integer class indices of shape (batch,), 0 to {classes - 1}; got "
             f"{labels.dtype.name} of shape {labels.shape}; turn one-hot labels with np.argmax."
         )
-    images = tf.convert_to_tensor(images)
+    if isinstance(inputs, dict) and "images" not in inputs:
+        raise UserError(f"a batch that is a dict must hold 'images'; got {', '.join(inputs)}.")
+    images = tf.convert_to_tensor(inputs["images"] if isinstance(inputs, dict) else inputs)
     in_range = (tf.reduce_min(images) >= 0) & (tf.reduce_max(images) <= 1)
     images = require(in_range, "pixels must lie between 0 and 1, so divide 0 to 255 by 255", images)
     known = (tf.reduce_min(labels) >= 0) & (tf.reduce_max(labels) < classes)

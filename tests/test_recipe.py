@@ -5,7 +5,8 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from rnascl_keras import Recipe, SearchSpace, Stage, UserError
+from rnascl_keras import Recipe, SearchSpace, Stage, UserError, settings
+from rnascl_keras import recipe as recipe_module
 from rnascl_keras.recipe import Data, Evaluation, Search, Teacher, load_recipe, with_settings
 
 
@@ -34,6 +35,7 @@ def refused(recipe, assignment):
         ('evaluation.attacks=["pgd"]', "evaluation", "attacks", ("pgd",)),
         ("train.start=supernet", "train", "start", "supernet"),
         ("teacher.weights=a=b.keras", "teacher", "weights", "a=b.keras"),
+        ("cache.views=3", "cache", "views", 3),
         ("derive.max_macs=7e5", "derive", "max_macs", 7e5),
         ("data.class_list=null", "data", "class_list", None),
     ],
@@ -49,6 +51,14 @@ def test_a_setting_changes_and_all_others_stay(recipe, assignment, section, key,
 def test_later_assignments_win_and_finetune_can_be_left_out(recipe):
     assert with_settings(recipe, ["seed=1", "seed=2"]).seed == 2
     assert with_settings(recipe, ["finetune=null"]).finetune is None
+
+
+def test_every_section_is_to_be_had_where_recipe_files_look(recipe):
+    names = [type(getattr(recipe, key)).__name__ for key in type(recipe).model_fields]
+    for name in ("Cache", "Data", "Teacher", "Search", "Derive", "Train", "Finetune", "Evaluation"):
+        assert name in names
+        assert getattr(recipe_module, name) is getattr(settings, name)
+        assert name in recipe_module.__all__
 
 
 def test_a_space_given_as_rows_survives_other_changes():
@@ -84,6 +94,8 @@ def test_a_space_given_as_rows_survives_other_changes():
         ("evaluation.attacks=fgsm", "evaluation.attacks: Input should be a valid tuple"),
         ("train.momentum=1", "train.momentum"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
+        ("cache.views=-1", "cache.views: Input should be greater than or equal to 0; got -1"),
+        ("cache.view=2", "Did you mean 'cache.views'?"),
         ('space={"name": "x", "stages": []}', "space 'x' has no stages"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,14 @@ class ImageData:
         return len(self) // batch_size
 
     def training_batches(
-        self, batch_size: int, *, augmentation: str = "none", seed: int = 0, first_epoch: int = 0
+        self,
+        batch_size: int,
+        *,
+        augmentation: str = "none",
+        seed: int = 0,
+        first_epoch: int = 0,
+        views: int | None = None,
+        indexed: bool = False,
     ) -> tf.data.Dataset:
         """Return shuffled, augmented batches without end, `steps_per_epoch` of them an epoch.
 
@@ -84,18 +92,58 @@ class ImageData:
             augmentation: a name of `AUGMENTATIONS`.
             seed: any integer.
             first_epoch: the epoch to start with, from 0.
+            views: what happens to an image in epoch e is what happened in epoch e mod `views`;
+                None never repeats. The order is every epoch's own either way.
+            indexed: also say which images they are, and which view of each.
 
         Returns:
-            Batches as those of `batches`, but of exactly `batch_size` images each.
+            Batches as those of `batches`, but of exactly `batch_size` images each; where
+            `indexed`, of (images, labels, indices, views), the last two int64 (b,).
 
         Raises:
             UserError: unknown augmentation, or a batch larger than the split.
         """
         row = find_augmentation(augmentation)
         self.steps_per_epoch(batch_size)
+        if views is not None:
+            _positive("views", views)
         from rnascl_keras.data import pipelines
 
-        return pipelines.training_batches(self, batch_size, row, seed, first_epoch)
+        return pipelines.training_batches(self, batch_size, row, seed, first_epoch, views, indexed)
+
+    def view_batches(
+        self,
+        view: int,
+        batch_size: int,
+        *,
+        augmentation: str = "none",
+        seed: int = 0,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> tf.data.Dataset:
+        """Return images `start` to `stop` in order, each as `training_batches` shows it in epoch
+        `view`, bit for bit; the last batch may be short.
+
+        Raises:
+            UserError: unknown augmentation.
+        """
+        row = find_augmentation(augmentation)
+        from rnascl_keras.data import pipelines
+
+        stop = len(self) if stop is None else stop
+        return pipelines.view_batches(self, view, batch_size, row, seed, start, stop)
+
+    def fingerprint(self) -> str:
+        """Return a hash of labels, class names and pixels; of files, their names and sizes stand
+        for the pixels.
+
+        Raises:
+            UserError: a file is gone.
+        """
+        digest = hashlib.sha256(repr(self.class_names).encode())
+        digest.update(self.labels.tobytes())
+        digest.update(self.pixels.fingerprint().encode())
+        return digest.hexdigest()[:16]
 
     def first(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the first n images, float32 (n, h, w, c) in [0, 1], and labels, int64 (n,).

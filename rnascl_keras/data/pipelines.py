@@ -24,7 +24,13 @@ def batches(data: ImageData, batch_size: int) -> tf.data.Dataset:
 
 
 def training_batches(
-    data: ImageData, batch_size: int, augmentation: Augmentation, seed: int, first_epoch: int
+    data: ImageData,
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
+    first_epoch: int,
+    views: int | None,
+    indexed: bool,
 ) -> tf.data.Dataset:
     """See `ImageData.training_batches`."""
     n = len(data)
@@ -32,19 +38,52 @@ def training_batches(
     labels = tf.constant(data.labels)
 
     def epoch_elements(epoch: tf.Tensor) -> tf.data.Dataset:
-        order_seed, draw_seed = tf.unstack(tf.random.split(tf.stack([seed, epoch]), 2))
+        order_seed, _ = _seeds(seed, epoch)
         # 62 random bits a key: no ties, so every permutation is equally likely
         keys = tf.random.stateless_uniform([n], order_seed, 0, 2**62, tf.int64)
         order = tf.argsort(keys)[:used]
-        # Row i belongs to image i, wherever the order puts it.
-        draws = tf.random.stateless_uniform([n, draws_needed(augmentation)], draw_seed)
-        return tf.data.Dataset.from_tensor_slices(
-            (order, tf.gather(labels, order), tf.gather(draws, order))
-        )
+        view = epoch if views is None else epoch % views
+        target = tf.gather(labels, order)
+        if indexed:
+            target = (target, tf.cast(order, tf.int64), tf.fill([used], view))
+        draws = _draws(n, augmentation, seed, view)
+        return tf.data.Dataset.from_tensor_slices((order, target, tf.gather(draws, order)))
 
-    seed = tf.constant(seed, tf.int64)
     elements = tf.data.Dataset.counter(start=first_epoch).flat_map(epoch_elements)
-    return _finished(data.pixels.batched(elements, batch_size, augmentation, drop_remainder=True))
+    dataset = data.pixels.batched(elements, batch_size, augmentation, drop_remainder=True)
+    if indexed:
+        dataset = dataset.map(lambda images, target: (images, *target))
+    return _finished(dataset)
+
+
+def view_batches(
+    data: ImageData,
+    view: int,
+    batch_size: int,
+    augmentation: Augmentation,
+    seed: int,
+    start: int,
+    stop: int,
+) -> tf.data.Dataset:
+    """See `ImageData.view_batches`."""
+    draws = _draws(len(data), augmentation, seed, view)
+    elements = tf.data.Dataset.from_tensor_slices(
+        (np.arange(start, stop), data.labels[start:stop], draws[start:stop])
+    )
+    return _finished(data.pixels.batched(elements, batch_size, augmentation, drop_remainder=False))
+
+
+def _seeds(seed: int, epoch: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Return the seeds of an epoch's order and of its draws."""
+    pair = tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    order_seed, draw_seed = tf.unstack(tf.random.split(pair, 2))
+    return order_seed, draw_seed
+
+
+def _draws(n: int, augmentation: Augmentation, seed: int, view: tf.Tensor | int) -> tf.Tensor:
+    """Return the uniform numbers of a view; row i is image i's, wherever an order puts it."""
+    _, draw_seed = _seeds(seed, view)
+    return tf.random.stateless_uniform([n, draws_needed(augmentation)], draw_seed)
 
 
 def _finished(dataset: tf.data.Dataset) -> tf.data.Dataset:

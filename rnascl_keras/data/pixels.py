@@ -1,18 +1,23 @@
 """Where the images of a split are kept: in memory, or in files decoded when they are needed.
 
-Both kinds have `image_shape`, a length, `slice(start, stop)`, `all()` and `batched(...)`.
+Both kinds have `image_shape`, a length, `slice(start, stop)`, `all()`, `fingerprint()` and
+`batched(...)`.
 TensorFlow is imported only by what makes a pipeline.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnascl_keras.data.augmentation import Augmentation
+from rnascl_keras.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -46,6 +51,12 @@ class ArrayPixels:
             return self.array.astype(np.float32) / np.float32(255)
         return self.array.copy()
 
+    def fingerprint(self) -> str:
+        """Return a hash of type, shape and every pixel."""
+        digest = hashlib.sha256(f"{self.array.dtype}{self.array.shape}".encode())
+        digest.update(np.ascontiguousarray(self.array).data)
+        return digest.hexdigest()
+
     @cached_property
     def _tensor(self) -> tf.Tensor:
         """The array as an eager tensor: captured by pipelines by reference, not as a constant."""
@@ -61,16 +72,17 @@ class ArrayPixels:
         augmentation: Augmentation,
         drop_remainder: bool,
     ) -> tf.data.Dataset:
-        """Turn (index, label, draws) of single images into batches of (images, labels)."""
+        """Turn (index, label, draws) of single images into batches of (images, labels).
+
+        `label` may be a tuple of scalars: all of them come along.
+        """
         import tensorflow as tf
 
         from rnascl_keras.data import transforms
 
         tensor = self._tensor
 
-        def load(
-            indices: tf.Tensor, labels: tf.Tensor, draws: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor]:
+        def load(indices: tf.Tensor, labels: Any, draws: tf.Tensor) -> tuple[tf.Tensor, Any]:
             images = tf.gather(tensor, indices)
             return transforms.augment_batch(images, draws, augmentation), labels
 
@@ -117,6 +129,21 @@ class FilePixels:
             images[i] = image[0]
         return images
 
+    def fingerprint(self) -> str:
+        """Return a hash of the files' names, in their class folders, and sizes.
+
+        Raises:
+            UserError: a file is gone.
+        """
+        digest = hashlib.sha256(f"{self.image_size}".encode())
+        for path in map(str, self.paths):
+            try:
+                size = os.stat(path).st_size
+            except OSError as error:
+                raise UserError(f"the image {path} cannot be read: {error.strerror}.") from error
+            digest.update(f"{Path(path).parent.name}/{Path(path).name} {size}\n".encode())
+        return digest.hexdigest()
+
     def batched(
         self,
         elements: tf.data.Dataset,
@@ -124,16 +151,14 @@ class FilePixels:
         augmentation: Augmentation,
         drop_remainder: bool,
     ) -> tf.data.Dataset:
-        """Turn (index, label, draws) of single images into batches of (images, labels)."""
+        """As `ArrayPixels.batched`."""
         import tensorflow as tf
 
         from rnascl_keras.data import transforms
 
         paths = tf.constant(self.paths)
 
-        def load(
-            index: tf.Tensor, label: tf.Tensor, draws: tf.Tensor
-        ) -> tuple[tf.Tensor, tf.Tensor]:
+        def load(index: tf.Tensor, label: Any, draws: tf.Tensor) -> tuple[tf.Tensor, Any]:
             image = transforms.read_image(
                 paths[index], self.image_size, draws, augmentation.random_window
             )

@@ -1,0 +1,160 @@
+"""The sections of a recipe: typed settings, checked before anything starts."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from rnascl_keras.attacks import make_attack
+
+
+def _fraction(value: Any) -> Any:
+    """Let `"8/255"` stand for a number; what is none is left for pydantic to refuse."""
+    try:
+        return float(Fraction(value)) if isinstance(value, str) and "/" in value else value
+    except (ZeroDivisionError, OverflowError):
+        return value
+
+
+Radius = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
+Positive = Annotated[float, BeforeValidator(_fraction), Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Settings with a fixed set of typed keys."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
+    )
+
+
+class Data(Settings):
+    """Which images, and how they are varied.
+
+    `source` is `digits`, a tensorflow-datasets name, a folder per class, or an `.npz`.
+    """
+
+    source: str = "cifar10"
+    image_size: int | None = None
+    augmentation: str = "none"
+    validation: Annotated[int, Field(ge=0)] = 0
+    class_list: str | None = None
+    limit_train: int | None = None
+
+
+class Training(Settings):
+    """SGD and the schedule of its rate, see `schedules.learning_rate`."""
+
+    epochs: Count = 100
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    learning_rate: Positive = 0.1
+    schedule: Literal["step", "cosine", "one_cycle"] = "step"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 2e-4
+
+
+class Teacher(Training):
+    """A teacher trained adversarially by `method`, or one read from `weights`.
+
+    `weights` is a file (.keras or .npz), or the name of a teacher that comes with the package:
+    `cifar10`. `mean` and `std` normalise pixels of [0, 1]; None means the usual ones of ImageNet
+    for colour. `expected` says in words which weights a recipe without `architecture` wants.
+
+    The epoch of the best PGD accuracy on the validation images is kept, where there are such; with
+    `patience`, training stops after so many epochs without a better one. `average` and
+    `trades_beta` are `AdversarialTrainer`'s; `precision` is that of the training alone.
+    """
+
+    architecture: str | None = None
+    width: int | None = None
+    weights: str | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    method: Literal["pgd", "trades", "fast", "n_fgsm"] = "n_fgsm"
+    epsilon: Radius = 8 / 255
+    steps: Count = 7
+    step_size: Positive | None = None
+    trades_beta: Positive = 6.0
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    patience: Count | None = None
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
+    expected: str = ""
+
+
+class Distillation(Training):
+    """What the search and the training phase share: the teacher's terms of eq. 2 and 3."""
+
+    kl: Literal["student_teacher", "teacher_student"] = "student_teacher"
+    softening: Positive = 1.0
+    map_size: tuple[int, int] | None = None
+
+
+class Cache(Settings):
+    """The teacher asked once: `views` seeded variants of every image, kept with its answers.
+
+    Search, training and fine-tuning then go through the same views, epoch e through e mod `views`,
+    and never run the teacher. No more are made than the longest of them has epochs. 0 asks the
+    teacher live in every step, about images varied anew in every epoch.
+    """
+
+    views: Annotated[int, Field(ge=0)] = 0
+
+
+class Search(Distillation):
+    """Eq. 2, its split batches, and the Gumbel variables' Adam."""
+
+    gamma_s: float = 1.0
+    alpha: float = 0.2
+    beta: float = 0.6
+    combine: Literal["multiply", "add"] = "multiply"
+    taps: Literal["conv", "block"] = "conv"
+    noise: Literal["gumbel", "normal"] = "gumbel"
+    architecture_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    architecture_learning_rate: Positive = 0.01
+
+
+class Derive(Settings):
+    """`max_macs`: budget of multiply-adds; the most probable architecture within it is selected."""
+
+    max_macs: Positive | None = None
+
+
+class Tutored(Distillation):
+    """Training with the chosen tutors, by eq. 3."""
+
+    gamma_t: float = 1.0
+
+
+class Train(Tutored):
+    """`start` is `scratch` (A.1) or `supernet`, its weights sliced."""
+
+    start: Literal["scratch", "supernet"] = "scratch"
+
+
+class Finetune(Tutored):
+    """TRADES in place of eq. 3's cross-entropy (section 4.1)."""
+
+    epochs: Count = 20
+    learning_rate: Positive = 0.01
+    schedule: Literal["step", "cosine", "one_cycle"] = "cosine"
+    trades_beta: Positive = 6.0
+    epsilon: Radius = 0.031
+    step_size: Positive = 0.007
+    steps: Count = 10
+
+
+class Evaluation(Settings):
+    """Attacks on the first `n` images of the test split."""
+
+    n: Count = 1000
+    epsilon: Radius = 8 / 255
+    attacks: tuple[str, ...] = ("fgsm", "pgd", "mi_fgsm")
+
+    @model_validator(mode="after")
+    def _know_the_attacks(self) -> Evaluation:
+        for name in self.attacks:
+            make_attack(name, self.epsilon)
+        return self

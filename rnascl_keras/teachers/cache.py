@@ -1,0 +1,195 @@
+"""What the teacher says, read from files in place of asking it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from tqdm import tqdm
+
+from rnascl_keras.attention import normalize
+from rnascl_keras.errors import UserError
+from rnascl_keras.teachers.cache_index import read_index
+from rnascl_keras.teachers.cache_settings import CacheSettings
+from rnascl_keras.teachers.cache_shards import DAMAGED, VALUE, Shard, listed, plan
+
+if TYPE_CHECKING:
+    from rnascl_keras.data import ImageData
+
+Tensor = Any
+
+
+class TeacherCache:
+    """An opened cache; it stands for its teacher in `CrossLayerSearch` and `CrossLayerDistiller`.
+
+    They are then fitted on batches of `training_batches`. Made by `open_cache`.
+
+    Attributes:
+        layers: names of the teacher's n_t tapped layers.
+        map_size: common (height, width) of the maps.
+        taps: where they were taken.
+        views: of each image.
+        name: of the teacher.
+        fingerprint: of the teacher's weights.
+        classes: number of classes.
+        image_shape: (height, width, channels).
+    """
+
+    def __init__(
+        self,
+        content: dict[str, Any],
+        settings: CacheSettings,
+        data: ImageData,
+        folder: Path,
+        shards: list[Shard],
+    ) -> None:
+        self.layers: list[str] = content["layers"]
+        self.name: str = content["name"]
+        self.classes: int = content["classes"]
+        self.image_shape = tuple(content["image_shape"])
+        self.fingerprint = settings.teacher
+        self.map_size = settings.map_size
+        self.taps = settings.taps
+        self.views = settings.views
+        self._settings = settings
+        self._data = data
+        self._folder = folder
+        self._shards = shards
+        self._images_per_shard: int = content["images_per_shard"]
+
+    @property
+    def source(self) -> TeacherCache:
+        """What answers: the cache itself, there is no model."""
+        return self
+
+    def training_batches(self, batch_size: int, *, first_epoch: int = 0) -> tf.data.Dataset:
+        """Return the batches of `ImageData.training_batches` with what the teacher says on them.
+
+        Shards are mapped into memory, so only what a batch needs is read.
+
+        Args:
+            batch_size: images a batch, static.
+            first_epoch: the epoch to start with, from 0.
+
+        Returns:
+            ``({"images": float32 (b, h, w, c), "teacher_logits": float16 (b, classes),
+            "teacher_maps": float16 (b, n_t, p)}, labels int64 (b,))``, without end. Of the
+            logits, the distance to the largest.
+        """
+        batches = self._data.training_batches(
+            batch_size,
+            augmentation=self._settings.augmentation,
+            seed=self._settings.seed,
+            first_epoch=first_epoch,
+            views=self.views,
+            indexed=True,
+        )
+        return batches.map(
+            self._with_answers, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        ).prefetch(tf.data.AUTOTUNE)
+
+    def says(self, inputs: Any, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Return logits and unit maps, as `LiveTeacher.says`.
+
+        Args:
+            inputs: the dict of a batch of `training_batches`.
+            layers: which of `self.layers`' maps are wanted, by number; by default all.
+
+        Raises:
+            UserError: the batch is not one of a cache.
+        """
+        if not isinstance(inputs, dict) or not {"teacher_logits", "teacher_maps"} <= set(inputs):
+            raise UserError(
+                "the batches hold images alone, without what the teacher says; with a TeacherCache "
+                "take those of its training_batches."
+            )
+        logits = ops.cast(inputs["teacher_logits"], "float32")
+        maps = inputs["teacher_maps"]
+        if layers is not None:
+            maps = tf.gather(maps, tf.constant(layers, tf.int32), axis=1)
+        maps = ops.cast(maps, "float32")
+        return logits, normalize(maps) if maps.shape[1] else maps
+
+    def _with_answers(
+        self, images: Tensor, labels: Tensor, indices: Tensor, views: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        size = images.shape[0]
+        # Not stateful, so tf.data runs it in parallel and ahead also where all is deterministic.
+        rows = tf.numpy_function(self._look_up, (indices, views), tf.float16, stateful=False)
+        rows = tf.ensure_shape(rows, (size, self._shards[0].row))
+        # (b, classes + n_t * p) -> (b, classes), (b, n_t, p)
+        p = self.map_size[0] * self.map_size[1]
+        maps = tf.reshape(rows[:, self.classes :], (size, len(self.layers), p))
+        answers = {"teacher_logits": rows[:, : self.classes], "teacher_maps": maps}
+        return {"images": images, **answers}, labels
+
+    def _look_up(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
+        """Return the rows of images in views, (b, row) float16.
+
+        A shard is mapped for one look-up only: what was read would else stay in the process's
+        memory for as long as there is room.
+        """
+        shards_per_view = len(self._shards) // self.views
+        numbers = views * shards_per_view + indices // self._images_per_shard
+        found = np.empty((len(indices), self._shards[0].row), VALUE)
+        for number in np.unique(numbers):
+            here = numbers == number
+            rows = self._shards[number].open(self._folder)
+            found[here] = rows[indices[here] % self._images_per_shard]
+        return found
+
+
+def open_cache(
+    folder: Path,
+    teacher: keras.Model,
+    data: ImageData,
+    *,
+    mend: str = "build_cache",
+    **settings: Any,
+) -> TeacherCache:
+    """Open what `cache_building.build_cache` has made, all of it looked at.
+
+    The teacher is not asked; it only shows that the cache is its own.
+
+    Args:
+        folder: of the cache.
+        teacher: as in `CrossLayerSearch`.
+        data: the training images.
+        mend: what makes a cache again, for messages.
+        settings: as in `build_cache`.
+
+    Raises:
+        UserError: it is not there, was made with other settings, or is damaged.
+    """
+    folder = Path(folder)
+    wanted = CacheSettings.of(teacher, data, **settings)
+    content = read_index(folder, mend)
+    if differences := wanted.differences(content["settings"]):
+        raise UserError(
+            f"the cache {folder} was made with other settings ({'; '.join(differences)}); make it "
+            f"again with {mend}."
+        )
+    p = wanted.map_size[0] * wanted.map_size[1]
+    row = content["classes"] + len(content["layers"]) * p
+    shards = plan(wanted.fingerprint, wanted.views, len(data), row, content["images_per_shard"])
+    _check_shards(folder, shards, content["shards"], mend)
+    return TeacherCache(content, wanted, data, folder, shards)
+
+
+def _check_shards(folder: Path, shards: list[Shard], hashes: dict[str, str], mend: str) -> None:
+    """Raise UserError that names every kind of fault."""
+    faults: dict[str, list[str]] = {}
+    for shard in tqdm(shards, desc="cache: checking", unit="shard", disable=None, delay=2):
+        fault = shard.fault(folder)
+        if fault is None and shard.sha256(folder) != hashes.get(shard.name):
+            fault = DAMAGED
+        if fault:
+            faults.setdefault(fault, []).append(shard.name)
+    if faults:
+        told = "; ".join(f"{fault}: {listed(names)}" for fault, names in faults.items())
+        raise UserError(f"the cache {folder} is not whole ({told}); mend it with {mend}.")

@@ -1,0 +1,227 @@
+"""Asking the teacher once: making the cache of what it says."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.files import check_writable
+from rnascl_keras.summary import count, duration
+from rnascl_keras.teachers.cache_index import INDEX, write_index
+from rnascl_keras.teachers.cache_settings import CacheSettings
+from rnascl_keras.teachers.cache_shards import (
+    DAMAGED,
+    FORMAT,
+    OTHER,
+    VALUE,
+    Shard,
+    images_per_shard,
+    listed,
+    plan,
+    read_header,
+)
+from rnascl_keras.teachers.checkpoints import check_teacher
+from rnascl_keras.teachers.live import LiveTeacher
+
+if TYPE_CHECKING:
+    from rnascl_keras.data import ImageData
+
+LOWEST = float(np.finfo(VALUE).min)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def build_cache(
+    folder: Path,
+    teacher: keras.Model,
+    data: ImageData,
+    *,
+    batch_size: int = 128,
+    say: Callable[[str], None] = print,
+    **settings: Any,
+) -> None:
+    """Write what the teacher says on `views` views of every image, for `cache.open_cache`.
+
+    What is there already, whole and from the same settings, stays; so a build that was cut short
+    goes on. How large the cache gets, and about how long that takes, is said before.
+
+    Args:
+        folder: where to; it is made.
+        teacher: as in `CrossLayerSearch`.
+        data: the training images.
+        batch_size: images that the teacher is asked about at a time.
+        say: takes each line of progress.
+        settings: `views`, `augmentation`, `seed`, `taps`, `map_size` of `CacheSettings.of`.
+
+    Raises:
+        UserError: the teacher does not fit the images or gives no finite logits, or the disk has
+            not the room.
+    """
+    check_teacher(teacher, data.image_shape, data.classes)
+    check_writable(Path(folder) / INDEX)
+    made_from = CacheSettings.of(teacher, data, **settings)
+    live = LiveTeacher(teacher, made_from.taps, made_from.map_size)
+    row = data.classes + len(live.layers) * int(np.prod(made_from.map_size))
+    shards = plan(made_from.fingerprint, made_from.views, len(data), row, images_per_shard(row))
+    build = _Build(Path(folder), live, data, made_from, batch_size, say)
+    missing = build.sort_out(shards)
+    if missing:
+        build.make_room(shards, missing)
+        build.fill(missing)
+    build.finish(shards)
+
+
+@dataclass
+class _Build:
+    folder: Path
+    live: LiveTeacher
+    data: ImageData
+    settings: CacheSettings
+    batch_size: int
+    say: Callable[[str], None]
+
+    def __post_init__(self) -> None:
+        self._ask = tf.function(self._row)
+
+    def sort_out(self, shards: list[Shard]) -> list[Shard]:
+        """Return the shards that are to be made, and say what is wrong with those that are not."""
+        for part in self.folder.glob("*.part"):  # left where the process was killed
+            part.unlink()
+        bar = tqdm(shards, desc="cache: looking", unit="shard", disable=None, delay=2)
+        faults = {shard: shard.fault(self.folder) for shard in bar}
+        damaged = [shard.name for shard in shards if faults[shard] == DAMAGED]
+        for fault, names in ((DAMAGED, damaged), (OTHER, [p.name for p in self._others()])):
+            if names:
+                self.say(f"cache: {fault}: {listed(names)}; to be replaced")
+        missing = [shard for shard in shards if faults[shard]]
+        self.say(f"cache: {len(shards) - len(missing)} of {len(shards)} shards are there")
+        return missing
+
+    def make_room(self, shards: list[Shard], missing: list[Shard]) -> None:
+        """Say how large the cache gets and how long that takes; remove what is to be replaced.
+
+        Raises:
+            UserError: the disk has not the room.
+        """
+        in_the_way = {path for s in missing if (path := self.folder / s.name).is_file()}
+        replaced = in_the_way | set(self._others())
+        needed = sum(shard.bytes for shard in missing)
+        room = shutil.disk_usage(self.folder).free + sum(p.stat().st_size for p in replaced)
+        self.say(
+            f"cache: {self.settings.views} views of {len(self.data):,} images, "
+            f"{count(sum(shard.bytes for shard in shards))}B, {count(needed)}B of it to be made"
+        )
+        if needed > room:
+            raise UserError(
+                f"the cache needs {count(needed)}B more in {self.folder}, but only {count(room)}B "
+                "are free there; lower cache.views or choose another --workdir."
+            )
+        (self.folder / INDEX).unlink(missing_ok=True)
+        for path in replaced:
+            path.unlink()
+        batches = sum(-(-shard.length // self.batch_size) for shard in missing)
+        self.say(f"cache: about {duration(batches * self._seconds())} on this machine")
+
+    def fill(self, missing: list[Shard]) -> None:
+        """Write the shards.
+
+        Raises:
+            UserError: one cannot be written, or the teacher's answers are not finite.
+        """
+        images = sum(shard.length for shard in missing)
+        with tqdm(total=images, desc="cache", unit="image", disable=None) as bar:
+            for shard in missing:
+                try:
+                    shard.write(self.folder, self._rows(shard, bar))
+                except OSError as error:
+                    raise _told(error, self.folder / shard.name) from error
+
+    def finish(self, shards: list[Shard]) -> None:
+        """Write `cache.json`, which makes the cache whole."""
+        content = {
+            "format": FORMAT,
+            "settings": self.settings.to_dict(),
+            "name": self.live.name,
+            "layers": self.live.layers,
+            "classes": self.data.classes,
+            "image_shape": list(self.data.image_shape),
+            "images_per_shard": images_per_shard(shards[0].row),
+            "shards": {shard.name: shard.sha256(self.folder) for shard in shards},
+        }
+        try:
+            write_index(self.folder, content)
+        except OSError as error:
+            raise _told(error, self.folder / INDEX) from error
+
+    def _others(self) -> list[Path]:
+        """Return the shards of other settings, whatever their view.
+
+        Those of ours beyond the views wanted are not among them: they are right when more are.
+        """
+        ours = self.settings.fingerprint
+        headers = {path: read_header(path) for path in sorted(self.folder.glob("*.shard"))}
+        return [p for p, header in headers.items() if header and header.get("fingerprint") != ours]
+
+    def _batches(self, shard: Shard) -> tf.data.Dataset:
+        return self.data.view_batches(
+            shard.view,
+            self.batch_size,
+            augmentation=self.settings.augmentation,
+            seed=self.settings.seed,
+            start=shard.first,
+            stop=shard.first + shard.length,
+        )
+
+    def _rows(self, shard: Shard, bar: tqdm) -> Iterator[np.ndarray]:
+        for images, _ in self._batches(shard):
+            rows, finite = self._ask(images)
+            if not finite:
+                raise UserError(
+                    f"teacher {self.live.name!r} gives infinite or undefined (NaN) values on the "
+                    "training images; give another."
+                )
+            yield rows.numpy()
+            bar.update(len(rows))
+
+    def _row(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return float16 (batch, row), and whether all is finite.
+
+        Of the logits, the distance to the largest is kept: a softmax does not see the shift, and
+        float16 is finest near 0, where the probable classes then are.
+        """
+        logits, maps = self.live.says(images)
+        logits = tf.cast(logits, tf.float32)
+        logits -= tf.reduce_max(logits, axis=-1, keepdims=True)
+        flat = tf.reshape(maps, (tf.shape(maps)[0], -1))  # (batch, n_t, p) -> (batch, n_t * p)
+        finite = tf.reduce_all(tf.math.is_finite(logits)) & tf.reduce_all(tf.math.is_finite(flat))
+        rows = tf.concat([tf.maximum(logits, LOWEST), flat], axis=1)
+        return tf.cast(rows, tf.float16), finite
+
+    def _seconds(self, batches: int = 3) -> float:
+        """Return the seconds the teacher takes for a batch, the fastest after the first."""
+        taken = []
+        first = self.data.view_batches(0, min(self.batch_size, len(self.data)))
+        images = next(iter(first))[0]
+        for _ in range(1 + batches):
+            start = time.perf_counter()
+            self._ask(images)[0].numpy()
+            taken.append(time.perf_counter() - start)
+        return min(taken[1:])
+
+
+def _told(error: OSError, path: Path) -> UserError:
+    advice = "make room or choose another --workdir" if error.errno in FULL else "look at the disk"
+    return UserError(
+        f"{path} cannot be written ({error.strerror}); {advice}, then give the same command: it "
+        "goes on from the last whole shard."
+    )

@@ -1,0 +1,52 @@
+"""`cache.json`: what a cache holds and was made from; written last, so with it a cache is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.files import read_json, write_json
+
+INDEX = "cache.json"
+
+
+def write_index(folder: Path, content: dict[str, Any]) -> None:
+    """Write `cache.json` with a checksum of its content."""
+    write_json(folder / INDEX, {**content, "checksum": _checksum(content)})
+
+
+def read_index(folder: Path, mend: str) -> dict[str, Any]:
+    """Read what `write_index` wrote.
+
+    Args:
+        folder: of the cache.
+        mend: what makes it again, for messages.
+
+    Raises:
+        UserError: it is not there, or is damaged.
+    """
+    path = folder / INDEX
+    if not path.exists():
+        raise UserError(f"there is no whole cache in {folder}; make it with {mend}.")
+    try:
+        content = read_json(path)
+    except UserError:
+        content = {}
+    if content.pop("checksum", None) != _checksum(content):
+        raise UserError(f"{path} is damaged; make the cache again with {mend}.")
+    return content
+
+
+def shard_names(folder: Path) -> list[str]:
+    """Return the names of the shards of a whole cache; none where there is none."""
+    try:
+        return list(read_index(folder, "")["shards"])
+    except UserError:
+        return []
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

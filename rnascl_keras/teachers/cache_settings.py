@@ -1,0 +1,109 @@
+"""All that a cache of what the teacher says depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import keras
+
+from rnascl_keras.attention import default_map_size
+from rnascl_keras.data.augmentation import find_augmentation
+from rnascl_keras.errors import UserError
+from rnascl_keras.fingerprint import fingerprint, structure
+from rnascl_keras.logits import logits_model
+
+if TYPE_CHECKING:
+    from rnascl_keras.data import ImageData
+
+WORDS = {
+    "teacher": "the teacher's weights",
+    "structure": "the teacher's layers",
+    "data": "the training images",
+    "images": "the number of images",
+    "taps": "the teacher's taps",
+    "map_size": "the size of the maps",
+    "views": "the number of views",
+}
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """What a cache was made from, as it stands in its `cache.json`.
+
+    Attributes:
+        teacher: fingerprint of the teacher's weights.
+        structure: of its layers.
+        data: fingerprint of the images, in their order, and their labels.
+        images: their number.
+        augmentation, seed: of the views, as in `ImageData.training_batches`.
+        taps: where the teacher's maps are taken.
+        map_size: common (height, width) of the maps.
+        views: of each image.
+    """
+
+    teacher: str
+    structure: str
+    data: str
+    images: int
+    augmentation: str
+    seed: int
+    taps: str | tuple[str, ...]
+    map_size: tuple[int, int]
+    views: int
+
+    @classmethod
+    def of(
+        cls,
+        teacher: keras.Model,
+        data: ImageData,
+        *,
+        views: int,
+        augmentation: str = "none",
+        seed: int = 0,
+        taps: str | Sequence[str] = "conv",
+        map_size: Sequence[int] | None = None,
+    ) -> CacheSettings:
+        """Return the settings of a teacher on images.
+
+        Raises:
+            UserError: unknown augmentation, or less than one view.
+        """
+        find_augmentation(augmentation)
+        if views < 1:
+            raise UserError(f"a cache needs at least 1 view of each image; got views={views}.")
+        model = logits_model(teacher)
+        return cls(
+            teacher=fingerprint(model),
+            structure=structure(model),
+            data=data.fingerprint(),
+            images=len(data),
+            augmentation=augmentation,
+            seed=seed,
+            taps=taps if isinstance(taps, str) else tuple(taps),
+            map_size=tuple(map_size or default_map_size(data.image_shape)),
+            views=views,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON has them."""
+        return json.loads(json.dumps(asdict(self)))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all but the number of views: a view does not depend on how many there are, so
+        views that are there stay when more are wanted."""
+        content = {key: value for key, value in self.to_dict().items() if key != "views"}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def differences(self, other: dict[str, Any]) -> list[str]:
+        """Return in words what is other in the settings of a `cache.json`, e.g. ``seed: 0, now
+        1``."""
+        return [
+            f"{WORDS.get(key, key)}: {other.get(key)!r}, now {value!r}"
+            for key, value in self.to_dict().items()
+            if other.get(key) != value
+        ]

@@ -1,0 +1,250 @@
+"""A cached teacher says what the live one says, and leads to the same student."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from cached_teacher import SETTINGS, build, digits, opened, ten_class_teacher
+from scipy.special import log_softmax
+from tiny_models import IMAGE, TINY, TUTORS, make_distiller, make_search, values
+
+from rnascl_keras.architecture import Architecture
+from rnascl_keras.derive import derive
+from rnascl_keras.distill import Trades
+from rnascl_keras.errors import UserError
+from rnascl_keras.spaces import SearchSpace, Stage
+from rnascl_keras.supernet import Supernet
+from rnascl_keras.teachers import cache_shards
+from rnascl_keras.teachers.live import LiveTeacher
+
+FLOAT16 = 2e-3
+"""Relative difference that float16 is allowed to make."""
+EAGER = {"run_eagerly": True}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cache")
+    build(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(folder):
+    return opened(folder)
+
+
+def live_batches(batch_size, **options):
+    """The same views of the same images in the same order, without what the teacher says."""
+    options = {**options, "augmentation": SETTINGS["augmentation"], "seed": SETTINGS["seed"]}
+    return digits().training_batches(batch_size, views=SETTINGS["views"], **options)
+
+
+def test_it_says_what_the_live_teacher_says(cache):
+    """For three epochs of two views: bit-equal images, and the teacher's answers in float16."""
+    live = LiveTeacher(ten_class_teacher(), "conv", cache.map_size)
+    assert (cache.layers, cache.fingerprint) == (live.layers, live.fingerprint)
+    batches = zip(cache.training_batches(20).take(9), live_batches(20), strict=False)
+    for (inputs, labels), (images, same_labels) in batches:
+        np.testing.assert_array_equal(inputs["images"], images)
+        np.testing.assert_array_equal(labels, same_labels)
+        assert inputs["teacher_logits"].dtype == inputs["teacher_maps"].dtype == "float16"
+        (logits, maps), (right_logits, right_maps) = cache.says(inputs), live.says(images)
+        found, right = (log_softmax(np.float64(x), -1) for x in (logits, right_logits))
+        np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-5)
+        np.testing.assert_allclose(maps, right_maps, atol=3e-4)
+        np.testing.assert_allclose(np.linalg.norm(np.float64(maps), axis=-1), 1, atol=1e-6)
+        _, chosen = cache.says(inputs, [2, 0])
+        np.testing.assert_allclose(chosen, maps.numpy()[:, [2, 0]], rtol=1e-6)
+
+
+def test_maps_of_zeros_stay_zeros(tmp_path):
+    teacher = ten_class_teacher(dead=["conv2"])
+    build(tmp_path, teacher)
+    cache = opened(tmp_path, teacher)
+    for inputs, _ in cache.training_batches(20).take(6):
+        norms = np.linalg.norm(cache.says(inputs)[1], axis=-1)
+        np.testing.assert_allclose(norms, np.tile([1, 0, 1], (20, 1)), atol=1e-6)
+
+
+def test_starting_at_an_epoch_continues_the_uninterrupted_batches(cache):
+    whole = list(cache.training_batches(20).take(12).as_numpy_iterator())
+    resumed = list(cache.training_batches(20, first_epoch=3).take(3).as_numpy_iterator())
+    for (inputs, labels), (right, right_labels) in zip(resumed, whole[9:], strict=True):
+        np.testing.assert_array_equal(labels, right_labels)
+        for name in ("images", "teacher_logits", "teacher_maps"):
+            np.testing.assert_array_equal(inputs[name], right[name])
+
+
+def ten_class_student():
+    return Architecture(TINY, ((2, 4), (6, 2)), TUTORS, "", IMAGE, 10).build()
+
+
+def search_under(teacher, space=TINY, **settings):
+    keras.utils.set_random_seed(1)
+    return make_search(teacher=teacher, supernet=Supernet(space, IMAGE, 10, seed=4), **settings)
+
+
+def distiller_under(teacher, **settings):
+    keras.utils.set_random_seed(2)
+    return make_distiller(teacher=teacher, student=ten_class_student(), **settings)
+
+
+TRADES = Trades(epsilon=0.2, step_size=0.1, steps=2, start_deviation=0.01)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        search_under,
+        distiller_under,
+        lambda teacher, **settings: distiller_under(teacher, trades=TRADES, **settings),
+        lambda teacher, **settings: distiller_under(teacher, tutors=(), **settings),
+    ],
+    ids=["search", "training", "trades", "plain distillation"],
+)
+def test_a_step_has_the_same_losses_and_nearly_the_same_gradients(cache, make):
+    (inputs, labels), (images, _) = (
+        next(iter(b)) for b in (cache.training_batches(20), live_batches(20))
+    )
+    live = make(ten_class_teacher(), optimizer=keras.optimizers.SGD(1.0), compiling=EAGER)
+    cached = make(cache, optimizer=keras.optimizers.SGD(1.0), compiling=EAGER)
+    start = values(live.weight_variables)
+    logs = [
+        model.train_on_batch(x, labels, return_dict=True)
+        for model, x in ((live, images), (cached, inputs))
+    ]
+    assert {k: float(v) for k, v in logs[1].items()} == pytest.approx(
+        {k: float(v) for k, v in logs[0].items()}, rel=FLOAT16
+    )
+    assert logs[0]["kl"] > 0.01
+    for before, ours, theirs in zip(
+        start, values(live.weight_variables), values(cached.weight_variables), strict=True
+    ):
+        step = np.linalg.norm(ours - before)
+        assert np.linalg.norm(theirs - ours) <= 5e-3 * step + 1e-6
+
+
+def test_a_cached_search_selects_the_same_architecture(cache):
+    """A whole compiled search, six epochs of it: widths, tutors and the teacher's fingerprint."""
+    space, found = SearchSpace("two blocks", (Stage(2, (4, 2)),), stem_width=4), []
+    for teacher, batches in (
+        (cache, cache.training_batches(20)),
+        (ten_class_teacher(), live_batches(20)),
+    ):
+        search = search_under(
+            teacher,
+            space,
+            optimizer=keras.optimizers.SGD(0.003, momentum=0.9),
+            architecture_optimizer=keras.optimizers.Adam(0.1),
+        )
+        search.fit(batches, epochs=6, steps_per_epoch=3, verbose=0)
+        found.append((derive(search), np.asarray(search.tutor_choice.logits)))
+        assert search.teacher is teacher
+    assert found[0][0] == found[1][0]
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=0.01)
+    assert len({tutor.teacher_layer for tutor in found[0][0].tutors}) > 1
+
+
+def test_a_look_up_maps_the_shards_it_needs_and_keeps_none(tmp_path, monkeypatch):
+    """Four shards a view; in the order asked for, against a look-up of each image alone."""
+    monkeypatch.setattr(cache_shards, "SHARD_BYTES", 16 * 58 * 2)
+    build(tmp_path)
+    cache, opened_shards = opened(tmp_path), []
+    open_shard = cache_shards.Shard.open
+
+    def note(shard, folder):
+        rows = open_shard(shard, folder)
+        assert isinstance(rows, np.memmap) and rows.mode == "r"
+        opened_shards.append((weakref.ref(rows), shard.view, shard.first))
+        return rows
+
+    monkeypatch.setattr(cache_shards.Shard, "open", note)
+    images, views = np.array([59, 3, 48, 17, 2]), np.array([1, 1, 1, 0, 1])
+    found = cache._look_up(images, views)
+    assert [x[1:] for x in opened_shards] == [(0, 16), (1, 0), (1, 48)]
+    assert not any(reference() for reference, *_ in opened_shards)
+    for i, row in enumerate(found):
+        np.testing.assert_array_equal(cache._look_up(images[i : i + 1], views[i : i + 1])[0], row)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda c: make_search(teacher=c), "classes is 3, but the cache of what teacher"),
+        (lambda c: search_under(c, map_size=(8, 8)), r"map_size is \(8, 8\), but .* \(4, 4\)"),
+        (lambda c: search_under(c, teacher_taps="block"), "teacher_taps is block, but .* conv"),
+        (lambda c: distiller_under(c, map_size=(3, 3)), "map_size is"),
+        (
+            lambda c: search_under(c).fit(live_batches(20), steps_per_epoch=1, verbose=0),
+            "take those of its training_batches",
+        ),
+        (
+            lambda c: search_under(c).train_on_batch(
+                {"pixels": np.zeros((4, *IMAGE))}, np.zeros(4, int)
+            ),
+            "must hold 'images'; got pixels",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_cache_is_told(cache, make, message):
+    with pytest.raises(UserError, match=message) as caught:
+        make(cache)
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_that_agree_may_be_given(cache):
+    assert search_under(cache, map_size=(4, 4), teacher_taps="conv").teacher_layers == cache.layers
+
+
+def own_student():
+    layers = [keras.layers.Conv2D(3, 3, name="own"), keras.layers.Flatten(), keras.layers.Dense(10)]
+    return keras.Sequential([keras.Input(IMAGE), *layers])
+
+
+TWO_REPLICAS = """
+import sys
+import numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from cached_teacher import opened, ten_class_teacher
+from test_cache import live_batches, own_student
+from rnascl_keras.architecture import Tutor
+from rnascl_keras.distill import CrossLayerDistiller
+
+cache = opened(sys.argv[1])
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+batches = cache.training_batches(20)
+for whole, parts in zip(batches.take(4), strategy.experimental_distribute_dataset(batches)):
+    locals_ = [strategy.experimental_local_results(x) for x in tf.nest.flatten(parts)]
+    assert all(len(local) == 2 and local[0].shape[0] == 10 for local in locals_)
+    for x, local in zip(tf.nest.flatten(whole), locals_):
+        np.testing.assert_array_equal(x, tf.concat(local, 0))
+
+logs = []
+for teacher, data in ((cache, batches), (ten_class_teacher(), live_batches(20))):
+    with strategy.scope():
+        tf.keras.utils.set_random_seed(0)
+        model = CrossLayerDistiller(teacher, own_student(), [Tutor("own", "conv2")])
+        model.compile("sgd")
+    logs.append(model.fit(data, epochs=2, steps_per_epoch=3, verbose=0).history)
+for name in ("cross_entropy", "kl", "attention"):
+    np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=2e-3)
+print("equal")
+"""
+
+
+def test_two_replicas_share_each_batch(folder):
+    """And train as under the live teacher. In a process of its own: logical devices are set before
+    TensorFlow starts."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", TWO_REPLICAS, str(folder)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert result.stdout.endswith("equal\n"), result.stderr[-2000:]

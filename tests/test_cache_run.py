@@ -1,0 +1,184 @@
+"""A run with `cache.views`: the teacher is asked in its own stage, and nowhere after it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+
+from rnascl_keras import model_files, pipeline
+from rnascl_keras.errors import UserError
+from rnascl_keras.fingerprint import fingerprint
+from rnascl_keras.pipeline import run_stages
+from rnascl_keras.recipe import load_recipe
+from rnascl_keras.workdir import Run
+
+ASKED = ("cache", "search", "derive", "train", "finetune")
+COMMAND = "--set cache.views=2".split()
+SETTINGS = ["cache.views=2"]
+
+
+class Asked(Exception):
+    """The teacher was run."""
+
+
+def work_in(folder, tiny, *settings, say=lambda line: None):
+    return Run(load_recipe(str(tiny), [*SETTINGS, *settings]), folder, say=say)
+
+
+@pytest.fixture(scope="module")
+def cached_run(whole_run, tiny, tmp_path_factory):
+    """The stages from `cache` to `finetune`, under the whole run's teacher, which may be asked in
+    the first of them only."""
+    folder = tmp_path_factory.mktemp("cached") / "work"
+    (folder / ".stages").mkdir(parents=True)
+    for name in ("teacher.keras", ".stages/teacher.json"):
+        shutil.copyfile(whole_run.folder / name, folder / name)
+    said = []
+    run_stages(work_in(folder, tiny, say=said.append), ["cache"])
+    load = model_files.load_teacher
+
+    def load_mute(*args, **kwargs):
+        teacher = load(*args, **kwargs)
+
+        def refuse(*args, **kwargs):
+            raise Asked
+
+        teacher.call = refuse
+        for layer in teacher.layers:
+            layer.call = refuse
+        return teacher
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model_files, "load_teacher", load_mute)
+        with pytest.raises(Asked):
+            model_files.teacher_of(work_in(folder, tiny))(np.zeros((1, 8, 8, 1)))
+        run_stages(work_in(folder, tiny, say=said.append), ASKED)
+    return folder, said
+
+
+@pytest.fixture
+def cached(cached_run, tmp_path):
+    return shutil.copytree(cached_run[0], tmp_path / "work")
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def test_search_training_and_trades_never_run_the_teacher(cached_run):
+    folder, said = cached_run
+    assert "cache: already done from the same settings" in said
+    assert any("cache: 2 views of 240 images" in line for line in said)
+    teacher = keras.models.load_model(folder / "teacher.keras", compile=False)
+    assert read(folder / "architecture.json")["teacher"] == fingerprint(teacher)
+    for name in ("student", "student_trades"):
+        student = keras.models.load_model(folder / f"{name}.keras", compile=False)
+        assert all(np.all(np.isfinite(v)) for v in student.get_weights())
+
+
+def test_a_run_goes_through_the_same_stages_to_a_report(cached, tiny, rnascl):
+    """What the command line prints and skips; the report knows how long the cache took."""
+    (cached / ".stages" / "derive.json").unlink()
+    result = rnascl("run", tiny, "--workdir", cached, *COMMAND, "--set", "evaluation.attacks=[]")
+    assert result.code == 0, result.err
+    for stage in ("cache", "search", "train", "finetune"):
+        assert f"{stage}: already done from the same settings" in result.err
+    assert read(cached / "report.json")["duration"]["cache"] > 0
+
+
+@pytest.mark.parametrize(
+    ("setting", "redone"),
+    [
+        ("cache.views=9", []),  # two are made: no phase has more epochs
+        ("train.epochs=3", ["train"]),  # with two views still
+        ("seed=1", ["cache", "search", "train"]),
+        ("data.augmentation=crop_flip", ["cache", "search", "train"]),
+        ("cache.views=1", ["cache", "search", "train"]),
+        ("cache.views=0", ["search", "train"]),
+    ],
+)
+def test_what_a_changed_setting_makes_anew(cached, tiny, monkeypatch, setting, redone):
+    """The cache is made; of the other stages it is only noted that they would be."""
+    done = []
+
+    def noted(stage):
+        def work(run):
+            done.append(stage.name)
+            if stage.name == "cache":
+                stage.work(run)
+
+        return dataclasses.replace(stage, work=work)
+
+    monkeypatch.setattr(pipeline, "STAGES", tuple(noted(stage) for stage in pipeline.STAGES))
+    run_stages(work_in(cached, tiny, setting), ["cache", "search", "train"])
+    assert done == redone
+
+
+def test_a_damaged_shard_is_mended_by_the_named_command(cached, tiny, rnascl, snapshot):
+    before = snapshot(cached)
+    path = sorted((cached / "cache").glob("*.shard"))[1]
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 1
+    path.write_bytes(content)
+    (cached / ".stages" / "search.json").unlink()
+    result = rnascl("search", tiny, "--workdir", cached, *COMMAND)
+    assert result.code == 2
+    line = result.err.splitlines()[-1]
+    assert path.name in line and f"`rnascl cache {tiny} --workdir {cached}`" in line
+    result = rnascl("cache", tiny, "--workdir", cached, *COMMAND)
+    assert result.code == 0
+    assert f"cache: damaged or cut short: {path.name}" in result.err
+    after = snapshot(cached)
+    changed = {name for name in before if before[name] != after.get(name)}
+    assert changed <= {".stages/cache.json", ".stages/search.json"}
+
+
+def test_a_search_without_its_cache_says_what_makes_it(cached, tiny, rnascl):
+    (cached / "cache" / "cache.json").unlink()
+    result = rnascl("search", tiny, "--workdir", cached, *COMMAND)
+    assert result.code == 2
+    assert f"search needs {cached / 'cache' / 'cache.json'}" in result.err
+    assert f"`rnascl cache {tiny} --workdir {cached}`" in result.err
+
+
+def test_without_views_there_is_no_cache(tmp_path, tiny, rnascl):
+    result = rnascl("cache", tiny, "--workdir", tmp_path / "work")
+    assert result.code == 0
+    assert "cache: left out, for cache.views is 0" in result.err
+    assert not (tmp_path / "work" / "cache").exists()
+
+
+def test_the_views_are_those_that_the_longest_phase_goes_through(tiny):
+    def views(*settings):
+        return load_recipe(str(tiny), settings).views
+
+    assert views() == 0
+    assert views("cache.views=7") == 2
+    assert views("cache.views=7", "train.epochs=5") == 5
+    assert views("cache.views=7", "finetune.epochs=9") == 7
+    assert views("cache.views=7", "finetune=null", "search.epochs=1") == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["cache.views=1", "search.map_size=[4,4]"],
+        [
+            "search.map_size=[4,4]",
+            "train.map_size=[4,4]",
+            "finetune.map_size=[4,2]",
+            "cache.views=3",
+        ],
+    ],
+)
+def test_one_cache_has_maps_of_one_size(tiny, settings):
+    with pytest.raises(UserError, match=r"search.map_size=\(4, 4\), .*cache.views=0") as caught:
+        load_recipe(str(tiny), settings)
+    assert "\n" not in str(caught.value)
+    load_recipe(str(tiny), [s for s in settings if "cache" not in s])
+    load_recipe(str(tiny), [*settings, "finetune=null", "train.map_size=[4,4]"])
