@@ -23,8 +23,7 @@ from rnascl_keras import CrossLayerSearch, Supernet
 from rnascl_keras.data import ImageData
 from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.teachers import build_teacher
-from rnascl_keras.teachers.cache import TeacherCache, open_cache
-from rnascl_keras.teachers.cache_building import build_cache
+from rnascl_keras.teachers.cache import TeacherCache, build_cache, open_cache
 
 BATCH, STEPS = 128, 10
 

@@ -21,7 +21,7 @@ _HOME_OF = {
     "SearchSpace": "spaces",
     "Stage": "spaces",
     "Supernet": "supernet",
-    "Trades": "distill",
+    "Trades": "trades",
     "Tutor": "architecture",
     "UserError": "errors",
     "copy_sliced_weights": "derive",

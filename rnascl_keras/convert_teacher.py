@@ -12,7 +12,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files import check_writable
 from rnascl_keras.model_files import save_model
 from rnascl_keras.taps import tap
-from rnascl_keras.teachers.published import Published, load_published
+from rnascl_keras.teachers.published.loading import Published, load_published
 
 
 def convert_teacher(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -11,36 +10,17 @@ import tensorflow as tf
 
 from rnascl_keras import losses
 from rnascl_keras.architecture import Tutor
-from rnascl_keras.attacks.base import ascend
 from rnascl_keras.attention import tutored_attention_loss, unit_maps
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.taps import tap
 from rnascl_keras.teachers.asking import asked
 from rnascl_keras.teachers.cache import TeacherCache
+from rnascl_keras.trades import Trades
 from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
 
 Tensor = Any
 
 PARTS = ("loss", "cross_entropy", "trades", "kl", "attention", "accuracy")
-
-
-@dataclass(frozen=True)
-class Trades:
-    """TRADES' settings (Zhang et al., 2019), as in its published script.
-
-    Args:
-        beta: weight of KL(clean || adversarial).
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1].
-        step_size: of the inner maximisation, in the same units.
-        steps: of the inner maximisation.
-        start_deviation: the start is the image plus this times N(0, 1).
-    """
-
-    beta: float = 6.0
-    epsilon: float = 0.031
-    step_size: float = 0.007
-    steps: int = 10
-    start_deviation: float = 0.001
 
 
 class CrossLayerDistiller(TrainingModel):
@@ -99,7 +79,7 @@ class CrossLayerDistiller(TrainingModel):
         self.map_size = self._teacher.map_size
         self.trades = trades
         self.weight_decay = weight_decay
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.noise = keras.random.SeedGenerator(seed)
         tutors_of_layers = [self._teacher_index(t.teacher_layer) for t in self.tutors]
         self._tutors_used = sorted(set(tutors_of_layers))
         self._tutor_of_layer = [self._tutors_used.index(j) for j in tutors_of_layers]
@@ -113,7 +93,9 @@ class CrossLayerDistiller(TrainingModel):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
         teacher_logits, tutor_maps = self._teacher.says(data[0], self._tutors_used)
-        adversarial = self._adversarial(images) if self.trades else None
+        adversarial = (
+            self.trades.adversarial(self.student, images, self.noise) if self.trades else None
+        )
 
         def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
             parts = self.loss_parts(images, labels, teacher_logits, tutor_maps, adversarial)
@@ -174,20 +156,6 @@ class CrossLayerDistiller(TrainingModel):
             # (batch, tutors in use, p) -> (batch, n_s, p)
             tf.gather(tutor_maps, self._tutor_of_layer, axis=1),
             n_t=len(self._teacher.layers),
-        )
-
-    def _adversarial(self, images: Tensor) -> Tensor:
-        """Maximise KL(clean || adversarial) in the ball, with the student in inference mode."""
-        settings = self.trades
-        clean = tf.stop_gradient(self.student(images, training=False))
-        noise = keras.random.normal(tf.shape(images), seed=self.seed_generator)
-        return ascend(
-            lambda x: losses.kl_divergence(clean, self.student(x, training=False)),
-            images + settings.start_deviation * tf.cast(noise, images.dtype),
-            images,
-            epsilon=settings.epsilon,
-            step_size=settings.step_size,
-            steps=settings.steps,
         )
 
     def _teacher_index(self, layer: str) -> int:

@@ -12,7 +12,7 @@ from rnascl_keras import stages
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import read_json, sha256, write_json
 from rnascl_keras.recipe import Recipe
-from rnascl_keras.teachers.cache_index import INDEX, shard_names
+from rnascl_keras.teachers.cache.index import INDEX, shard_names
 from rnascl_keras.workdir import Run, digest
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rnascl_keras.architecture import Architecture
 from rnascl_keras.callbacks import ChoiceHistograms, ChoiceHistory
 from rnascl_keras.derive import check_budget, copy_sliced_weights, select
-from rnascl_keras.distill import CrossLayerDistiller, Trades
+from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import sha256, write_json
 from rnascl_keras.fitting import fit_stage, seed_stage
@@ -21,8 +21,9 @@ from rnascl_keras.search import CrossLayerSearch
 from rnascl_keras.settings import Tutored
 from rnascl_keras.supernet import Supernet
 from rnascl_keras.taps import tap
-from rnascl_keras.teachers.cache_building import build_cache
+from rnascl_keras.teachers.cache import build_cache
 from rnascl_keras.teachers.included import teacher_file
+from rnascl_keras.trades import Trades
 from rnascl_keras.workdir import Run
 
 PARITY_IMAGES = 1000

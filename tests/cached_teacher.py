@@ -8,8 +8,7 @@ import keras
 from tiny_models import make_teacher
 
 from rnascl_keras.data import load_data
-from rnascl_keras.teachers.cache import open_cache
-from rnascl_keras.teachers.cache_building import build_cache
+from rnascl_keras.teachers.cache import build_cache, open_cache
 
 SETTINGS = {"views": 2, "augmentation": "shift", "seed": 3}
 

@@ -17,12 +17,12 @@ from tiny_models import IMAGE, TINY, TUTORS, make_distiller, make_search, values
 
 from rnascl_keras.architecture import Architecture
 from rnascl_keras.derive import derive
-from rnascl_keras.distill import Trades
 from rnascl_keras.errors import UserError
 from rnascl_keras.spaces import SearchSpace, Stage
 from rnascl_keras.supernet import Supernet
-from rnascl_keras.teachers import cache_shards
+from rnascl_keras.teachers.cache import shards
 from rnascl_keras.teachers.live import LiveTeacher
+from rnascl_keras.trades import Trades
 
 FLOAT16 = 2e-3
 """Relative difference that float16 is allowed to make."""
@@ -155,10 +155,10 @@ def test_a_cached_search_selects_the_same_architecture(cache):
 
 def test_a_look_up_maps_the_shards_it_needs_and_keeps_none(tmp_path, monkeypatch):
     """Four shards a view; in the order asked for, against a look-up of each image alone."""
-    monkeypatch.setattr(cache_shards, "SHARD_BYTES", 16 * 58 * 2)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 16 * 58 * 2)
     build(tmp_path)
     cache, opened_shards = opened(tmp_path), []
-    open_shard = cache_shards.Shard.open
+    open_shard = shards.Shard.open
 
     def note(shard, folder):
         rows = open_shard(shard, folder)
@@ -166,7 +166,7 @@ def test_a_look_up_maps_the_shards_it_needs_and_keeps_none(tmp_path, monkeypatch
         opened_shards.append((weakref.ref(rows), shard.view, shard.first))
         return rows
 
-    monkeypatch.setattr(cache_shards.Shard, "open", note)
+    monkeypatch.setattr(shards.Shard, "open", note)
     images, views = np.array([59, 3, 48, 17, 2]), np.array([1, 1, 1, 0, 1])
     found = cache._look_up(images, views)
     assert [x[1:] for x in opened_shards] == [(0, 16), (1, 0), (1, 48)]

@@ -23,7 +23,7 @@ from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.errors import UserError
 from rnascl_keras.fingerprint import structure
 from rnascl_keras.summary import count
-from rnascl_keras.teachers import cache_building, cache_shards
+from rnascl_keras.teachers.cache import building, shards
 
 ROW = 10 + 3 * 16  # ten logits; three layers' maps of 4 x 4
 IMAGES_PER_SHARD = 25
@@ -32,14 +32,14 @@ IMAGES_PER_SHARD = 25
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch):
     """Sixty images and two views make six shards."""
-    monkeypatch.setattr(cache_shards, "SHARD_BYTES", IMAGES_PER_SHARD * ROW * 2 + 1)
+    monkeypatch.setattr(shards, "SHARD_BYTES", IMAGES_PER_SHARD * ROW * 2 + 1)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cache_shards, "SHARD_BYTES", IMAGES_PER_SHARD * ROW * 2 + 1)
+        patch.setattr(shards, "SHARD_BYTES", IMAGES_PER_SHARD * ROW * 2 + 1)
         build(folder)
     return folder
 
@@ -50,7 +50,7 @@ def folder(made, tmp_path):
     return Path(shutil.copytree(made, tmp_path / "cache"))
 
 
-def shards(folder):
+def shard_files(folder):
     return sorted(folder.glob("*.shard"))
 
 
@@ -61,7 +61,7 @@ def test_the_files_hold_the_teachers_answers(folder):
     taps = keras.Model(teacher.input, [teacher.output, *outputs])
     index = json.loads((folder / "cache.json").read_text())
     assert index["layers"] == said.layers == ["conv1", "conv2", "conv3"]
-    assert list(index["shards"]) == [path.name for path in shards(folder)]
+    assert list(index["shards"]) == [path.name for path in shard_files(folder)]
     sizes = []
     for view in (0, 1):
         batches = digits().view_batches(view, 60, augmentation="shift", seed=3)
@@ -73,7 +73,7 @@ def test_the_files_hold_the_teachers_answers(folder):
         flat /= np.linalg.norm(flat, axis=-1, keepdims=True)
         right = np.concatenate([logits, flat.reshape(60, 48)], 1)
         found = []
-        for path in shards(folder)[3 * view : 3 * view + 3]:
+        for path in shard_files(folder)[3 * view : 3 * view + 3]:
             content = path.read_bytes()
             header, rows = json.loads(content[:1024]), np.frombuffer(content[1024:], "<f2")
             assert header["sha256"] == hashlib.sha256(content[1024:]).hexdigest()
@@ -87,7 +87,7 @@ def test_the_files_hold_the_teachers_answers(folder):
 
 def test_the_size_said_beforehand_is_the_size(tmp_path):
     said = "\n".join(build(tmp_path))
-    size = sum(path.stat().st_size for path in shards(tmp_path))
+    size = sum(path.stat().st_size for path in shard_files(tmp_path))
     assert f"2 views of 60 images, {count(size)}B" in said
     assert "about 0." in said and "on this machine" in said
     assert build(tmp_path) == ["cache: 6 of 6 shards are there"]
@@ -120,8 +120,8 @@ SPOILED = {
 @pytest.mark.parametrize("what", SPOILED)
 def test_a_spoiled_shard_is_named_and_made_again(folder, made, snapshot, what):
     spoil, told = SPOILED[what]
-    path = shards(folder)[1]
-    others = {p: p.stat().st_mtime_ns for p in shards(folder) if p != path}
+    path = shard_files(folder)[1]
+    others = {p: p.stat().st_mtime_ns for p in shard_files(folder) if p != path}
     spoil(path)
     with pytest.raises(UserError, match=f"{told}.*{path.name}.*mend it with `rnascl cache`") as e:
         opened(folder, mend="`rnascl cache`")
@@ -137,7 +137,7 @@ def test_a_spoiled_shard_is_named_and_made_again(folder, made, snapshot, what):
 
 def test_a_whole_shard_that_the_index_does_not_list_is_refused(folder, tmp_path):
     """Another teacher's shard with our settings in its header."""
-    path = shards(folder)[0]
+    path = shard_files(folder)[0]
     build(tmp_path / "other", ten_class_teacher(seed=1))
     theirs = (tmp_path / "other" / path.name).read_bytes()
     header = json.loads(theirs[:1024])
@@ -206,21 +206,21 @@ def test_a_changed_setting_is_named_and_nothing_of_it_used(folder, change, told)
     assert "made with other settings: view0000" in said and "and 3 more; to be replaced" in said
     assert "0 of" in said
     opened(folder, **settings)
-    fingerprints = {json.loads(p.read_bytes()[:1024])["fingerprint"] for p in shards(folder)}
+    fingerprints = {json.loads(p.read_bytes()[:1024])["fingerprint"] for p in shard_files(folder)}
     assert len(fingerprints) == 1
 
 
 def test_more_views_keep_those_that_are_there_and_fewer_too(folder, made, snapshot):
-    before = {path.name: path.stat().st_mtime_ns for path in shards(folder)}
+    before = {path.name: path.stat().st_mtime_ns for path in shard_files(folder)}
     with pytest.raises(UserError, match="the number of views: 2, now 3"):
         opened(folder, views=3)
     assert "6 of 9 shards are there" in "\n".join(build(folder, views=3))
-    after = {path.name: path.stat().st_mtime_ns for path in shards(folder)}
+    after = {path.name: path.stat().st_mtime_ns for path in shard_files(folder)}
     assert before.items() <= after.items() and len(after) == 9
     assert opened(folder, views=3).views == 3
     build(folder)
     assert snapshot(made).items() <= snapshot(folder).items()
-    assert len(shards(folder)) == 9  # right, should three be wanted again
+    assert len(shard_files(folder)) == 9  # right, should three be wanted again
 
 
 def test_layers_that_keras_has_named_anew_are_the_same():
@@ -239,13 +239,13 @@ Usage = namedtuple("Usage", "total used free")
 
 
 def free(monkeypatch, size):
-    monkeypatch.setattr(cache_building.shutil, "disk_usage", lambda _: Usage(1e9, 1e9, size))
+    monkeypatch.setattr(building.shutil, "disk_usage", lambda _: Usage(1e9, 1e9, size))
 
 
 def test_a_disk_too_small_is_refused_before_anything_is_made_or_lost(
     folder, snapshot, monkeypatch, tmp_path
 ):
-    needed = sum(path.stat().st_size for path in shards(folder))
+    needed = sum(path.stat().st_size for path in shard_files(folder))
     free(monkeypatch, needed - 1)
     with pytest.raises(UserError) as caught:
         build(tmp_path / "new")
@@ -278,7 +278,7 @@ def test_a_disk_that_fails_leaves_whole_shards_and_one_line(
         build(tmp_path)
     assert "\n" not in str(caught.value)
     assert ("make room" in str(caught.value)) == (code == errno.ENOSPC)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [p.name for p in shards(made)[:2]]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [p.name for p in shard_files(made)[:2]]
     assert "2 of 6 shards are there" in "\n".join(build(tmp_path))
     assert snapshot(tmp_path) == snapshot(made)
 
@@ -295,25 +295,25 @@ def test_a_teacher_without_finite_logits_is_refused(tmp_path):
 KILLED = """
 import os, random, signal, sys, threading
 from cached_teacher import build
-from rnascl_keras.teachers import cache_building, cache_shards
+from rnascl_keras.teachers.cache import building, shards
 
 folder, seed = sys.argv[1], int(sys.argv[2])
-cache_shards.SHARD_BYTES = 5 * 58 * 2 + 1  # twelve shards a view
-fill = cache_building._Build.fill
+shards.SHARD_BYTES = 5 * 58 * 2 + 1  # twelve shards a view
+fill = building._Build.fill
 
 def fill_and_be_killed(self, missing):
     after = random.Random(seed).uniform(0.3, 1.2)
     threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
     fill(self, missing)
 
-cache_building._Build.fill = fill_and_be_killed
+building._Build.fill = fill_and_be_killed
 build(folder, views=6)
 """
 
 
 def test_a_build_that_is_killed_at_random_moments_goes_on(tmp_path, monkeypatch, snapshot):
     """SIGKILL, twice; then the same bytes as without."""
-    monkeypatch.setattr(cache_shards, "SHARD_BYTES", 5 * ROW * 2 + 1)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 5 * ROW * 2 + 1)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     counts = [0]
     for seed in (0, 1):
@@ -321,7 +321,7 @@ def test_a_build_that_is_killed_at_random_moments_goes_on(tmp_path, monkeypatch,
         process = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert process.returncode == -signal.SIGKILL, process.stderr[-2000:]
         assert not (tmp_path / "killed" / "cache.json").exists()
-        counts.append(len(shards(tmp_path / "killed")))
+        counts.append(len(shard_files(tmp_path / "killed")))
     assert 0 < counts[1] < counts[2] < 72
     said = "\n".join(build(tmp_path / "killed", views=6))
     assert f"{counts[2]} of 72 shards are there" in said

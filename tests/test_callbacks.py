@@ -16,8 +16,8 @@ from rnascl_keras.callbacks import (
     training_state,
 )
 from rnascl_keras.data import load_data
-from rnascl_keras.distill import Trades
 from rnascl_keras.errors import UserError
+from rnascl_keras.trades import Trades
 
 IMAGES, LABELS = tiny_batch()
 EAGER = {"run_eagerly": True}

@@ -12,7 +12,7 @@ import pytest
 from rnascl_keras.errors import UserError
 from rnascl_keras.taps import tap
 from rnascl_keras.teachers import load_published
-from rnascl_keras.teachers.torch_names import CIFAR, CIFAR_ABCROWN, IMAGENET
+from rnascl_keras.teachers.published.names import CIFAR, CIFAR_ABCROWN, IMAGENET
 
 torch = pytest.importorskip("torch", reason="PyTorch, which checks ours, is not installed")
 import torch_models as nets  # noqa: E402

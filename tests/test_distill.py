@@ -19,8 +19,8 @@ from tiny_models import (
 
 from rnascl_keras.architecture import Tutor
 from rnascl_keras.attention import unit_maps
-from rnascl_keras.distill import Trades
 from rnascl_keras.errors import UserError
+from rnascl_keras.trades import Trades
 
 IMAGES, LABELS = tiny_batch()
 TRADES = Trades(epsilon=0.2, step_size=0.05, steps=5, start_deviation=0.01)
@@ -102,7 +102,7 @@ def test_the_attention_term_draws_a_student_to_its_tutors():
 def test_trades_replaces_the_cross_entropy():
     distiller = make_distiller(trades=TRADES, compiling=EAGER)
     again = make_distiller(trades=TRADES)  # draws the same random start
-    adversarial = again._adversarial(tf.constant(IMAGES))
+    adversarial = again.trades.adversarial(again.student, tf.constant(IMAGES), again.noise)
     clean_logits = again.student(IMAGES, training=True)
     adversarial_logits = again.student(adversarial, training=True)
     expected = cross_entropy(clean_logits) + 6 * kl(clean_logits, adversarial_logits)
@@ -128,7 +128,9 @@ def test_trades_images_stay_in_the_ball_and_raise_the_kl(policy):
         student(IMAGES, training=True)
     statistics = values(student.non_trainable_variables)
     images = np.clip(1.4 * IMAGES - 0.2, 0, 1).astype("float32")  # some pixels at the border
-    adversarial = np.asarray(distiller._adversarial(tf.constant(images)))
+    adversarial = np.asarray(
+        distiller.trades.adversarial(distiller.student, tf.constant(images), distiller.noise)
+    )
     assert adversarial.dtype == "float32"
     assert np.abs(adversarial - images).max() <= TRADES.epsilon + 1e-6
     assert adversarial.min() >= 0 and adversarial.max() <= 1
@@ -138,7 +140,7 @@ def test_trades_images_stay_in_the_ball_and_raise_the_kl(policy):
     assert kl(clean, student(adversarial)) > 4 * kl(clean, student(random))
     # the inner loop runs in inference mode
     assert same(values(student.non_trainable_variables), statistics)
-    second = distiller._adversarial(tf.constant(images))
+    second = distiller.trades.adversarial(distiller.student, tf.constant(images), distiller.noise)
     assert not np.array_equal(adversarial, second)  # another random start
 
 

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.recipe import Recipe, load_recipe
+from rnascl_keras.teachers.cache import TeacherCache
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -17,10 +18,12 @@ def python_blocks() -> list[str]:
     return re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
 
 
-def test_the_python_example_runs_and_its_student_learns(tmp_path, monkeypatch):
+def test_the_python_examples_run_and_the_student_learns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(compile(python_blocks()[0], "README.md", "exec"), names)
+    for block in python_blocks()[:2]:
+        exec(compile(block, "README.md", "exec"), names)
+    assert isinstance(names["search"].teacher, TeacherCache)
     figures = names["figures"]
     assert figures.n == 200
     assert figures.accuracy["clean"] > 0.5  # ten classes
@@ -32,7 +35,7 @@ def test_the_python_example_runs_and_its_student_learns(tmp_path, monkeypatch):
 
 def test_the_example_of_an_own_recipe_is_a_recipe(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(python_blocks()[1])
+    path.write_text(python_blocks()[2])
     recipe = load_recipe(str(path))
     assert isinstance(recipe, Recipe) and recipe.name == "mine"
     assert recipe.search_space.depths == (2, 3)
@@ -40,7 +43,7 @@ def test_the_example_of_an_own_recipe_is_a_recipe(tmp_path):
 
 def test_every_recipe_that_the_readme_names_exists():
     shell = README.read_text()
-    named = set(re.findall(r"rnascl (?:run|search|derive) (\w+)", shell))
+    named = set(re.findall(r"rnascl (?:run|search|derive) (?!RECIPE)(\w+)", shell))
     assert {"digits", "cifar10_s3_quick"} <= named
     for name in named:
         load_recipe(name)

@@ -8,8 +8,8 @@ import pytest
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.teachers import TEACHERS, build_teacher, check_teacher, load_teacher
-from rnascl_keras.teachers.architectures import RESNETS
-from rnascl_keras.teachers.torch_names import IMAGENET
+from rnascl_keras.teachers.networks.architectures import RESNETS
+from rnascl_keras.teachers.published.names import IMAGENET
 
 STEM, WIDTHS, BLOCKS, CLASSES = 4, (4, 6), (1, 2), 5
 SHAPE = (9, 8, 3)  # odd height: one-sided padding would show

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.teachers.weight_files import read_weights
+from rnascl_keras.teachers.published.weight_files import read_weights
 
 
 def npz_that_claims(shape) -> bytes:

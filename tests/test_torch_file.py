@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.teachers.torch_file import MAGIC, PROTOCOL, read_torch_file
+from rnascl_keras.teachers.published.torch_file import MAGIC, PROTOCOL, read_torch_file
 
 FORMATS = ("zip", "legacy")
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rnascl_keras.teachers.architectures import TEACHERS, build_teacher
 from rnascl_keras.teachers.checkpoints import check_teacher, load_teacher
-from rnascl_keras.teachers.published import load_published
+from rnascl_keras.teachers.networks.architectures import TEACHERS, build_teacher
+from rnascl_keras.teachers.published.loading import load_published
 
 __all__ = ["TEACHERS", "build_teacher", "check_teacher", "load_published", "load_teacher"]

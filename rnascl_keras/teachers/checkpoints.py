@@ -12,10 +12,10 @@ import numpy as np
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.logits import logits_model
-from rnascl_keras.teachers.assignment import assign
-from rnascl_keras.teachers.resnet import ResNetRow, build_resnet
-from rnascl_keras.teachers.torch_names import EHANW, listed
-from rnascl_keras.teachers.weight_files import read_weights
+from rnascl_keras.teachers.networks.resnet import ResNetRow, build_resnet
+from rnascl_keras.teachers.published.assignment import assign
+from rnascl_keras.teachers.published.names import EHANW, listed
+from rnascl_keras.teachers.published.weight_files import read_weights
 
 CONVERT = "convert it with `rnascl convert-teacher` and give the .keras file that makes"
 
@@ -34,7 +34,7 @@ def load_teacher(
         path: a `.keras` file (a softmax at its end is left out), or an `.npz` of float arrays of a
             CIFAR ResNet under PyTorch names: `conv_1.weight`, `bn_1.*`, `stage_1.0.conv_1.weight`,
             `stage_2.0.downsample.0.weight`, ..., `fc.*`. Depth and widths follow from the names
-            and shapes. Other checkpoints are for `published.load_published`.
+            and shapes. Other checkpoints are for `load_published`.
         input_shape: (h, w, c) of the images.
         classes: number of classes of the data.
         mean: per channel, what the weights' owner subtracted. An `.npz` does not hold it: by

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from rnascl_keras.teachers.blocks import classifier, convolution, normalization, pixels
+from rnascl_keras.teachers.networks.blocks import classifier, convolution, normalization, pixels
 
 # (filters, strides) of each convolution
 LAYERS = ((16, 1), (32, 1), (32, 2), (32, 1))

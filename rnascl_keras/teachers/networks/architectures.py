@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import keras
 
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.teachers.abcrown_resnet4b import build_abcrown_resnet4b
-from rnascl_keras.teachers.digits_cnn import build_digits_cnn
-from rnascl_keras.teachers.preact_resnet import build_preact_resnet
-from rnascl_keras.teachers.resnet import ResNetRow, build_resnet
+from rnascl_keras.teachers.networks.abcrown_resnet4b import build_abcrown_resnet4b
+from rnascl_keras.teachers.networks.digits_cnn import build_digits_cnn
+from rnascl_keras.teachers.networks.preact_resnet import build_preact_resnet
+from rnascl_keras.teachers.networks.resnet import ResNetRow, build_resnet
 
 THREE = (16, 32, 64)  # widths of the stages
 FOUR = (64, 128, 256, 512)

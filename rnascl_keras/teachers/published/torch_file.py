@@ -13,7 +13,12 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.teachers.torch_pickle import STORAGES, ForeignClass, StoredTensor, load_pickle
+from rnascl_keras.teachers.published.torch_pickle import (
+    STORAGES,
+    ForeignClass,
+    StoredTensor,
+    load_pickle,
+)
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "net", "last")
 """Keys under which checkpoints keep the weights, beside an optimizer and the like."""

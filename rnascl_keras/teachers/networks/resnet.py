@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from rnascl_keras.teachers.blocks import classifier, convolution, normalization, pixels
+from rnascl_keras.teachers.networks.blocks import classifier, convolution, normalization, pixels
 
 EXPANSION = 4  # output of a bottleneck block, in widths of its stage
 

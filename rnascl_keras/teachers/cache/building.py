@@ -18,9 +18,9 @@ from tqdm import tqdm
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import check_writable
 from rnascl_keras.summary import count, duration
-from rnascl_keras.teachers.cache_index import INDEX, write_index
-from rnascl_keras.teachers.cache_settings import CacheSettings
-from rnascl_keras.teachers.cache_shards import (
+from rnascl_keras.teachers.cache.index import INDEX, write_index
+from rnascl_keras.teachers.cache.settings import CacheSettings
+from rnascl_keras.teachers.cache.shards import (
     DAMAGED,
     FORMAT,
     OTHER,
@@ -50,7 +50,7 @@ def build_cache(
     say: Callable[[str], None] = print,
     **settings: Any,
 ) -> None:
-    """Write what the teacher says on `views` views of every image, for `cache.open_cache`.
+    """Write what the teacher says on `views` views of every image, for `open_cache`.
 
     What is there already, whole and from the same settings, stays; so a build that was cut short
     goes on. How large the cache gets, and about how long that takes, is said before.

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.teachers.torch_names import listed
+from rnascl_keras.teachers.published.names import listed
 
 BATCH_NORM = ("weight", "bias", "running_mean", "running_var")  # in the order Keras keeps them
 

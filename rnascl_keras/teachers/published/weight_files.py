@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.teachers.torch_file import read_torch_file
+from rnascl_keras.teachers.published.torch_file import read_torch_file
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:

@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from rnascl_keras.attention import normalize
 from rnascl_keras.errors import UserError
-from rnascl_keras.teachers.cache_index import read_index
-from rnascl_keras.teachers.cache_settings import CacheSettings
-from rnascl_keras.teachers.cache_shards import DAMAGED, VALUE, Shard, listed, plan
+from rnascl_keras.teachers.cache.index import read_index
+from rnascl_keras.teachers.cache.settings import CacheSettings
+from rnascl_keras.teachers.cache.shards import DAMAGED, VALUE, Shard, listed, plan
 
 if TYPE_CHECKING:
     from rnascl_keras.data import ImageData
@@ -152,7 +152,7 @@ def open_cache(
     mend: str = "build_cache",
     **settings: Any,
 ) -> TeacherCache:
-    """Open what `cache_building.build_cache` has made, all of it looked at.
+    """Open what `build_cache` has made, all of it looked at.
 
     The teacher is not asked; it only shows that the cache is its own.
 

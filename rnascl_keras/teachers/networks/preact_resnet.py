@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import keras
 
-from rnascl_keras.teachers.blocks import classifier, convolution, normalization, pixels
-from rnascl_keras.teachers.resnet import ResNetRow, stem_convolution
+from rnascl_keras.teachers.networks.blocks import classifier, convolution, normalization, pixels
+from rnascl_keras.teachers.networks.resnet import ResNetRow, stem_convolution
 
 
 def build_preact_resnet(

@@ -10,16 +10,16 @@ import keras
 import numpy as np
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.teachers.architectures import (
+from rnascl_keras.teachers.networks.architectures import (
     OTHERS,
     RESNETS,
     TEACHERS,
     build_teacher,
     check_architecture,
 )
-from rnascl_keras.teachers.assignment import assign
-from rnascl_keras.teachers.torch_names import Scheme, listed, recognise
-from rnascl_keras.teachers.weight_files import read_weights
+from rnascl_keras.teachers.published.assignment import assign
+from rnascl_keras.teachers.published.names import Scheme, listed, recognise
+from rnascl_keras.teachers.published.weight_files import read_weights
 
 PUBLISHED = tuple(name for name in TEACHERS if name != "digits_cnn")
 

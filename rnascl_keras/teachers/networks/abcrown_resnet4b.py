@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from rnascl_keras.teachers.blocks import convolution, pixels
+from rnascl_keras.teachers.networks.blocks import convolution, pixels
 
 STEM, WIDTH, HIDDEN = 16, 32, 100
 STAGES, BLOCKS = 2, 2

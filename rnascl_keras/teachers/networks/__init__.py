@@ -1,0 +1,1 @@
+"""The networks that teach: a table of ResNets, and two small ones."""

@@ -1,0 +1,1 @@
+"""Published checkpoints: files of weights, under whichever names, into Keras models."""
