@@ -133,7 +133,9 @@ def evaluate(
         str | None,
         typer.Option(help="For MODEL.keras: a tfds name, its test split, or an .npz with x, y."),
     ] = None,
-    attacks: Annotated[str, typer.Option(help="Of fgsm, pgd, mi_fgsm.")] = "fgsm,pgd,mi_fgsm",
+    attacks: Annotated[
+        str, typer.Option(help="Of fgsm, pgd, mi_fgsm, cw, square, auto_attack.")
+    ] = "fgsm,pgd,mi_fgsm",
     eps: Annotated[str, typer.Option(help="L-infinity radius in pixels of [0, 1].")] = "8/255",
     n: Annotated[int, typer.Option(min=1, help="The first n images of the test split.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0,

@@ -18,7 +18,8 @@ TRANSFER = "transfer_"
 
 @dataclass(frozen=True)
 class AttackWords:
-    """How an L-infinity attack is named and made; `divisor` d says that a step is radius / d."""
+    """How an attack is named and made; `divisor` d says that a step is radius / d. One without
+    steps of a fixed length has 0 of them, and all is in the remark."""
 
     name: str
     steps: int
@@ -28,6 +29,8 @@ class AttackWords:
     @property
     def how(self) -> str:
         """The settings in one phrase, e.g. ``20 steps of ε/4, random start, one run``."""
+        if not self.steps:
+            return self.remark
         step = "ε" if self.divisor == 1 else f"ε/{self.divisor}"
         return f"{self.steps} step{'s' if self.steps > 1 else ''} of {step}, {self.remark}"
 
@@ -36,6 +39,14 @@ ATTACKS = {
     "fgsm": AttackWords("FGSM", 1, 1, "no random start"),
     "pgd20": AttackWords("PGD-20", 20, 4, "random start, one run"),
     "mi_fgsm": AttackWords("MI-FGSM", 10, 10, "momentum with decay 1"),
+    "cw": AttackWords("CW", 20, 4, "random start, one run, on the margin of logits"),
+    "square": AttackWords("Square", 0, 0, "5,000 queries of the logits, no gradient"),
+    "auto_attack": AttackWords(
+        "AutoAttack",
+        0,
+        0,
+        "standard: APGD on cross-entropy, targeted APGD and FAB, Square; one run each",
+    ),
 }
 
 

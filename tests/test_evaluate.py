@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from rnascl_keras.attacks import ATTACKS, Attack
+from rnascl_keras.attacks.keras_classifier import KerasClassifier
+from rnascl_keras.attacks.state import Found
 from rnascl_keras.errors import UserError
-from rnascl_keras.evaluate import accuracy_of, evaluate, keras_logits, wilson_interval
+from rnascl_keras.evaluate import accuracy_of, evaluate, wilson_interval
 from rnascl_keras.logits import logits_model
 
 KEYS = ["clean", "fgsm", "pgd20", "mi_fgsm", "worst"]
@@ -51,14 +53,19 @@ def test_worst_counts_images_right_under_everything(monkeypatch, epsilon):
 
     class Shift(Attack):
         def __init__(self, epsilon, key, sign):
-            super().__init__(epsilon, steps=0, step_size=0.0, random_start=False)
+            super().__init__(epsilon)
             self.key, self.sign = key, sign
 
-        def adversarial_batch(self, logits, start, images, labels):
-            return images + self.sign * self.epsilon
+        def run(self, classifier, images, labels, logits, **settings):
+            return Found.nothing(
+                images, labels, classifier.logits(images + self.sign * self.epsilon)
+            )
 
-    monkeypatch.setitem(ATTACKS, "brighter", lambda epsilon: Shift(epsilon, "brighter", 1))
-    monkeypatch.setitem(ATTACKS, "darker", lambda epsilon: Shift(epsilon, "darker", -1))
+    def shift(key, sign):
+        return lambda epsilon, norm: Shift(epsilon, key, sign)
+
+    monkeypatch.setitem(ATTACKS, "brighter", shift("brighter", 1))
+    monkeypatch.setitem(ATTACKS, "darker", shift("darker", -1))
     result, _ = evaluate(
         brightness_model(),
         uniform_images(VALUES),
@@ -81,7 +88,7 @@ def test_adversarial_images_replay_to_the_same_accuracy():
     )
     for key, x in adversarial.items():
         assert np.abs(x - images).max() <= 0.1 + 1e-6
-        assert accuracy_of(keras_logits(model, 4), x, LABELS) == result.accuracy[key]
+        assert accuracy_of(KerasClassifier(model).logits, x, LABELS) == result.accuracy[key]
 
 
 def test_the_result_does_not_depend_on_the_batch_size():

@@ -272,11 +272,14 @@ def test_robust_resnet20_on_all_of_cifar10():
         pytest.skip("RNASCL_TEACHERS_DIR and TFDS_DATA_DIR do not both say where files are")
     import tensorflow_datasets as tfds
 
-    from rnascl_keras.evaluate import accuracy_of, keras_logits
+    from rnascl_keras.attacks.classifier import Batched
+    from rnascl_keras.attacks.keras_classifier import KerasClassifier
+    from rnascl_keras.evaluate import accuracy_of
 
     data = tfds.as_numpy(tfds.load("cifar10", split="test", batch_size=-1, data_dir=data_dir))
     path = Path(teachers) / "ehanw_resnet20_pgd_cifar10.npz"
     model = load_teacher(path, input_shape=(32, 32, 3), classes=10)
-    accuracy = accuracy_of(keras_logits(model, 500), data["image"] / np.float32(255), data["label"])
+    logits_of = Batched(KerasClassifier(model), 500).logits
+    accuracy = accuracy_of(logits_of, data["image"] / np.float32(255), data["label"])
     assert len(data["label"]) == 10_000
     assert accuracy == pytest.approx(0.842, abs=5e-4)
