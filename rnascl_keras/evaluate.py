@@ -16,9 +16,10 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from rnascl_keras.attacks import Attack, make_attack
-from rnascl_keras.attacks.classifier import Batched, as_classifier
+from rnascl_keras.attacks.classifier import Batched, as_classifier, gives_gradients
 from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
 from rnascl_keras.attacks.state import Found
+from rnascl_keras.false_robustness import IMAGES, Check, check_robustness
 
 LogitsFunction = Callable[[np.ndarray], np.ndarray]
 
@@ -38,6 +39,8 @@ class Evaluation:
             images would change, not what a stronger attack would.
         per_class: by the same keys, the accuracy of each class; None where it has no image.
         class_counts: number of images of each class.
+        check: whether the robustness may be false, see `false_robustness.Check`; None where that
+            was not looked at.
     """
 
     n: int
@@ -48,10 +51,13 @@ class Evaluation:
     intervals: dict[str, list[float]]
     per_class: dict[str, list[float | None]]
     class_counts: list[int]
+    check: Check | None = None
 
     def as_dict(self) -> dict:
         """Return the evaluation as plain JSON values."""
-        return dataclasses.asdict(self)
+        plain = dict(vars(self))
+        plain["check"] = self.check.as_dict() if self.check else None
+        return plain
 
 
 def evaluate(
@@ -64,6 +70,8 @@ def evaluate(
     norm: str = "Linf",
     seed: int = 0,
     batch_size: int = 128,
+    check: int = IMAGES,
+    other: Any = None,
     progress: bool = True,
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
     """Measure the model's accuracy on clean images and under each attack.
@@ -81,6 +89,9 @@ def evaluate(
         norm: "Linf" or "L2".
         seed: of what is random, not negative.
         batch_size: images that the model sees at a time.
+        check: number of images, the first ones, on which signs of false robustness are looked for
+            after the attacks; 0 leaves that out.
+        other: for the check, another model for these images, whose adversarial images may transfer.
         progress: show a bar with the running accuracy for each attack.
 
     Returns:
@@ -104,6 +115,17 @@ def evaluate(
         adversarial[attack.key], right[attack.key] = found.images, found.robust
     right["worst"] = np.all(list(right.values()), axis=0)
     counts = np.bincount(labels, minlength=logits.shape[1])
+    checked = None
+    if chosen and check and gives_gradients(classifier):
+        settings = {"epsilon": epsilon, "norm": norm, "seed": seed, "batch_size": batch_size}
+        checked = check_robustness(
+            classifier.classifier,
+            images[:check],
+            labels[:check],
+            other=other,
+            progress=progress,
+            **settings,
+        )
     evaluation = Evaluation(
         n=len(images),
         norm=norm,
@@ -113,6 +135,7 @@ def evaluate(
         intervals={key: wilson_interval(value) for key, value in right.items()},
         per_class={key: _by_class(value, labels, counts) for key, value in right.items()},
         class_counts=counts.tolist(),
+        check=checked,
     )
     return evaluation, adversarial
 
@@ -156,6 +179,6 @@ def _under_attack(
 
 def _as_classifier(model: Any, progress: bool) -> Any:
     classifier = as_classifier(model)
-    if progress and getattr(classifier, "model", model) is not model:
+    if progress and classifier is not model and classifier.ends_in_softmax:
         print("The model ends in a softmax: the logits before it are attacked.", file=sys.stderr)
     return classifier

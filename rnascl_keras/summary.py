@@ -50,6 +50,22 @@ ATTACKS = {
 }
 
 
+SIGNS = {
+    "gradient": "No gradient",
+    "random": "Random answers",
+    "single_step": "One step beats many",
+    "black_box": "Black box beats white box",
+    "effort": "More effort helps much",
+    "transfer": "Transfer beats white box",
+    "radius": "Survives a large radius",
+}
+
+
+def sign_name(name: str) -> str:
+    """Return how a sign of false robustness is written, see `false_robustness.Finding`."""
+    return SIGNS.get(name, name)
+
+
 def attack_name(key: str) -> str:
     """Return how a key of an accuracy dictionary is written, e.g. ``pgd20`` as ``PGD-20``."""
     if key.startswith(TRANSFER):
@@ -122,6 +138,12 @@ def accuracy_keys(report: dict[str, Any]) -> list[str]:
     return [key for key in ("clean", *attacks, "worst") if key in found]
 
 
+def verdicts(report: dict[str, Any]) -> dict[str, str]:
+    """Return what the check for false robustness says of each model that it was run on."""
+    checks = {key: report[key].get("check") for key in model_keys(report)}
+    return {key: check["verdict"] for key, check in checks.items() if check}
+
+
 def print_summary(
     report: dict[str, Any], console: Console | None = None, *, workdir: Path | None = None
 ) -> None:
@@ -145,6 +167,8 @@ def print_summary(
             "† transfer: the adversarial images made on the Keras model, shown to the ONNX file."
         )
     console.print(Text("\n".join(lines), style="dim"))
+    for name, verdict in verdicts(report).items():
+        console.print(Text(f"{MODELS[name]}: {verdict}", style="dim"))
     architecture = report.get("architecture", {})
     if architecture:
         console.print(_widths(architecture))

@@ -85,11 +85,19 @@ class Batched:
             yield slice(first, first + self.batch_size)
 
 
+def gives_gradients(classifier: Any) -> bool:
+    """Return whether attacks that follow gradients can be used."""
+    return callable(getattr(_bare(classifier), "logits_and_gradient", None))
+
+
 def check_can_be_attacked(classifier: Any, key: str, follows_gradient: bool) -> None:
     """Raise UserError where an attack that follows gradients meets a model that has none."""
-    model = classifier.classifier if isinstance(classifier, Batched) else classifier
-    if follows_gradient and not callable(getattr(model, "logits_and_gradient", None)):
+    if follows_gradient and not gives_gradients(classifier):
         raise UserError(
-            f"{key} follows the model's gradient, which a {type(model).__name__} does not give; "
-            "attack it with square, which needs logits only."
+            f"{key} follows the model's gradient, which a {type(_bare(classifier)).__name__} does "
+            "not give; attack it with square, which needs logits only."
         )
+
+
+def _bare(classifier: Any) -> Any:
+    return classifier.classifier if isinstance(classifier, Batched) else classifier

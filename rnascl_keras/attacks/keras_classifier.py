@@ -25,10 +25,12 @@ class KerasClassifier:
 
     Attributes:
         model: the model that gives logits.
+        ends_in_softmax: whether that is another than was given.
     """
 
     def __init__(self, model: keras.Model) -> None:
         self.model = logits_model(model)
+        self.ends_in_softmax = self.model is not model
         self._logits = tf.function(self._forward, autograph=False)
         self._gradients: dict[Loss, Any] = {}
         inputs = getattr(self.model, "inputs", None)
