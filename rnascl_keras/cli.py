@@ -134,8 +134,18 @@ def evaluate(
         str | None,
         typer.Option(help="For MODEL.keras: a tfds name, its test split, or an .npz with x, y."),
     ] = None,
-    attacks: Annotated[str, typer.Option(help="Of fgsm, pgd, mi_fgsm.")] = "fgsm,pgd,mi_fgsm",
-    eps: Annotated[str, typer.Option(help="L-infinity radius in pixels of [0, 1].")] = "8/255",
+    attacks: Annotated[
+        str, typer.Option(help="Of fgsm, pgd, mi_fgsm, cw, square, auto_attack.")
+    ] = "fgsm,pgd,mi_fgsm",
+    eps: Annotated[str, typer.Option(help="Radius in pixels of [0, 1].")] = "8/255",
+    norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
+    sweep: Annotated[
+        str | None, typer.Option(help="More radii, e.g. 2/255,4/255,16/255: a table of all.")
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Draw the sweep there, as SVG.")] = None,
+    check: Annotated[
+        int, typer.Option(min=0, help="Images on which to look for false robustness; 0: none.")
+    ] = 200,
     n: Annotated[int, typer.Option(min=1, help="The first n images of the test split.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
@@ -151,13 +161,25 @@ def evaluate(
     with _quiet_start():
         from rnascl_keras.evaluate_file import evaluate_file
     evaluate_file(
-        Path(model), data, data_dir, attacks=attacks.split(","), eps=eps, n=n, seed=seed, out=json
+        Path(model),
+        data,
+        data_dir,
+        attacks=attacks.split(","),
+        eps=eps,
+        n=n,
+        seed=seed,
+        out=json,
+        norm=norm,
+        sweep=sweep.split(",") if sweep else (),
+        plot=plot,
+        check=check,
     )
 
 
 def _check_options(context: typer.Context, is_file: bool) -> None:
     """Raise UserError for an option of `evaluate` that would be ignored."""
-    foreign = ("workdir", "set_") if is_file else ("data", "attacks", "eps", "n", "seed", "json")
+    of_file = ("data", "attacks", "eps", "norm", "sweep", "plot", "check", "n", "seed", "json")
+    foreign = ("workdir", "set_") if is_file else of_file
     reason = (
         "is for a recipe's run, not for a MODEL.keras."
         if is_file

@@ -1,21 +1,25 @@
-"""Clean and robust accuracy of a Keras model, with its uncertainty."""
+"""Clean and robust accuracy of a classifier, with its uncertainty.
+
+Of a Keras model, or of anything else that gives logits and, for attacks that follow it, their
+gradient: then neither TensorFlow nor Keras is imported.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from scipy.stats import binomtest
 from tqdm import tqdm
 
 from rnascl_keras.attacks import Attack, make_attack
-from rnascl_keras.attacks.base import map_batches
-from rnascl_keras.errors import UserError
-from rnascl_keras.logits import logits_model
+from rnascl_keras.attacks.classifier import Batched, as_classifier, gives_gradients
+from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
+from rnascl_keras.attacks.state import Found
+from rnascl_keras.false_robustness import IMAGES, Check, check_robustness
 
 LogitsFunction = Callable[[np.ndarray], np.ndarray]
 
@@ -26,95 +30,114 @@ class Evaluation:
 
     Attributes:
         n: number of images.
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1].
-        seed: of the random starts.
+        norm: of the ball, "Linf" or "L2".
+        epsilon: its radius; for L-infinity in pixel units of [0, 1].
+        seed: of what was random.
         accuracy: by key, from 0 to 1: "clean", each attack's key, and "worst", the images that are
             classified right when clean and under every attack.
         intervals: by the same keys, the 95 % Wilson interval [low, high]: what drawing other
             images would change, not what a stronger attack would.
+        per_class: by the same keys, the accuracy of each class; None where it has no image.
+        class_counts: number of images of each class.
+        check: whether the robustness may be false, see `false_robustness.Check`; None where that
+            was not looked at.
     """
 
     n: int
+    norm: str
     epsilon: float
     seed: int
     accuracy: dict[str, float]
     intervals: dict[str, list[float]]
+    per_class: dict[str, list[float | None]]
+    class_counts: list[int]
+    check: Check | None = None
 
     def as_dict(self) -> dict:
         """Return the evaluation as plain JSON values."""
-        return dataclasses.asdict(self)
+        plain = dict(vars(self))
+        plain["check"] = self.check.as_dict() if self.check else None
+        return plain
 
 
 def evaluate(
-    model: keras.Model,
+    model: Any,
     images: np.ndarray,
     labels: np.ndarray,
     *,
     attacks: Sequence[str] = ("fgsm", "pgd", "mi_fgsm"),
     epsilon: float = 8 / 255,
+    norm: str = "Linf",
     seed: int = 0,
     batch_size: int = 128,
+    check: int = IMAGES,
+    other: Any = None,
     progress: bool = True,
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
     """Measure the model's accuracy on clean images and under each attack.
 
-    A model whose last layer is a softmax is attacked at the logits before it; with `progress`,
-    standard error says so.
+    A Keras model whose last layer is a softmax is attacked at the logits before it; with
+    `progress`, standard error says so.
 
     Args:
-        model: (batch, h, w, c) in [0, 1] -> (batch, classes), run in inference mode.
-        images: (n, h, w, c), pixels in [0, 1].
+        model: a Keras model, (batch, h, w, c) in [0, 1] -> (batch, classes), run in inference mode;
+            or any `attacks.Classifier`.
+        images: (n, h, w, c), float pixels in [0, 1] or uint8.
         labels: (n,) integers.
         attacks: names as `attacks.make_attack` takes them.
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1].
-        seed: of the random starts, not negative.
-        batch_size: images attacked at a time.
+        epsilon: radius of the ball; for L-infinity in pixel units of [0, 1].
+        norm: "Linf" or "L2".
+        seed: of what is random, not negative.
+        batch_size: images that the model sees at a time.
+        check: number of images, the first ones, on which signs of false robustness are looked for
+            after the attacks; 0 leaves that out.
+        other: for the check, another model for these images, whose adversarial images may transfer.
         progress: show a bar with the running accuracy for each attack.
 
     Returns:
-        The evaluation, and by attack key the adversarial images, (n, h, w, c) float32.
+        The evaluation, and by attack key the adversarial images, (n, h, w, c).
 
     Raises:
         UserError: images, labels and model do not fit each other, or an attack is unknown.
     """
-    chosen = [make_attack(name, epsilon) for name in attacks]
-    images, labels = _checked_data(images, labels, seed)
-    model = _checked_model(model, images, progress)
-    batch_size = min(batch_size, len(images))
-    logits_of = keras_logits(model, batch_size)
+    chosen = [make_attack(name, epsilon, norm=norm) for name in attacks]
+    images = checked_images(images)
+    labels = checked_labels(labels, len(images))
+    check_seed(seed)
+    classifier = Batched(_as_classifier(model, progress), batch_size)
+    logits = classifier.logits(images)
+    check_logits(logits, labels)
 
-    logits = logits_of(images)
-    _check_logits(logits, labels)
     right = {"clean": logits.argmax(axis=-1) == labels}
     adversarial = {}
     for attack in chosen:
-        adversarial[attack.key], right[attack.key] = _under_attack(
-            attack, model, logits_of, images, labels, batch_size, seed, progress
-        )
+        found = _under_attack(attack, classifier, images, labels, logits, seed, progress)
+        adversarial[attack.key], right[attack.key] = found.images, found.robust
     right["worst"] = np.all(list(right.values()), axis=0)
+    counts = np.bincount(labels, minlength=logits.shape[1])
+    checked = None
+    if chosen and check and gives_gradients(classifier):
+        settings = {"epsilon": epsilon, "norm": norm, "seed": seed, "batch_size": batch_size}
+        checked = check_robustness(
+            classifier.classifier,
+            images[:check],
+            labels[:check],
+            other=other,
+            progress=progress,
+            **settings,
+        )
     evaluation = Evaluation(
         n=len(images),
+        norm=norm,
         epsilon=float(epsilon),
         seed=seed,
         accuracy={key: float(np.mean(value)) for key, value in right.items()},
         intervals={key: wilson_interval(value) for key, value in right.items()},
+        per_class={key: _by_class(value, labels, counts) for key, value in right.items()},
+        class_counts=counts.tolist(),
+        check=checked,
     )
     return evaluation, adversarial
-
-
-def keras_logits(model: keras.Model, batch_size: int = 128) -> LogitsFunction:
-    """Return a function (n, h, w, c) -> (n, classes) float32 that runs the model in inference mode,
-    compiled once, `batch_size` images at a time."""
-    function = tf.function(lambda images: tf.cast(model(images, training=False), tf.float32))
-
-    def logits(images: np.ndarray) -> np.ndarray:
-        images = np.asarray(images, np.float32)
-        spec = tf.TensorSpec((batch_size, *images.shape[1:]), tf.float32)
-        compiled = function.get_concrete_function(spec)
-        parts = map_batches(lambda batch: compiled(tf.constant(batch)), (images,), batch_size)
-        return np.concatenate([part for _, part in parts])
-
-    return logits
 
 
 def accuracy_of(logits_of: LogitsFunction, images: np.ndarray, labels: np.ndarray) -> float:
@@ -128,95 +151,34 @@ def wilson_interval(right: np.ndarray) -> list[float]:
     return [float(interval.low), float(interval.high)]
 
 
+def _by_class(right: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> list[float | None]:
+    correct = np.bincount(labels[right], minlength=len(counts))
+    return [float(c / n) if n else None for c, n in zip(correct, counts, strict=True)]
+
+
 def _under_attack(
     attack: Attack,
-    model: keras.Model,
-    logits_of: LogitsFunction,
+    classifier: Batched,
     images: np.ndarray,
     labels: np.ndarray,
-    batch_size: int,
+    logits: np.ndarray,
     seed: int,
     progress: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the adversarial images, (n, h, w, c), and which stay classified right, (n,)."""
-    right = np.zeros(len(images), bool)
+) -> Found:
+    """Attack all images, showing the share of them that is still classified right."""
     with tqdm(total=len(images), desc=attack.key, unit="image", disable=not progress) as bar:
 
-        def judge(first: int, batch: np.ndarray) -> None:
-            done = first + len(batch)
-            right[first:done] = logits_of(batch).argmax(axis=-1) == labels[first:done]
-            bar.set_postfix(accuracy=f"{right[:done].mean():.3f}", refresh=False)
-            bar.update(len(batch))
+        def tell(share: float, right: float) -> None:
+            bar.set_postfix(accuracy=f"{right:.3f}", refresh=False)
+            bar.update(int(share * len(images)) - bar.n)
 
-        adversarial = attack.perturb(
-            model, images, labels, batch_size=batch_size, seed=seed, progress=judge
-        )
-    return adversarial, right
+        found = attack.run(classifier, images, labels, logits, seed=seed, progress=tell)
+        tell(1.0, float(found.robust.mean()))
+    return found
 
 
-def _checked_data(
-    images: np.ndarray, labels: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return images as float32 and labels as an array, or raise UserError."""
-    images, labels = np.asarray(images, np.float32), np.asarray(labels)
-    if images.ndim != 4 or len(images) == 0:
-        raise UserError(
-            f"images have shape {images.shape}; expected (n, h, w, c) with n at least 1."
-        )
-    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise UserError(
-            f"labels are {labels.dtype} of shape {labels.shape}; expected one integer for each of "
-            f"the {len(images)} images."
-        )
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0.0 and high <= 1.0):
-        raise UserError(
-            f"pixels range from {low:g} to {high:g}; expected [0, 1]. Divide uint8 images by 255, "
-            "and leave normalisation to the model."
-        )
-    if seed < 0:
-        raise UserError(f"seed is {seed}; expected an integer of at least 0.")
-    return images, labels
-
-
-def _checked_model(model: keras.Model, images: np.ndarray, progress: bool) -> keras.Model:
-    """Return the model that gives logits; UserError where it does not take the images or does not
-    give (batch, classes)."""
-    expected = getattr(model, "input_shape", None)
-    fits = expected is None or (
-        len(expected) == 4
-        and all(e in (None, got) for e, got in zip(expected[1:], images.shape[1:], strict=True))
-    )
-    if not fits:
-        raise UserError(
-            f"the model takes images of shape {expected}, the data's are {images.shape[1:]}; "
-            "give data of the model's size."
-        )
-    logits = logits_model(model)
-    if logits is not model and progress:
+def _as_classifier(model: Any, progress: bool) -> Any:
+    classifier = as_classifier(model)
+    if progress and classifier is not model and classifier.ends_in_softmax:
         print("The model ends in a softmax: the logits before it are attacked.", file=sys.stderr)
-    output = logits(images[:1], training=False)
-    shape = tuple(getattr(output, "shape", ()))
-    if len(shape) != 2 or shape[1] < 2:
-        raise UserError(
-            f"the model's output for one image has shape {shape}; expected (1, classes): only "
-            "classifiers can be evaluated."
-        )
-    return logits
-
-
-def _check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
-    """Raise UserError where logits, (n, classes), cannot be attacked against `labels`, (n,)."""
-    classes = logits.shape[1]
-    if labels.min() < 0 or labels.max() >= classes:
-        raise UserError(
-            f"labels range from {labels.min()} to {labels.max()}; the model has {classes} outputs, "
-            f"so 0 to {classes - 1} is expected."
-        )
-    if not np.all(np.isfinite(logits)):
-        raise UserError("the model gives infinite or undefined (NaN) logits on the clean images.")
-    if logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1.0, atol=1e-3):
-        raise UserError(
-            "the model gives probabilities, and its softmax is not its last layer; give the model "
-            "without the softmax, else its gradients vanish and it looks robust."
-        )
+    return classifier

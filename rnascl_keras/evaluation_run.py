@@ -24,8 +24,8 @@ def evaluate_run(run: Run) -> None:
     parity = read_json(run.path("export/parity.json"))
     files = {file: OnnxClassifier(run.path(f"export/{file}")) for file in parity}
     result: dict[str, Any] = {"epsilon": settings.epsilon, "n": len(images), "export": {}}
-    for name in ("teacher", *run.students):
-        model = load_model(run.path(f"{name}.keras"))
+    models = {n: load_model(run.path(f"{n}.keras")) for n in ("teacher", *run.students)}
+    for name, model in models.items():
         run.say(f"evaluate: {name} on the first {len(images)} test images")
         evaluation, adversarial = evaluate(
             model,
@@ -34,12 +34,16 @@ def evaluate_run(run: Run) -> None:
             attacks=settings.attacks,
             epsilon=settings.epsilon,
             seed=run.recipe.seed,
+            check=settings.check,
+            other=models[run.students[-1] if name == "teacher" else "teacher"],
         )
+        if evaluation.check:
+            run.say(f"evaluate: {name}: {evaluation.check.verdict}")
+        figures = evaluation.as_dict()
         result[name] = {
             "parameters": count_parameters(model),
             "macs": model_macs(model),
-            "accuracy": evaluation.accuracy,
-            "intervals": evaluation.intervals,
+            **{key: figures[key] for key in ("accuracy", "intervals", "per_class", "check")},
         }
         file = f"{name}.onnx"
         if file in files:

@@ -66,6 +66,7 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         lstrip_blocks=True,
     )
     words = ("attack_name", "attack_how", "percent", "count", "radius", "duration", "short_layer")
+    words += ("sign_name",)
     environment.filters.update({name: getattr(summary, name) for name in words})
     environment.filters["picture"] = _data_uri
     page = environment.get_template("report.html").render(
@@ -74,6 +75,8 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         names=summary.MODELS,
         colours=plots.MODEL_COLOURS,
         keys=summary.accuracy_keys(report),
+        verdicts=summary.verdicts(report),
+        signs=_signs(report),
         exported=report.get("export", {}),
         export_keys=_export_keys(report),
         architecture=report.get("architecture"),
@@ -109,6 +112,12 @@ def _draw(report: dict[str, Any], pictures: ReportPictures) -> dict[str, Any]:
             pictures.images, pictures.labels, pictures.predictions, pictures.attention
         )
     return drawn
+
+
+def _signs(report: dict[str, Any]) -> list[str]:
+    """Return the signs of false robustness that were looked for, in the order of the check."""
+    checks = [report[key]["check"] for key in summary.verdicts(report)]
+    return list(dict.fromkeys(f["name"] for check in checks for f in check["findings"]))
 
 
 def _by_stage(panels: dict[str, str]) -> list[dict[str, str]]:

@@ -147,11 +147,13 @@ class Finetune(Tutored):
 
 
 class Evaluation(Settings):
-    """Attacks on the first `n` images of the test split."""
+    """Attacks on the first `n` images of the test split; on the first `check` of these, signs of
+    false robustness are looked for."""
 
     n: Count = 1000
     epsilon: Radius = 8 / 255
     attacks: tuple[str, ...] = ("fgsm", "pgd", "mi_fgsm")
+    check: Annotated[int, Field(ge=0)] = 200
 
     @model_validator(mode="after")
     def _know_the_attacks(self) -> Evaluation:

@@ -18,7 +18,8 @@ TRANSFER = "transfer_"
 
 @dataclass(frozen=True)
 class AttackWords:
-    """How an L-infinity attack is named and made; `divisor` d says that a step is radius / d."""
+    """How an attack is named and made; `divisor` d says that a step is radius / d. One without
+    steps of a fixed length has 0 of them, and all is in the remark."""
 
     name: str
     steps: int
@@ -28,6 +29,8 @@ class AttackWords:
     @property
     def how(self) -> str:
         """The settings in one phrase, e.g. ``20 steps of ε/4, random start, one run``."""
+        if not self.steps:
+            return self.remark
         step = "ε" if self.divisor == 1 else f"ε/{self.divisor}"
         return f"{self.steps} step{'s' if self.steps > 1 else ''} of {step}, {self.remark}"
 
@@ -36,7 +39,31 @@ ATTACKS = {
     "fgsm": AttackWords("FGSM", 1, 1, "no random start"),
     "pgd20": AttackWords("PGD-20", 20, 4, "random start, one run"),
     "mi_fgsm": AttackWords("MI-FGSM", 10, 10, "momentum with decay 1"),
+    "cw": AttackWords("CW", 20, 4, "random start, one run, on the margin of logits"),
+    "square": AttackWords("Square", 0, 0, "5,000 queries of the logits, no gradient"),
+    "auto_attack": AttackWords(
+        "AutoAttack",
+        0,
+        0,
+        "standard: APGD on cross-entropy, targeted APGD and FAB, Square; one run each",
+    ),
 }
+
+
+SIGNS = {
+    "gradient": "No gradient",
+    "random": "Random answers",
+    "single_step": "One step beats many",
+    "black_box": "Black box beats white box",
+    "effort": "More effort helps much",
+    "transfer": "Transfer beats white box",
+    "radius": "Survives a large radius",
+}
+
+
+def sign_name(name: str) -> str:
+    """Return how a sign of false robustness is written, see `false_robustness.Finding`."""
+    return SIGNS.get(name, name)
 
 
 def attack_name(key: str) -> str:
@@ -111,6 +138,12 @@ def accuracy_keys(report: dict[str, Any]) -> list[str]:
     return [key for key in ("clean", *attacks, "worst") if key in found]
 
 
+def verdicts(report: dict[str, Any]) -> dict[str, str]:
+    """Return what the check for false robustness says of each model that it was run on."""
+    checks = {key: report[key].get("check") for key in model_keys(report)}
+    return {key: check["verdict"] for key, check in checks.items() if check}
+
+
 def print_summary(
     report: dict[str, Any], console: Console | None = None, *, workdir: Path | None = None
 ) -> None:
@@ -134,6 +167,8 @@ def print_summary(
             "† transfer: the adversarial images made on the Keras model, shown to the ONNX file."
         )
     console.print(Text("\n".join(lines), style="dim"))
+    for name, verdict in verdicts(report).items():
+        console.print(Text(f"{MODELS[name]}: {verdict}", style="dim"))
     architecture = report.get("architecture", {})
     if architecture:
         console.print(_widths(architecture))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import xml.etree.ElementTree as ElementTree
 
 import keras
 import numpy as np
@@ -129,7 +130,11 @@ def test_evaluate_writes_the_promised_json(rnascl, whole_run, tmp_path):
         "epsilon": 8 / 255,
         "seed": 3,
     }.items() <= written.items()
-    assert set(written) == {*"model sha256 data n norm epsilon seed accuracy intervals".split()}
+    keys = "model sha256 data n norm epsilon seed accuracy intervals per_class class_counts check"
+    assert set(written) == set(keys.split())
+    assert written["check"]["n"] == 30 and written["check"]["verdict"] in " ".join(
+        result.out.split()
+    )
     assert set(written["accuracy"]) == {"clean", "fgsm", "pgd20", "worst"}
     images, labels = load_data("digits").test.first(30)
     right = keras.models.load_model(model).predict(images, verbose=0).argmax(-1) == labels
@@ -137,6 +142,38 @@ def test_evaluate_writes_the_promised_json(rnascl, whole_run, tmp_path):
     for key, (low, high) in written["intervals"].items():
         assert type(written["accuracy"][key]) is float
         assert 0 <= low <= written["accuracy"][key] <= high <= 1
+
+
+def test_evaluate_sweeps_over_the_radius(rnascl, whole_run, tmp_path):
+    data, out, plot = (tmp_path / name for name in ("d.npz", "out.json", "plot.svg"))
+    file_of_images(data)
+    options = ["--sweep", "0.02,0.1,16/255", "--attacks", "fgsm,cw", "--check", 0]
+    files = ["--json", out, "--plot", plot]
+    model = whole_run.folder / "student.keras"
+    result = rnascl("evaluate", model, "--data", data, "--n", 10, *options, *files)
+    assert result.code == 0, result.err
+    written = json.loads(out.read_text())
+    assert written["check"] is None
+    assert set(written["accuracy"]) == {"clean", "fgsm", "cw", "worst"}
+    sweep = written["sweep"]
+    assert sweep["epsilon"] == [0.02, 16 / 255, 0.1]
+    for shares in sweep["accuracy"].values():
+        assert len(shares) == 3 and max(shares) <= written["accuracy"]["clean"]
+    assert "By radius" in result.out and "16/255" in result.out and "By class" in result.out
+    text = "".join(ElementTree.parse(plot).getroot().itertext())
+    for words in ("FGSM", "CW", "Worst case", "16/255"):
+        assert words in text
+
+
+def test_evaluate_in_l2(rnascl, whole_run, tmp_path):
+    data, out = file_of_images(tmp_path / "d.npz"), tmp_path / "out.json"
+    options = ["--norm", "L2", "--eps", "1.5", "--n", 10, "--attacks", "pgd", "--check", 5]
+    model = whole_run.folder / "student.keras"
+    result = rnascl("evaluate", model, "--data", data, *options, "--json", out)
+    assert result.code == 0, result.err
+    written = json.loads(out.read_text())
+    assert (written["norm"], written["epsilon"]) == ("L2", 1.5)
+    assert written["check"]["n"] == 5
 
 
 @pytest.mark.parametrize(("text", "radius"), [("8/255", 8 / 255), ("0.031", 0.031), ("1", 1.0)])
@@ -179,6 +216,10 @@ def test_a_radius_outside_0_to_1_is_refused(text):
         ("evaluate m.keras --data digits --eps 0", "--eps must be a number in (0, 1]"),
         ("evaluate m.keras --data digits --eps 2", "--eps must be a number in (0, 1]"),
         ("evaluate m.keras --data digits --n 0", "'--n'"),
+        ("evaluate m.keras --data digits --sweep 0.1,2", "--sweep must be a number in (0, 1]"),
+        ("evaluate m.keras --data digits --norm Lnf", "Did you mean 'Linf'?"),
+        ("evaluate m.keras --data digits --norm L2 --eps=-1", "--eps must be a number above 0"),
+        ("evaluate m.keras --data digits --plot p.svg", "--plot draws the accuracy"),
         ("evaluate m.keras --data digits --attacks fgms", "Did you mean 'fgsm'?"),
         ("evaluate m.keras --data digits --set seed=1", "--set is for a recipe's run"),
         ("evaluate digits --n 10", "--n is for a MODEL.keras"),

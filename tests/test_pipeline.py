@@ -85,7 +85,10 @@ def test_report_json_keeps_its_keys(whole_run):
     )
     for model in MODELS:
         figures = report[model]
-        assert set(figures) == {"parameters", "macs", "accuracy", "intervals"}
+        more = {"per_class", "check"}
+        assert set(figures) == {"parameters", "macs", "accuracy", "intervals"} | more
+        assert figures["check"]["n"] == 50
+        assert {f["name"] for f in figures["check"]["findings"]} >= {"black_box", "transfer"}
         assert set(figures["accuracy"]) == set(figures["intervals"]) == KEYS
         for key, accuracy in figures["accuracy"].items():
             low, high = figures["intervals"][key]

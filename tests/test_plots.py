@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ElementTree
 import matplotlib
 import numpy as np
 
-from rnascl_keras import plots, search_plots, summary
+from rnascl_keras import plots, search_plots, summary, sweep_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = {
@@ -96,6 +96,27 @@ def test_bars_are_as_high_as_the_accuracies():
         shares = np.array(SHARES[model])
         np.testing.assert_allclose(np.array(heights) / heights[0], shares / shares[0], rtol=1e-3)
         assert {summary.percent(share) for share in shares} <= set(texts(svg))
+
+
+def test_lines_run_through_the_accuracies_over_the_radius():
+    radii = [2 / 255, 4 / 255, 8 / 255]
+    accuracy = {"fgsm": [0.7, 0.5, 0.3], "pgd20": [0.6, 0.4, 0.1]}
+    intervals = {k: [(s - 0.05, s + 0.05) for s in shares] for k, shares in accuracy.items()}
+    svg = sweep_plot.accuracy_by_radius(radii, accuracy, intervals, clean=0.9)
+    lines = [
+        np.array(re.findall(r"-?[\d.]+", path.get("d")), float).reshape(-1, 2)
+        for path in ElementTree.fromstring(svg).iter(f"{SVG}path")
+        if "stroke-width: 1.4" in path.get("style", "")
+    ]
+    assert len(lines) == 2
+    for line, shares in zip(lines, accuracy.values(), strict=True):
+        x, y = line.T
+        np.testing.assert_allclose((x - x[0]) / (x[-1] - x[0]), [0, 0.25, 0.5, 1], atol=1e-3)
+        expected = np.array([0.9, *shares])
+        np.testing.assert_allclose(
+            (y - y[0]) / (y[-1] - y[0]), (expected - 0.9) / (shares[-1] - 0.9), atol=1e-3
+        )
+    assert {"FGSM 30.0", "PGD-20 10.0", "0", "2/255", "4/255", "8/255"} <= set(texts(svg))
 
 
 def test_attention_maps_show_every_tile_and_what_the_student_got_wrong():

@@ -168,6 +168,34 @@ def test_page_says_how_the_figures_were_measured(tmp_path):
     assert "made on the Keras model (L∞ radius 8/255, the first 1,000 test images" in transfer
 
 
+def test_page_and_closing_table_tell_whether_the_robustness_is_real(tmp_path):
+    def check(passed):
+        words = f"{'0.0' if passed else '31.0'} % of the images fall to Square"
+        return {
+            "n": 200,
+            "passed": passed,
+            "verdict": "No sign of it." if passed else f"False robustness is likely: {words}.",
+            "findings": [{"name": "black_box", "share": 0, "passed": passed, "words": words}],
+        }
+
+    report = copy.deepcopy(REPORT)
+    report["teacher"]["check"], report["student"]["check"] = check(True), check(False)
+    page = page_of(tmp_path, report)
+    (row,) = [row for row in page.cells if row[0].startswith("Black box beats")]
+    assert row[1:] == [
+        "✓ 0.0 % of the images fall to Square",
+        "✗ 31.0 % of the images fall to Square",
+    ]
+    text = " ".join(page.text.split())
+    assert "Teacher: No sign of it." in text
+    assert "Student: False robustness is likely: 31.0 % of the images fall to Square." in text
+    console = Console(width=80, file=io.StringIO())
+    summary.print_summary(report, console)
+    printed = " ".join(console.file.getvalue().split())
+    assert "Student: False robustness is likely: 31.0 %" in printed
+    assert "real?" not in page_of(tmp_path).text
+
+
 def test_page_leaves_out_what_a_run_did_not_make(tmp_path):
     report = copy.deepcopy(REPORT)
     for part in ("student_trades", "export", "duration", "files"):

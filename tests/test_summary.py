@@ -14,9 +14,16 @@ def test_attack_words_agree_with_the_attacks():
     for name in attacks.ATTACKS:
         attack = attacks.make_attack(name, EPSILON)
         words = summary.ATTACKS[attack.key]
-        assert words.steps == attack.steps
-        assert attack.step_size == pytest.approx(EPSILON / words.divisor)
-        assert attack.random_start == words.remark.startswith("random start")
+        assert words.steps == (attack.steps if hasattr(attack, "step_size") else 0)
+        if words.steps:
+            assert words.how.startswith(f"{words.steps} step")
+            assert attack.step_size == pytest.approx(EPSILON / words.divisor)
+            assert attack.random_start == words.remark.startswith("random start")
+    assert f"{attacks.make_attack('square', EPSILON).steps:,} queries" in summary.attack_how(
+        "square"
+    )
+    members = attacks.make_attack("auto_attack", EPSILON).attacks
+    assert [member.key for member in members] == ["apgd_ce", "apgd_t", "fab_t", "square"]
 
 
 @pytest.mark.parametrize(

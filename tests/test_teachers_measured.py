@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnascl_keras.evaluate import accuracy_of, evaluate, keras_logits
+from rnascl_keras.attacks.classifier import Batched
+from rnascl_keras.attacks.keras_classifier import KerasClassifier
+from rnascl_keras.evaluate import accuracy_of, evaluate
 from rnascl_keras.teachers import load_published, load_teacher
 
 # From the README beside the weights: clean on 10,000 images; PGD-20 at 2, 4 and 8/255 on the first
@@ -51,7 +53,7 @@ def cifar10():
 
 def clean_accuracy(model, cifar10):
     images, labels = cifar10
-    return accuracy_of(keras_logits(model, 500), images, labels)
+    return accuracy_of(Batched(KerasClassifier(model), 500).logits, images, labels)
 
 
 def test_clean_accuracy_without_batch_normalisation(folder, cifar10):

@@ -1,22 +1,67 @@
-"""Attacks by name. Importing this package does not import TensorFlow."""
+"""Attacks by name, on Keras models and on anything that gives logits and their gradient.
+
+Importing this package, and using it with NumPy, imports neither TensorFlow nor Keras.
+"""
 
 from __future__ import annotations
 
-from rnascl_keras.attacks.base import Attack
+from typing import Any
+
+from rnascl_keras.attacks.apgd import APGD
+from rnascl_keras.attacks.attack import Attack
+from rnascl_keras.attacks.auto_attack import AutoAttack
+from rnascl_keras.attacks.classifier import Classifier
+from rnascl_keras.attacks.cw import CW
+from rnascl_keras.attacks.cw_l2 import CarliniWagnerL2
+from rnascl_keras.attacks.fab import FAB
 from rnascl_keras.attacks.fgsm import FGSM
 from rnascl_keras.attacks.mi_fgsm import MIFGSM
 from rnascl_keras.attacks.pgd import PGD
+from rnascl_keras.attacks.square import Square
 from rnascl_keras.errors import UserError, nearest
 
-ATTACKS = {"fgsm": FGSM, "pgd": PGD, "pgd20": PGD, "mi_fgsm": MIFGSM}
+__all__ = [
+    "APGD",
+    "ATTACKS",
+    "Attack",
+    "AutoAttack",
+    "CW",
+    "CarliniWagnerL2",
+    "Classifier",
+    "FAB",
+    "FGSM",
+    "MIFGSM",
+    "PGD",
+    "Square",
+    "make_attack",
+]
 
 
-def make_attack(name: str, epsilon: float) -> Attack:
+def carlini_wagner(epsilon: float, *, norm: str = "Linf", **settings: Any) -> Attack:
+    """Return the Carlini-Wagner attack of a norm: two different attacks."""
+    kind = CarliniWagnerL2 if norm == "L2" else CW
+    return kind(epsilon, norm=norm, **settings)
+
+
+ATTACKS = {
+    "fgsm": FGSM,
+    "pgd": PGD,
+    "pgd20": PGD,
+    "mi_fgsm": MIFGSM,
+    "cw": carlini_wagner,
+    "square": Square,
+    "auto_attack": AutoAttack,
+}
+
+
+def make_attack(name: str, epsilon: float, **settings: Any) -> Attack:
     """Return the attack called `name`, with the settings its results are published under.
 
     Args:
         name: one of `ATTACKS`; "pgd" and "pgd20" are the same, 20 steps.
         epsilon: radius of the L-infinity ball in pixel units of [0, 1], e.g. 8 / 255.
+        settings: others than published, as its entry in `ATTACKS` takes them: `norm="L2"`,
+            `queries=500`.
 
     Raises:
         UserError: no attack of that name, or `epsilon` is not in (0, 1].
@@ -26,4 +71,4 @@ def make_attack(name: str, epsilon: float) -> Attack:
             f"attack {name!r} is unknown; expected one of {', '.join(ATTACKS)}."
             f"{nearest(name, ATTACKS)}"
         )
-    return ATTACKS[name](epsilon)
+    return ATTACKS[name](epsilon, **settings)

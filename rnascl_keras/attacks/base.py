@@ -1,248 +1,189 @@
-"""What every attack shares: the projection, the one ascent loop, and running over a data set.
+"""What every attack shares: start, projection, loop, restarts, what is best so far, who has fallen.
 
-All attacks are L-infinity on pixels of [0, 1]. An attack is a small class on `Attack` that says
-only how it differs: its steps, its start, its objective, its direction.
+An attack is a small class on `IteratedAttack` that says only how it differs: its loss, its start,
+and where it goes next. The algorithms are NumPy on the host; the model's part of each step, logits
+and input gradient, is the classifier's: one compiled function where it is a Keras model. Images
+leave as they fall, so the model sees only those still classified right, in full batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 
+from rnascl_keras.attacks import losses
+from rnascl_keras.attacks.ascent import ascend
+from rnascl_keras.attacks.attack import Attack, Progress
+from rnascl_keras.attacks.classifier import Classifier, check_can_be_attacked
+from rnascl_keras.attacks.norms import check_epsilon
+from rnascl_keras.attacks.state import Found, State, margins
 from rnascl_keras.errors import UserError
 
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
+__all__ = ["IteratedAttack", "ascend", "check_epsilon"]
 
-    Direction = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-
-
-def project(adversarial: tf.Tensor, images: tf.Tensor, epsilon: float) -> tf.Tensor:
-    """Return `adversarial` moved into the ball around `images`, then into [0, 1].
-
-    Args:
-        adversarial: (batch, h, w, c).
-        images: (batch, h, w, c), pixels in [0, 1].
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1], e.g. 8 / 255.
-    """
-    import tensorflow as tf
-
-    in_ball = tf.minimum(tf.maximum(adversarial, images - epsilon), images + epsilon)
-    return tf.clip_by_value(in_ball, 0.0, 1.0)
+IN_FLIGHT = 64 * 2**20
+"""Bytes of images that one run works on at a time, at least a batch: an attack holds several
+arrays of this size."""
 
 
-def sign_direction(gradient: tf.Tensor, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Steepest ascent in the L-infinity norm: the gradient's sign. Remembers nothing."""
-    import tensorflow as tf
+class IteratedAttack(Attack):
+    """An attack that looks at a point, moves, and looks again.
 
-    return tf.sign(gradient), memory
+    Subclasses set `key`, `loss`, and override `start` and `advance`.
 
-
-def ascend(
-    objective: Callable[[tf.Tensor], tf.Tensor],
-    start: tf.Tensor,
-    images: tf.Tensor,
-    *,
-    epsilon: float,
-    step_size: float,
-    steps: int,
-    direction: Direction = sign_direction,
-) -> tf.Tensor:
-    """Raise `objective` by projected gradient steps from `start`; the package's only attack loop.
-
-    It is a `tf.while_loop`, so it compiles (also with XLA) inside a training step. No gradient
-    flows through the result.
+    Attributes:
+        loss: what is raised, see `losses`.
+        follows_gradient: whether `advance` wants `state.gradient`.
+        best_so_far: whether an image that does not fall comes back at its point of largest loss
+            (or as it was, where that has the larger margin), or where the run ended.
+        least_classes: how many the loss needs.
+        samples: gradients that are added up for one step: more than one where the model is random.
+        confined: whether all points are projected into the ball; one that is not, is an adversarial
+            image only where it lies inside.
 
     Args:
-        objective: (batch, h, w, c) -> one value per image, (batch,). Each must depend on its own
-            image only, so that the gradient of their sum is every image's own gradient.
-        start: (batch, h, w, c), projected before the first step.
-        images: (batch, h, w, c), the centre of the ball, pixels in [0, 1].
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1].
-        step_size: length of one step, in pixel units of [0, 1].
-        steps: number of steps; 0 gives the projected start.
-        direction: (gradient, memory) -> (step in units of `step_size`, memory), all of the images'
-            shape; the memory is zeros at first.
-
-    Returns:
-        (batch, h, w, c) adversarial images, within `epsilon` of `images` and in [0, 1].
-    """
-    import tensorflow as tf
-
-    def step(index, adversarial, memory):
-        with tf.GradientTape() as tape:
-            tape.watch(adversarial)
-            total = tf.reduce_sum(objective(adversarial))
-        move, memory = direction(tape.gradient(total, adversarial), memory)
-        return index + 1, project(adversarial + step_size * move, images, epsilon), memory
-
-    _, adversarial, _ = tf.while_loop(
-        lambda index, *_: index < steps,
-        step,
-        (0, project(start, images, epsilon), tf.zeros_like(images)),
-        maximum_iterations=steps,
-    )
-    return tf.stop_gradient(adversarial)
-
-
-def uniform_noise(shape: tuple[int, ...], seed: int, indices: np.ndarray) -> np.ndarray:
-    """Return noise of U(-1, 1), (len(indices), *shape) float32; row k depends on (seed, indices[k])
-    only, so an image's random start is the same in batches of any size."""
-    rows = [np.random.default_rng((seed, int(i))).uniform(-1.0, 1.0, shape) for i in indices]
-    return np.stack(rows).astype(np.float32)
-
-
-def map_batches(
-    function: Callable[..., np.ndarray], arrays: Sequence[np.ndarray], batch_size: int
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (index of the first row, function(*batch)) over batches of `batch_size` rows.
-
-    The last batch is filled up with its last row, and the result cut back, so that `function`
-    compiles for one shape only.
-    """
-    count = len(arrays[0])
-    for first in range(0, count, batch_size):
-        rows = np.minimum(np.arange(first, first + batch_size), count - 1)
-        result = function(*(array[rows] for array in arrays))
-        yield first, np.asarray(result)[: count - first]
-
-
-class Attack:
-    """An L-infinity attack: projected gradient ascent on the cross-entropy.
-
-    Subclasses set the settings and `key`, and override what differs: `objective`, `direction`, or,
-    for an attack with another loop, `adversarial_batch`.
-
-    Args:
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1], e.g. 8 / 255.
-        steps: number of gradient steps.
-        step_size: length of a step, in pixel units of [0, 1].
+        epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
+        norm: "Linf" or "L2".
+        steps: number of moves.
         random_start: start from a uniform point of the ball instead of the image.
-
-    Raises:
-        UserError: `epsilon` is not in (0, 1].
+        restarts: number of runs, of which an image that does not fall keeps the best.
+        targets: number of target classes, the most probable first, for each of which all restarts
+            are run; 0 for an untargeted attack.
+        stop_early: an image is done with as soon as it is misclassified. Without, it goes through
+            all steps, and counts by where it ends.
     """
 
-    key: str
+    loss: losses.Loss = staticmethod(losses.cross_entropy)
+    follows_gradient = True
+    best_so_far = False
+    confined = True
+    least_classes = 2
+    samples = 1
 
-    def __init__(self, epsilon: float, *, steps: int, step_size: float, random_start: bool):
-        self.epsilon = check_epsilon(epsilon)
+    def __init__(
+        self,
+        epsilon: float,
+        *,
+        norm: str = "Linf",
+        steps: int,
+        random_start: bool = False,
+        restarts: int = 1,
+        targets: int = 0,
+        stop_early: bool = True,
+    ) -> None:
+        super().__init__(epsilon, norm=norm)
         self.steps = steps
-        self.step_size = step_size
         self.random_start = random_start
-        self._compiled: tuple[keras.Model, Callable] | None = None
+        self.restarts = restarts
+        self.targets = targets
+        self.stop_early = stop_early
 
-    def objective(self, logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """What the attack raises, (batch, classes) and (batch,) -> (batch,): the cross-entropy.
+    def start(self, state: State) -> np.ndarray:
+        """Return the first points, (b, h, w, c); they will be projected."""
+        if not self.random_start:
+            return state.images
+        shape = state.images.shape[1:]
+        change = [self.norm.random_change(generator, shape) for generator in state.generators]
+        return state.images + self.epsilon * np.stack(change).astype(state.images.dtype)
 
-        It is the log-odds m against the true class, for the cross-entropy is log(1 + exp(m)). Its
-        gradient is sigmoid(m) times that of m, so sign and normalised directions are the same,
-        but where the model is sure, sigmoid(m) underflows to 0 and the attack would stand still.
-        """
-        import tensorflow as tf
+    def advance(self, state: State, step: int) -> np.ndarray:
+        """Return the next points from what the model said at `state.x`; they will be projected."""
+        raise NotImplementedError
 
-        true_class = tf.one_hot(labels, logits.shape[-1], on_value=True, off_value=False)
-        others = tf.where(true_class, logits.dtype.min, logits)
-        true_logit = tf.gather(logits, labels, axis=1, batch_dims=1)
-        return tf.reduce_logsumexp(others, axis=1) - true_logit
+    def project(self, state: State, points: np.ndarray) -> np.ndarray:
+        """Return `points` moved into the ball around the images and into [0, 1]."""
+        return self.norm.project(points, state.images, self.epsilon)
 
-    def direction(self, gradient: tf.Tensor, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Where the next step goes, see `ascend`."""
-        return sign_direction(gradient, memory)
-
-    def adversarial_batch(
+    def run(
         self,
-        logits: Callable[[tf.Tensor], tf.Tensor],
-        start: tf.Tensor,
-        images: tf.Tensor,
-        labels: tf.Tensor,
-    ) -> tf.Tensor:
-        """Attack one batch in graph mode; `logits` maps (batch, h, w, c) to (batch, classes)."""
-        return ascend(
-            lambda adversarial: self.objective(logits(adversarial), labels),
-            start,
-            images,
-            epsilon=self.epsilon,
-            step_size=self.step_size,
-            steps=self.steps,
-            direction=self.direction,
-        )
-
-    def perturb(
-        self,
-        model: keras.Model,
+        classifier: Classifier,
         images: np.ndarray,
         labels: np.ndarray,
+        logits: np.ndarray,
         *,
-        batch_size: int = 128,
+        indices: np.ndarray | None = None,
         seed: int = 0,
-        progress: Callable[[int, np.ndarray], None] | None = None,
-    ) -> np.ndarray:
-        """Attack every image against its true label, `model` running in inference mode.
+        progress: Progress | None = None,
+    ) -> Found:
+        self.check(classifier, logits.shape[1])
+        indices = np.arange(len(images)) if indices is None else indices
+        found = Found.nothing(images, labels, logits)
+        if self.best_so_far:
+            found.margin = margins(logits, labels)
+        runs = [target for target in self._targets(logits, labels) for _ in range(self.restarts)]
+        for run, targets in enumerate(runs):
+            robust = np.flatnonzero(found.robust)
+            in_flight = max(1, IN_FLIGHT // images[:1].nbytes)
+            for first in range(0, len(robust), in_flight):
+                rows = robust[first : first + in_flight]
+                numbers = [np.random.default_rng((seed, int(i), run)) for i in indices[rows]]
+                state = State(rows, images[rows], labels[rows], targets[rows], numbers)
+                state.classifier, state.restart = classifier, run % self.restarts
+                for share in self._climb(state, found):
+                    if progress is not None:
+                        part = (first + share * len(rows)) / len(robust)
+                        progress((run + part) / len(runs), float(found.robust.mean()))
+        return found
 
-        Args:
-            model: gives logits, (batch, h, w, c) -> (batch, classes).
-            images: (n, h, w, c) float32, pixels in [0, 1].
-            labels: (n,) integers.
-            batch_size: images attacked at a time. What is found does not depend on it, but for
-                rounding of float32.
-            seed: of the random starts, not negative.
-            progress: called after each batch with the index of its first image and its
-                adversarial images.
+    def _climb(self, state: State, found: Found) -> Iterator[float]:
+        """One run on the images of `state`, into `found`; yield the share of it that is done."""
+        state.x = self._confine(state, self.start(state))
+        for step in range(self.steps + 1):
+            last = step == self.steps
+            self._look(state, gradient=self.follows_gradient and not last)
+            inside = self._inside(state)
+            if self.stop_early or last:
+                fallen = inside & (state.logits.argmax(axis=1) != state.labels)
+                margin = margins(state.logits[fallen], state.labels[fallen])
+                found.fell(state.rows[fallen], state.x[fallen], margin)
+                state.keep(~fallen)
+                inside = inside[~fallen]
+            if self.best_so_far:
+                state.note_best(inside)
+            yield (step + 1) / (self.steps + 1)
+            if last or not len(state):
+                break
+            state.x = self._confine(state, self.advance(state, step))
+        if self.best_so_far:
+            found.offer(state.rows, state.best_x, state.best_margin)
+        else:
+            found.offer(state.rows, state.x, margins(state.logits, state.labels))
 
-        Returns:
-            (n, h, w, c) float32 adversarial images.
-        """
-        images = np.asarray(images, np.float32)
-        size = max(1, min(batch_size, len(images)))
-        attack = self._compiled_for(model, (size, *images.shape[1:]))
+    def _look(self, state: State, gradient: bool) -> None:
+        """Ask the model about `state.x`."""
+        asked = state.x, self.loss, state.labels, state.targets
+        if gradient:
+            state.logits, state.gradient = state.classifier.logits_and_gradient(*asked)
+            for _ in range(self.samples - 1):
+                state.gradient += state.classifier.logits_and_gradient(*asked)[1]
+        else:
+            state.logits = state.classifier.logits(state.x)
+        state.loss = self.loss(np, state.logits, state.labels, state.targets)[0]
 
-        def attack_batch(batch: np.ndarray, batch_labels: np.ndarray, indices: np.ndarray):
-            noise = np.zeros_like(batch)
-            if self.random_start:
-                noise = self.epsilon * uniform_noise(batch.shape[1:], seed, indices)
-            return attack(batch, noise, batch_labels)
+    def _confine(self, state: State, points: np.ndarray) -> np.ndarray:
+        return self.project(state, points) if self.confined else points
 
-        adversarial = np.empty_like(images)
-        arrays = (images, np.asarray(labels, np.int64), np.arange(len(images)))
-        for first, result in map_batches(attack_batch, arrays, size):
-            adversarial[first : first + len(result)] = result
-            if progress is not None:
-                progress(first, result)
-        return adversarial
+    def _inside(self, state: State) -> np.ndarray:
+        """Return which points lie in the ball, (b,)."""
+        if self.confined:
+            return np.ones(len(state), bool)
+        return self.norm.length(state.x - state.images) <= self.epsilon
 
-    def _compiled_for(self, model: keras.Model, shape: tuple[int, ...]) -> Callable:
-        """Return the compiled attack on batches of `shape`: (images, noise, labels) -> images.
+    def check(self, classifier: Classifier, classes: int) -> None:
+        """Raise UserError where the model gives no gradient, or too few classes for the loss."""
+        check_can_be_attacked(classifier, self.key, self.follows_gradient)
+        if classes < self.least_classes:
+            raise UserError(
+                f"{self.key} needs a model of at least {self.least_classes} classes for its loss, "
+                f"{self.loss.__name__}; this one has {classes}: attack it with pgd, cw and square."
+            )
 
-        It is kept for as long as the model stays the same one, and reads the model's variables
-        when it runs, so training in between is seen.
-        """
-        import tensorflow as tf
-
-        if self._compiled is None or self._compiled[0] is not model:
-
-            def logits(images):
-                return tf.cast(model(images, training=False), images.dtype)
-
-            def attack(images, noise, labels):
-                return self.adversarial_batch(logits, images + noise, images, labels)
-
-            self._compiled = (model, tf.function(attack))
-        pixels = tf.TensorSpec(shape, tf.float32)
-        compiled = self._compiled[1].get_concrete_function(
-            pixels, pixels, tf.TensorSpec(shape[:1], tf.int64)
-        )
-        return lambda *arrays: compiled(*(tf.constant(array) for array in arrays)).numpy()
-
-
-def check_epsilon(epsilon: float) -> float:
-    """Return `epsilon` as a float; UserError where it is not a radius in (0, 1]."""
-    if not 0.0 < epsilon <= 1.0:
-        raise UserError(
-            f"epsilon is {epsilon}; expected a radius in (0, 1], in pixel units of [0, 1]: "
-            "for 8 of 255 grey levels give 8/255."
-        )
-    return float(epsilon)
+    def _targets(self, logits: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+        """Return the target classes of each run, (n,); of an untargeted attack the labels."""
+        if not self.targets:
+            return [labels]
+        others = logits.copy()
+        np.put_along_axis(others, labels[:, None], np.inf, axis=1)
+        ranked = np.argsort(-others, axis=1)  # the true class first
+        return list(ranked[:, 1 : self.targets + 1].T)

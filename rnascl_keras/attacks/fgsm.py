@@ -1,18 +1,18 @@
-"""FGSM: one signed gradient step to the edge of the ball (Goodfellow et al., 2015)."""
+"""FGSM: one step to the edge of the ball (Goodfellow et al., 2015)."""
 
 from __future__ import annotations
 
-from rnascl_keras.attacks.base import Attack
+from rnascl_keras.attacks.pgd import PGD
 
 
-class FGSM(Attack):
-    """One step of length `epsilon` from the image itself.
+class FGSM(PGD):
+    """One step of length `epsilon` along the gradient's sign (L2: the gradient) from the image.
 
     Args:
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1], e.g. 8 / 255.
+        epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
+        norm: "Linf" or "L2".
     """
 
-    key = "fgsm"
-
-    def __init__(self, epsilon: float):
-        super().__init__(epsilon, steps=1, step_size=epsilon, random_start=False)
+    def __init__(self, epsilon: float, *, norm: str = "Linf"):
+        super().__init__(epsilon, norm=norm, steps=1, step_size=epsilon, random_start=False)
+        self.key = "fgsm"

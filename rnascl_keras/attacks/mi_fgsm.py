@@ -2,49 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import numpy as np
 
-from rnascl_keras.attacks.base import Attack
+from rnascl_keras.attacks.norms import PIXELS
+from rnascl_keras.attacks.pgd import PGD
+from rnascl_keras.attacks.state import State
 
-if TYPE_CHECKING:
-    import tensorflow as tf
 
-
-class MIFGSM(Attack):
-    """`steps` signed steps along a momentum of gradients, from the image itself.
+class MIFGSM(PGD):
+    """`steps` steps along a momentum of gradients, from the image itself.
 
     Args:
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1], e.g. 8 / 255.
+        epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
+        norm: "Linf" or "L2".
         steps: number of gradient steps.
-        step_size: length of a step, in pixel units of [0, 1]; `epsilon / steps` by default, so that
-            the steps together just reach the ball's edge.
+        step_size: length of a step, in the norm; `epsilon / steps` by default, so that the steps
+            together just reach the ball's edge.
         decay: what is kept of the momentum at each step (the paper's mu).
+        stop_early: see `IteratedAttack`.
     """
-
-    key = "mi_fgsm"
 
     def __init__(
         self,
         epsilon: float,
         *,
+        norm: str = "Linf",
         steps: int = 10,
         step_size: float | None = None,
         decay: float = 1.0,
+        stop_early: bool = True,
     ):
         step_size = epsilon / steps if step_size is None else step_size
-        super().__init__(epsilon, steps=steps, step_size=step_size, random_start=False)
+        super().__init__(
+            epsilon,
+            norm=norm,
+            steps=steps,
+            step_size=step_size,
+            random_start=False,
+            stop_early=stop_early,
+        )
         self.decay = decay
+        self.key = "mi_fgsm"
 
-    def direction(self, gradient: tf.Tensor, memory: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Eq. 6 and 7: momentum = decay * momentum + gradient / |gradient|_1, then its sign.
+    def start(self, state: State) -> np.ndarray:
+        state.momentum = np.zeros_like(state.images)
+        return super().start(state)
+
+    def direction(self, state: State) -> np.ndarray:
+        """Eq. 6 and 7: momentum = decay * momentum + gradient / |gradient|_1, then its sign
+        (L2: its direction, section 3.3).
 
         The norm is each image's own sum of absolute values. Libraries that divide by the mean
         instead get a momentum larger by a constant, and the same sign. An image without gradient
         adds nothing to its momentum.
         """
-        import tensorflow as tf
-
-        # (batch, h, w, c) -> (batch, 1, 1, 1)
-        norm = tf.reduce_sum(tf.abs(gradient), axis=(1, 2, 3), keepdims=True)
-        momentum = self.decay * memory + tf.math.divide_no_nan(gradient, norm)
-        return tf.sign(momentum), momentum
+        # (b, h, w, c) -> (b, 1, 1, 1)
+        norm = np.abs(state.gradient).sum(axis=PIXELS, keepdims=True)
+        share = np.divide(state.gradient, norm, out=np.zeros_like(state.gradient), where=norm > 0)
+        state.momentum = self.decay * state.momentum + share
+        return self.norm.steepest(state.momentum)

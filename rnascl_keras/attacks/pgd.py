@@ -1,28 +1,66 @@
-"""PGD: projected signed gradient steps from a random start (Madry et al., 2018)."""
+"""PGD: projected gradient steps from a random start (Madry et al., 2018)."""
 
 from __future__ import annotations
 
-from rnascl_keras.attacks.base import Attack
+import numpy as np
+
+from rnascl_keras.attacks import losses
+from rnascl_keras.attacks.base import IteratedAttack
+from rnascl_keras.attacks.state import State
+from rnascl_keras.errors import UserError, nearest
+
+LOSSES = {"cross_entropy": losses.cross_entropy, "margin": losses.margin}
 
 
-class PGD(Attack):
-    """`steps` steps from a uniform point of the ball, one run; the last iterate is the result.
+class PGD(IteratedAttack):
+    """`steps` steps along the gradient's sign (L2: the gradient), the last iterate is the result.
 
     Args:
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1], e.g. 8 / 255.
+        epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
+        norm: "Linf" or "L2".
         steps: number of gradient steps; the paper's PGD^20 takes 20.
-        step_size: length of a step, in pixel units of [0, 1]; a quarter of `epsilon` by default.
+        step_size: length of a step, in the norm; a quarter of `epsilon` by default.
+        loss: "cross_entropy" or "margin".
         random_start: start from a uniform point of the ball instead of the image.
+        restarts: number of runs; an image counts as robust where it survives all.
+        stop_early: see `IteratedAttack`.
+
+    Raises:
+        UserError: unknown `loss` or `norm`, or `epsilon` is no radius.
     """
 
     def __init__(
         self,
         epsilon: float,
         *,
+        norm: str = "Linf",
         steps: int = 20,
         step_size: float | None = None,
+        loss: str = "cross_entropy",
         random_start: bool = True,
+        restarts: int = 1,
+        stop_early: bool = True,
     ):
-        step_size = epsilon / 4 if step_size is None else step_size
-        super().__init__(epsilon, steps=steps, step_size=step_size, random_start=random_start)
+        super().__init__(
+            epsilon,
+            norm=norm,
+            steps=steps,
+            random_start=random_start,
+            restarts=restarts,
+            stop_early=stop_early,
+        )
+        if loss not in LOSSES:
+            raise UserError(
+                f"loss {loss!r} is unknown; expected one of {', '.join(LOSSES)}."
+                f"{nearest(loss, LOSSES)}"
+            )
+        self.loss = LOSSES[loss]
+        self.step_size = epsilon / 4 if step_size is None else step_size
         self.key = f"pgd{steps}"
+
+    def advance(self, state: State, step: int) -> np.ndarray:
+        return state.x + self.step_size * self.direction(state)
+
+    def direction(self, state: State) -> np.ndarray:
+        """Return where the next step goes, of length 1 in the norm."""
+        return self.norm.steepest(state.gradient)

@@ -1,0 +1,120 @@
+"""Auto-PGD: PGD that sets its own step size (Croce and Hein, 2020, section 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnascl_keras.attacks import losses
+from rnascl_keras.attacks.base import IteratedAttack
+from rnascl_keras.attacks.state import State, choose
+from rnascl_keras.errors import UserError, nearest
+
+LOSSES = {
+    "ce": (losses.cross_entropy, 2),
+    "dlr": (losses.dlr, 3),
+    "targeted_dlr": (losses.targeted_dlr, 4),
+}
+"""Of each loss, the function and the number of classes it needs."""
+
+TARGETS = 9
+
+
+class APGD(IteratedAttack):
+    """Gradient steps with momentum; the step is halved where the loss stops growing.
+
+    Args:
+        epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
+        norm: "Linf" or "L2".
+        loss: "ce", "dlr", or "targeted_dlr", which is run against each of the 9 most probable
+            other classes.
+        steps: number of gradient steps of each run.
+        restarts: number of runs from random starts, against each target.
+        samples: gradients averaged for one step, for a model that is random.
+        rho: the step is halved where the loss grew in fewer than this share of steps.
+
+    Raises:
+        UserError: unknown `loss` or `norm`, or `epsilon` is no radius.
+    """
+
+    best_so_far = True
+
+    def __init__(
+        self,
+        epsilon: float,
+        *,
+        norm: str = "Linf",
+        loss: str = "ce",
+        steps: int = 100,
+        restarts: int = 1,
+        samples: int = 1,
+        rho: float = 0.75,
+    ):
+        if loss not in LOSSES:
+            raise UserError(
+                f"loss {loss!r} is unknown; expected one of {', '.join(LOSSES)}."
+                f"{nearest(loss, LOSSES)}"
+            )
+        super().__init__(
+            epsilon,
+            norm=norm,
+            steps=steps,
+            random_start=True,
+            restarts=restarts,
+            targets=TARGETS if loss == "targeted_dlr" else 0,
+        )
+        self.loss, self.least_classes = LOSSES[loss]
+        self.samples = samples
+        self.rho = rho
+        self.key = "apgd_t" if loss == "targeted_dlr" else f"apgd_{loss}"
+        self.checkpoints = _checkpoints(steps)
+
+    def start(self, state: State) -> np.ndarray:
+        count = len(state)
+        state.step_size = np.full((count, 1, 1, 1), 2 * self.epsilon, state.images.dtype)
+        state.increases = np.zeros(count, int)
+        state.was_halved = np.ones(count, bool)
+        state.checked_best = state.last_loss = np.full(count, -np.inf)
+        state.best_gradient, state.last_x = np.zeros_like(state.images), state.images
+        return super().start(state)
+
+    def advance(self, state: State, step: int) -> np.ndarray:
+        state.best_gradient = choose(state.improved, state.gradient, state.best_gradient)
+        if step == 0:
+            state.checked_best, state.last_x = state.best_loss, state.x
+        else:
+            state.increases += state.loss > state.last_loss
+        state.last_loss = state.loss
+        if step in self.checkpoints:
+            self._check(state, self.checkpoints[step])
+        # Eq. 1 and 2: a step, then momentum; the first has none.
+        along = 0.75 if step else 1.0
+        moved = self.project(state, state.x + state.step_size * self.norm.steepest(state.gradient))
+        moved = state.x + along * (moved - state.x) + (1 - along) * (state.x - state.last_x)
+        state.last_x = state.x
+        return moved
+
+    def _check(self, state: State, passed: int) -> None:
+        """Halve the step and go back to the best point where the loss grew too seldom in the
+        `passed` steps since the last check, or where neither step nor best loss has changed since.
+        """
+        seldom = state.increases <= self.rho * passed
+        stuck = ~state.was_halved & (state.best_loss <= state.checked_best)
+        halved = seldom | stuck
+        state.step_size = choose(halved, state.step_size / 2, state.step_size)
+        # The momentum of the next step then leads from the point before to the best.
+        state.x = choose(halved, state.best_x, state.x)
+        state.gradient = choose(halved, state.best_gradient, state.gradient)
+        state.was_halved, state.checked_best = halved, state.best_loss
+        state.increases = np.zeros_like(state.increases)
+
+
+def _checkpoints(steps: int) -> dict[int, int]:
+    """Return the steps after which the step size is checked, each with the steps since the one
+    before: 22 % of all, then 3 % fewer each time, at least 6 % (section 3.1)."""
+    period, least, fewer = (max(int(share * steps), 1) for share in (0.22, 0.06, 0.03))
+    found, at = {}, period
+    while at < steps:
+        found[at] = period
+        period = max(period - fewer, least)
+        at += period
+    return found

@@ -1,0 +1,56 @@
+"""Projected gradient ascent inside a training step: in the graph, for all images of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rnascl_keras.attacks.norms import Linf
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def ascend(
+    objective: Callable[[tf.Tensor], tf.Tensor],
+    start: tf.Tensor,
+    images: tf.Tensor,
+    *,
+    epsilon: float,
+    step_size: float,
+    steps: int,
+) -> tf.Tensor:
+    """Raise `objective` by signed gradient steps from `start`, within the L-infinity ball.
+
+    It is a `tf.while_loop`, so it compiles (also with XLA) inside a training step. No gradient
+    flows through the result.
+
+    Args:
+        objective: (batch, h, w, c) -> one value per image, (batch,). Each must depend on its own
+            image only, so that the gradient of their sum is every image's own gradient.
+        start: (batch, h, w, c), projected before the first step.
+        images: (batch, h, w, c), the centre of the ball, pixels in [0, 1].
+        epsilon: radius of the L-infinity ball in pixel units of [0, 1].
+        step_size: length of one step, in pixel units of [0, 1].
+        steps: number of steps; 0 gives the projected start.
+
+    Returns:
+        (batch, h, w, c) adversarial images, within `epsilon` of `images` and in [0, 1].
+    """
+    import tensorflow as tf
+    from keras import ops
+
+    def step(index, adversarial):
+        with tf.GradientTape() as tape:
+            tape.watch(adversarial)
+            total = tf.reduce_sum(objective(adversarial))
+        moved = adversarial + step_size * tf.sign(tape.gradient(total, adversarial))
+        return index + 1, Linf.project(moved, images, epsilon, ops)
+
+    _, adversarial = tf.while_loop(
+        lambda index, _: index < steps,
+        step,
+        (0, Linf.project(start, images, epsilon, ops)),
+        maximum_iterations=steps,
+    )
+    return tf.stop_gradient(adversarial)

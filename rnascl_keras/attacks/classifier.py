@@ -1,0 +1,103 @@
+"""What attacks ask of a model, and asking it in batches."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from rnascl_keras.attacks.losses import Loss
+from rnascl_keras.errors import UserError
+
+
+class Classifier(Protocol):
+    """Any model that can be attacked. Black-box attacks ask for `logits` alone.
+
+    With NumPy, where `forward` and `backward` are the model's own passes, the second method is::
+
+        def logits_and_gradient(self, images, loss, labels, targets):
+            logits = self.forward(images)
+            _, slopes = loss(np, logits, labels, targets)
+            return logits, self.backward(slopes)
+    """
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """(batch, h, w, c) in [0, 1] -> (batch, classes), in inference mode."""
+
+    def logits_and_gradient(
+        self, images: np.ndarray, loss: Loss, labels: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the logits, (batch, classes), and the gradient of every image's own loss by its
+        pixels, (batch, h, w, c). `loss`, `labels` and `targets` are as in `losses`."""
+
+
+def as_classifier(model: Any) -> Classifier:
+    """Return `model` itself where it gives logits; a Keras model is wrapped, and compiled anew: to
+    attack one several times, wrap it once as a `KerasClassifier`.
+
+    Raises:
+        UserError: it is neither.
+    """
+    keras = sys.modules.get("keras")
+    if keras is not None and isinstance(model, keras.Model):
+        from rnascl_keras.attacks.keras_classifier import KerasClassifier
+
+        return KerasClassifier(model)
+    if not callable(getattr(model, "logits", None)):
+        raise UserError(
+            f"a {type(model).__name__} cannot be attacked; expected a Keras model, or an object "
+            "with the method logits(images)."
+        )
+    return model
+
+
+@dataclass(frozen=True)
+class Batched:
+    """A classifier asked for any number of images but none, `batch_size` at a time."""
+
+    classifier: Classifier
+    batch_size: int
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """See `Classifier.logits`."""
+        return np.concatenate(
+            [np.asarray(self.classifier.logits(images[rows])) for rows in self._batches(images)]
+        )
+
+    def logits_and_gradient(
+        self, images: np.ndarray, loss: Loss, labels: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `Classifier.logits_and_gradient`; what is not finite in a gradient becomes 0."""
+        logits, gradients = [], np.empty_like(images)
+        for rows in self._batches(images):
+            part, gradient = self.classifier.logits_and_gradient(
+                images[rows], loss, labels[rows], targets[rows]
+            )
+            logits.append(np.asarray(part))
+            gradients[rows] = np.where(np.isfinite(gradient), gradient, 0)
+        return np.concatenate(logits), gradients
+
+    def _batches(self, images: np.ndarray) -> Iterator[slice]:
+        for first in range(0, len(images), self.batch_size):
+            yield slice(first, first + self.batch_size)
+
+
+def gives_gradients(classifier: Any) -> bool:
+    """Return whether attacks that follow gradients can be used."""
+    return callable(getattr(_bare(classifier), "logits_and_gradient", None))
+
+
+def check_can_be_attacked(classifier: Any, key: str, follows_gradient: bool) -> None:
+    """Raise UserError where an attack that follows gradients meets a model that has none."""
+    if follows_gradient and not gives_gradients(classifier):
+        raise UserError(
+            f"{key} follows the model's gradient, which a {type(_bare(classifier)).__name__} does "
+            "not give; attack it with square, which needs logits only."
+        )
+
+
+def _bare(classifier: Any) -> Any:
+    return classifier.classifier if isinstance(classifier, Batched) else classifier

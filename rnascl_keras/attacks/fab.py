@@ -1,0 +1,110 @@
+"""FAB: the nearest adversarial image, by steps onto the linearised boundary (Croce and Hein, 2020,
+"Minimally distorted adversarial examples with a fast adaptive boundary attack")."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnascl_keras.attacks import losses
+from rnascl_keras.attacks.base import IteratedAttack
+from rnascl_keras.attacks.hyperplane import towards_hyperplane
+from rnascl_keras.attacks.norms import PIXELS, TINY
+from rnascl_keras.attacks.state import State, choose
+
+TARGETS = 9
+
+
+class FAB(IteratedAttack):
+    """Steps to the linearised boundary between the true class and another, back and forth.
+
+    Args:
+        epsilon: radius of the ball; for L-infinity in pixel units of [0, 1]. An adversarial image
+            counts where it lies inside.
+        norm: "Linf" or "L2".
+        targeted: against each of the 9 most probable other classes; otherwise towards the boundary
+            that is nearest, which takes a gradient for each class.
+        steps: number of steps of each run.
+        restarts: number of runs, against each target; all but the first start at random.
+        largest_share: of the original image in a step (the paper's alpha_max).
+        overshoot: beyond the boundary (eta).
+        backward: what is kept of an adversarial change, to step back towards the image (beta).
+    """
+
+    best_so_far = True
+    confined = False
+
+    def __init__(
+        self,
+        epsilon: float,
+        *,
+        norm: str = "Linf",
+        targeted: bool = True,
+        steps: int = 100,
+        restarts: int = 1,
+        largest_share: float = 0.1,
+        overshoot: float = 1.05,
+        backward: float = 0.9,
+    ):
+        targets = TARGETS if targeted else 0
+        super().__init__(epsilon, norm=norm, steps=steps, restarts=restarts, targets=targets)
+        self.largest_share = largest_share
+        self.overshoot = overshoot
+        self.backward = backward
+        self.loss = losses.difference if targeted else losses.margin
+        self.key = "fab_t" if targeted else "fab"
+
+    def start(self, state: State) -> np.ndarray:
+        """The image; in later runs a random point at half the radius."""
+        if state.restart == 0:
+            return state.images
+        shape = state.images.shape[1:]
+        change = [self.norm.random_change(generator, shape) for generator in state.generators]
+        moved = state.images + 0.5 * self.epsilon * np.stack(change).astype(state.images.dtype)
+        return np.clip(moved, 0, 1)
+
+    def advance(self, state: State, step: int) -> np.ndarray:
+        self._step_back(state)
+        distance, normal = self._nearest_boundary(state)
+        # Both the point and the image onto the hyperplane through the boundary near the point.
+        back = state.x - state.images
+        of_image = distance + (normal * back).sum(axis=PIXELS)
+        d_point = towards_hyperplane(state.x, normal, distance, self.norm)
+        d_image = towards_hyperplane(state.images, normal, of_image, self.norm)
+        a_point, a_image = (np.maximum(self.norm.length(d), 1e-8) for d in (d_point, d_image))
+        share = np.minimum(a_point / (a_point + a_image), self.largest_share)
+        share = share.reshape(-1, 1, 1, 1).astype(state.x.dtype)
+        moved = (1 - share) * (state.x + self.overshoot * d_point)
+        moved += share * (state.images + self.overshoot * d_image)
+        return np.clip(moved, 0, 1)
+
+    def _step_back(self, state: State) -> None:
+        """Move adversarial points, which lie outside the ball, back towards their images, and look
+        at them there."""
+        wrong = state.logits.argmax(axis=1) != state.labels
+        if not wrong.any():
+            return
+        state.x = choose(wrong, state.images + self.backward * (state.x - state.images), state.x)
+        logits, gradient = state.classifier.logits_and_gradient(
+            state.x[wrong], self.loss, state.labels[wrong], state.targets[wrong]
+        )
+        state.logits[wrong], state.gradient[wrong] = logits, gradient
+
+    def _nearest_boundary(self, state: State) -> tuple[np.ndarray, np.ndarray]:
+        """Return of the linearised boundary with the target, or with the class whose is nearest,
+        what the difference of logits has to grow by, (b,), and its gradient, (b, h, w, c)."""
+        if self.targets:
+            apart = losses.difference(np, state.logits, state.labels, state.targets)[0]
+            return -apart, state.gradient
+        nearest = np.full(len(state), np.inf)
+        distance, normal = np.zeros(len(state)), np.zeros_like(state.x)
+        for k in range(state.logits.shape[1]):
+            targets = np.full_like(state.labels, k)
+            logits, gradient = state.classifier.logits_and_gradient(
+                state.x, losses.difference, state.labels, targets
+            )
+            apart = losses.difference(np, logits, state.labels, targets)[0]
+            away = np.abs(apart) / (self.norm.dual_length(gradient) + TINY)
+            closer = (away < nearest) & (targets != state.labels)
+            nearest, distance = np.where(closer, away, nearest), np.where(closer, -apart, distance)
+            normal = choose(closer, gradient, normal)
+        return distance, normal

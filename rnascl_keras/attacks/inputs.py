@@ -1,0 +1,72 @@
+"""What can be attacked: images, labels and logits that fit each other."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnascl_keras.errors import UserError
+
+
+def checked_images(images: np.ndarray) -> np.ndarray:
+    """Return images, (n, h, w, c), as floats in [0, 1]: uint8 is divided by 255, float64 stays.
+
+    Raises:
+        UserError: another shape, or pixels outside [0, 1] or undefined.
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or len(images) == 0:
+        raise UserError(
+            f"images have shape {images.shape}; expected (n, h, w, c) with n at least 1."
+        )
+    if images.dtype == np.uint8:
+        return images / np.float32(255)
+    if images.dtype != np.float64:
+        images = images.astype(np.float32)
+    low, high = float(images.min()), float(images.max())
+    # Written so that NaN fails it.
+    if not (low >= 0.0 and high <= 1.0):
+        raise UserError(
+            f"pixels range from {low:g} to {high:g}; expected [0, 1]. Divide by 255 what is not "
+            "uint8, and leave normalisation to the model."
+        )
+    return images
+
+
+def checked_labels(labels: np.ndarray, count: int) -> np.ndarray:
+    """Return labels as int64, (count,); UserError where they are no classes of so many images."""
+    labels = np.asarray(labels)
+    if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"labels are {labels.dtype} of shape {labels.shape}; expected one integer for each of "
+            f"the {count} images."
+        )
+    return labels.astype(np.int64)
+
+
+def check_seed(seed: int) -> None:
+    """Raise UserError where `seed` is negative."""
+    if seed < 0:
+        raise UserError(f"seed is {seed}; expected an integer of at least 0.")
+
+
+def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
+    """Raise UserError where the clean images' logits, (n, classes), cannot be attacked against
+    `labels`, (n,)."""
+    if logits.ndim != 2 or logits.shape[1] < 2:
+        raise UserError(
+            f"the model's output for {len(labels)} images has shape {logits.shape}; expected "
+            f"({len(labels)}, classes): only classifiers can be evaluated."
+        )
+    classes = logits.shape[1]
+    if labels.min() < 0 or labels.max() >= classes:
+        raise UserError(
+            f"labels range from {labels.min()} to {labels.max()}; the model has {classes} outputs, "
+            f"so 0 to {classes - 1} is expected."
+        )
+    if not np.all(np.isfinite(logits)):
+        raise UserError("the model gives infinite or undefined (NaN) logits on the clean images.")
+    if logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1.0, atol=1e-3):
+        raise UserError(
+            "the model gives probabilities, and its softmax is not its last layer; give the model "
+            "without the softmax, else its gradients vanish and it looks robust."
+        )

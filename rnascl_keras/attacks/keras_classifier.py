@@ -1,0 +1,105 @@
+"""A Keras model as attacks see it: logits and input gradients, compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from rnascl_keras.attacks.losses import Loss
+from rnascl_keras.errors import UserError
+from rnascl_keras.logits import logits_model
+
+
+class KerasClassifier:
+    """A Keras classifier in inference mode; model, loss and gradient are one compiled function.
+
+    It reads the model's variables when it runs, so training in between is seen.
+
+    Args:
+        model: (batch, h, w, c) in [0, 1] -> (batch, classes). One whose last layer is a softmax is
+            seen at the logits before it.
+
+    Attributes:
+        model: the model that gives logits.
+        ends_in_softmax: whether that is another than was given.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = logits_model(model)
+        self.ends_in_softmax = self.model is not model
+        self._logits = tf.function(self._forward, autograph=False)
+        self._gradients: dict[Loss, Any] = {}
+        inputs = getattr(self.model, "inputs", None)
+        double = bool(inputs) and inputs[0].dtype == "float64"
+        self._dtype = tf.float64 if double else tf.float32
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """See `Classifier.logits`; float32, of a float64 model float64."""
+        return self._call(self._logits, images)[0]
+
+    def logits_and_gradient(
+        self, images: np.ndarray, loss: Loss, labels: np.ndarray, targets: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `Classifier.logits_and_gradient`."""
+        if loss not in self._gradients:
+            self._gradients[loss] = tf.function(self._gradient_of(loss), autograph=False)
+        logits, gradient = self._call(self._gradients[loss], images, labels, targets)
+        return logits, gradient
+
+    def _forward(self, images: tf.Tensor) -> tuple[tf.Tensor]:
+        output = self.model(images, training=False)
+        if not tf.is_tensor(output):
+            raise UserError(
+                f"the model gives a {type(output).__name__} of outputs; expected one tensor of "
+                "logits: only classifiers can be evaluated."
+            )
+        return (tf.cast(output, tf.float64 if output.dtype == tf.float64 else tf.float32),)
+
+    def _gradient_of(self, loss: Loss) -> Callable:
+        def gradient(images: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple:
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(images)
+                (logits,) = self._forward(images)
+            _, slopes = loss(keras.ops, logits, labels, targets)
+            # A stage that cannot be differentiated gives 0, which the caller sees.
+            return logits, tape.gradient(
+                logits,
+                images,
+                output_gradients=slopes,
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+
+        return gradient
+
+    def _call(self, function: Any, images: np.ndarray, *classes: np.ndarray) -> list[np.ndarray]:
+        """Call `function` on the batch, filled up with its last row to one of a few sizes, so that
+        a device meets few shapes; return its results, cut back."""
+        self._check_shape(images)
+        rows = np.minimum(np.arange(_padded(len(images))), len(images) - 1)
+        specs = [tf.TensorSpec((None, *images.shape[1:]), self._dtype)]
+        specs += [tf.TensorSpec((None,), tf.int64)] * len(classes)
+        compiled = function.get_concrete_function(*specs)
+        tensors = [tf.constant(images[rows], self._dtype)]
+        tensors += [tf.constant(part[rows], tf.int64) for part in classes]
+        return [result.numpy()[: len(images)] for result in compiled(*tensors)]
+
+    def _check_shape(self, images: np.ndarray) -> None:
+        expected = getattr(self.model, "input_shape", None)
+        fits = expected is None or (
+            len(expected) == images.ndim
+            and all(e in (None, got) for e, got in zip(expected[1:], images.shape[1:], strict=True))
+        )
+        if not fits:
+            raise UserError(
+                f"the model takes images of shape {expected}, the data's are {images.shape[1:]}; "
+                "give data of the model's size."
+            )
+
+
+def _padded(size: int) -> int:
+    """Return the next of 1, 2, 4, 8, 16, 24, 32, ..."""
+    return next((small for small in (1, 2, 4, 8) if small >= size), -(-size // 8) * 8)

@@ -1,0 +1,108 @@
+"""What an attack has found, and what it knows while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnascl_keras.attacks import losses
+
+
+@dataclass
+class Found:
+    """What an attack made of n images.
+
+    Attributes:
+        images: (n, h, w, c); an image that was wrong already, as it was.
+        robust: (n,) whether each is still classified right.
+        margin: (n,) of `images`, see `losses.margin`; -inf where any other image is better.
+    """
+
+    images: np.ndarray
+    robust: np.ndarray
+    margin: np.ndarray
+
+    @classmethod
+    def nothing(cls, images: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> Found:
+        """What is known before an attack, from the logits of the clean images."""
+        robust = logits.argmax(axis=1) == labels
+        return cls(images.copy(), robust, np.full(len(images), -np.inf))
+
+    def fell(self, rows: np.ndarray, images: np.ndarray, margin: np.ndarray) -> None:
+        """Note misclassified images of `rows`."""
+        self.images[rows], self.margin[rows], self.robust[rows] = images, margin, False
+
+    def offer(self, rows: np.ndarray, images: np.ndarray, margin: np.ndarray) -> None:
+        """Take the images of `rows` whose margin is larger than what there is."""
+        better = margin > self.margin[rows]
+        self.images[rows[better]] = images[better]
+        self.margin[rows[better]] = margin[better]
+
+    def merge(self, rows: np.ndarray, other: Found) -> None:
+        """Take what another attack has found on `rows`, which had been robust."""
+        taken = ~other.robust | (other.margin > self.margin[rows])
+        self.images[rows[taken]] = other.images[taken]
+        self.margin[rows[taken]] = other.margin[taken]
+        self.robust[rows] = other.robust
+
+
+class State:
+    """What one run knows of the images it still attacks: every array has a row for each of them.
+
+    Attacks add arrays of their own as attributes; those of images that fall are dropped.
+
+    Attributes:
+        rows: (b,) which images of the attack's data these are.
+        images, labels, targets: (b, h, w, c), (b,), (b,).
+        generators: (b,) one `numpy.random.Generator` for each image, of its own seed.
+        classifier, restart: the model, and the number of the run against this target.
+        x: (b, h, w, c) the points looked at.
+        logits, loss, gradient: what the model said there; the gradient only where it was asked for.
+        best_x, best_loss, best_margin: the points of the largest loss so far, inside the ball.
+    """
+
+    def __init__(
+        self,
+        rows: np.ndarray,
+        images: np.ndarray,
+        labels: np.ndarray,
+        targets: np.ndarray,
+        generators: Sequence[np.random.Generator],
+    ) -> None:
+        self.rows, self.images, self.labels, self.targets = rows, images, labels, targets
+        self.generators = np.array(generators, dtype=object)
+        self.x = self.best_x = images
+        self.best_loss = np.full(len(rows), -np.inf)
+        self.best_margin = np.full(len(rows), -np.inf)
+        self.improved = np.ones(len(rows), bool)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def keep(self, chosen: np.ndarray) -> None:
+        """Drop all images but the chosen, (b,) bool."""
+        if chosen.all():
+            return
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                setattr(self, name, value[chosen])
+
+    def note_best(self, inside: np.ndarray) -> None:
+        """Remember the points of larger loss than any before, where `inside`, (b,), is true."""
+        self.improved = inside & (self.loss > self.best_loss)
+        self.best_x = choose(self.improved, self.x, self.best_x)
+        self.best_loss = choose(self.improved, self.loss, self.best_loss)
+        margin = margins(self.logits, self.labels)
+        self.best_margin = choose(self.improved, margin, self.best_margin)
+
+
+def choose(mask: np.ndarray, yes: np.ndarray, no: np.ndarray) -> np.ndarray:
+    """Return, row by row, `yes` where `mask`, (b,), is true, else `no`."""
+    return np.where(mask.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+
+
+def margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the margin of each image, (b,)."""
+    return losses.margin(np, logits, labels, labels)[0]

@@ -1,0 +1,216 @@
+"""Is the robustness real? A check for gradients that mislead the attacks that follow them.
+
+A model whose gradients are masked looks robust to attacks by gradient and is not. The signs are
+known (Athalye et al., 2018, section 3.1; Carlini et al., 2019): what ought to be weaker than a
+gradient attack of many steps breaks images that it leaves. All are looked for on a small sample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rnascl_keras.attacks import FGSM, PGD, Attack, Square, losses
+from rnascl_keras.attacks.classifier import Batched, Classifier, as_classifier
+from rnascl_keras.attacks.norms import PIXELS
+
+IMAGES = 200
+QUERIES = 500
+LIMIT = 0.05
+"""Share of the images that a sign may concern by chance, but at least two."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One sign looked for.
+
+    Attributes:
+        name: `gradient`, `random`, `single_step`, `black_box`, `effort`, `radius` or `transfer`.
+        share: of the images that the sign concerns, from 0 to 1.
+        passed: whether that is few enough to be chance.
+        words: the finding in one phrase.
+    """
+
+    name: str
+    share: float
+    passed: bool
+    words: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """All findings on one model.
+
+    Attributes:
+        n: number of images looked at.
+        passed: whether no sign was found.
+        verdict: in one sentence.
+        findings: one for each sign.
+    """
+
+    n: int
+    passed: bool
+    verdict: str
+    findings: tuple[Finding, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the check as plain JSON values."""
+        return dataclasses.asdict(self) | {"findings": [vars(f) for f in self.findings]}
+
+
+def check_robustness(
+    model: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    epsilon: float,
+    norm: str = "Linf",
+    other: Any = None,
+    queries: int = QUERIES,
+    seed: int = 0,
+    batch_size: int = 128,
+    progress: bool = False,
+) -> Check:
+    """Look for the signs of masked gradients on all of the images.
+
+    PGD-20 goes first; each other attack is tried on the images that it leaves, and ought to break
+    next to none of them.
+
+    Args:
+        model: a Keras model or any `attacks.Classifier` that gives gradients.
+        images: (n, h, w, c), pixels in [0, 1]; a few hundred are enough.
+        labels: (n,) integers.
+        epsilon: radius at which the model is to be robust.
+        norm: "Linf" or "L2".
+        other: another model for the same images, to make images on that may transfer.
+        queries: of Square.
+        seed: of what is random.
+        batch_size: images that the model sees at a time.
+        progress: show a bar.
+    """
+    sample = _Sample(
+        Batched(as_classifier(model), batch_size), images, labels, epsilon, norm, seed, queries
+    )
+    others = [] if other is None else [Batched(as_classifier(other), batch_size)]
+    total = 6 + len(others)
+    findings = tuple(tqdm(sample.findings(others), "check", total, disable=not progress))
+    signs = [finding.words for finding in findings if not finding.passed]
+    verdict = (
+        "False robustness is likely, and the figures too good: " + "; ".join(signs) + "."
+        if signs
+        else f"No sign of false robustness on {len(images)} images."
+    )
+    return Check(len(images), not signs, verdict, findings)
+
+
+class _Sample:
+    """The images looked at, and which of them PGD-20 leaves."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        images: np.ndarray,
+        labels: np.ndarray,
+        epsilon: float,
+        norm: str,
+        seed: int,
+        queries: int,
+    ) -> None:
+        self.classifier, self.images, self.labels = classifier, images, labels
+        self.epsilon, self.norm, self.seed, self.queries = epsilon, norm, seed, queries
+        self.logits = classifier.logits(images)
+        self.left = np.flatnonzero(self.logits.argmax(axis=1) == labels)
+
+    def findings(self, others: list[Classifier]) -> Iterator[Finding]:
+        yield self._gradients()
+        yield self._randomness()
+        pgd = PGD(self.epsilon, norm=self.norm)
+        self.left = self.left[self._survives(pgd)]
+        but = "but not to PGD-20"
+        yield self._challenge("single_step", FGSM(self.epsilon, norm=self.norm), f"FGSM {but}")
+        square = Square(self.epsilon, norm=self.norm, queries=self.queries)
+        yield self._challenge("black_box", square, f"{self.queries} queries by Square {but}")
+        harder = PGD(
+            self.epsilon, norm=self.norm, steps=50, step_size=self.epsilon / 10, restarts=2
+        )
+        yield self._challenge("effort", harder, f"50 finer steps from 2 starts {but}")
+        for other in others:
+            yield self._transfer(other)
+        yield self._large_radius()
+
+    def _finding(self, name: str, count: int, words: str) -> Finding:
+        share = count / len(self.images)
+        return Finding(name, share, count <= max(2, LIMIT * len(self.images)), words)
+
+    def _gradients(self) -> Finding:
+        """Where the gradient is 0 or undefined, there is nothing to follow. Asked of the bare
+        classifier: a batched one cleans up what is undefined."""
+        useless = 0
+        for first in range(0, len(self.images), self.classifier.batch_size):
+            rows = slice(first, first + self.classifier.batch_size)
+            labels = self.labels[rows]
+            _, gradient = self.classifier.classifier.logits_and_gradient(
+                self.images[rows], losses.cross_entropy, labels, labels
+            )
+            fine = np.isfinite(gradient).all(axis=PIXELS) & np.any(gradient != 0, axis=PIXELS)
+            useless += int(np.sum(~fine))
+        words = f"the gradient is zero or undefined on {useless} of {len(self.images)} images"
+        return self._finding("gradient", useless, words)
+
+    def _randomness(self) -> Finding:
+        again = self.classifier.logits(self.images)
+        scale = 1e-4 * (1 + np.abs(self.logits).max(axis=1))
+        changed = int(np.sum(np.abs(again - self.logits).max(axis=1) > scale))
+        words = f"asked twice, the model answers differently on {changed} images"
+        if changed:
+            words += " (a random model: average its gradients, as AutoAttack's version rand does)"
+        return self._finding("random", changed, words)
+
+    def _challenge(self, name: str, attack: Attack, words: str) -> Finding:
+        """Try an attack on what PGD-20 has left."""
+        broken = int(np.sum(~self._survives(attack)))
+        return self._finding(name, broken, f"{self._percent(broken)} of the images fall to {words}")
+
+    def _transfer(self, other: Classifier) -> Finding:
+        images, labels = self.images[self.left], self.labels[self.left]
+        broken = 0
+        if len(images):
+            source = PGD(self.epsilon, norm=self.norm, stop_early=False)
+            logits = other.logits(images)
+            made = source.run(other, images, labels, logits, indices=self.left, seed=self.seed)
+            broken = int(np.sum(self.classifier.logits(made.images).argmax(axis=1) != labels))
+        words = "images made on another model but not to PGD-20"
+        return self._finding(
+            "transfer", broken, f"{self._percent(broken)} of the images fall to {words}"
+        )
+
+    def _large_radius(self) -> Finding:
+        """Within half the range of pixels every image can be turned into grey."""
+        largest = 0.5 * float(PGD(0, norm=self.norm).norm.length(np.ones_like(self.images[:1]))[0])
+        radius = self.epsilon
+        while len(self.left) and radius < largest:
+            radius = min(2 * radius, largest)
+            self.left = self.left[self._survives(PGD(radius, norm=self.norm))]
+        share = self._percent(len(self.left))
+        words = f"{share} of the images survive PGD-20 at radius {radius:.3g}"
+        return self._finding("radius", len(self.left), words)
+
+    def _survives(self, attack: Attack) -> np.ndarray:
+        """Return which of the images left survive an attack, (len(left),)."""
+        if not len(self.left):
+            return np.ones(0, bool)
+        return attack.run(
+            self.classifier,
+            self.images[self.left],
+            self.labels[self.left],
+            self.logits[self.left],
+            indices=self.left,
+            seed=self.seed,
+        ).robust
+
+    def _percent(self, count: int) -> str:
+        return f"{100 * count / len(self.images):.1f} %"

@@ -1,0 +1,83 @@
+"""Robust accuracy over the radius (the paper's Figures 3 and 4)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rnascl_keras.attacks.classifier import as_classifier
+from rnascl_keras.errors import UserError
+from rnascl_keras.evaluate import evaluate
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Accuracies at several radii; at radius 0 it is that of the clean images.
+
+    Attributes:
+        n: number of images.
+        norm: of the ball, "Linf" or "L2".
+        epsilon: the radii, from small to large.
+        accuracy: by attack key, and "worst", from 0 to 1 at each radius.
+        intervals: by the same keys, the 95 % Wilson interval [low, high] at each radius.
+    """
+
+    n: int
+    norm: str
+    epsilon: list[float]
+    accuracy: dict[str, list[float]]
+    intervals: dict[str, list[list[float]]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the sweep as plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+def sweep_radii(
+    model: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    radii: Sequence[float],
+    attacks: Sequence[str] = ("fgsm", "pgd"),
+    norm: str = "Linf",
+    seed: int = 0,
+    batch_size: int = 128,
+    progress: bool = True,
+) -> Sweep:
+    """Evaluate the model at each radius, on its own: no image is carried over from a smaller one.
+
+    Args:
+        model, images, labels: as in `evaluate`.
+        radii: in any order; for L-infinity in pixel units of [0, 1].
+        attacks, norm, seed, batch_size, progress: as in `evaluate`.
+
+    Raises:
+        UserError: no radius, no attack, or as `evaluate`.
+    """
+    if not radii or not attacks:
+        raise UserError("a sweep needs at least one radius and one attack.")
+    classifier = as_classifier(model)
+    epsilon = sorted({float(radius) for radius in radii})
+    accuracy: dict[str, list[float]] = {}
+    intervals: dict[str, list[list[float]]] = {}
+    for radius in epsilon:
+        found, _ = evaluate(
+            classifier,
+            images,
+            labels,
+            attacks=attacks,
+            epsilon=radius,
+            norm=norm,
+            seed=seed,
+            batch_size=batch_size,
+            check=0,
+            progress=progress,
+        )
+        for key in [key for key in found.accuracy if key != "clean"]:
+            accuracy.setdefault(key, []).append(found.accuracy[key])
+            intervals.setdefault(key, []).append(found.intervals[key])
+    return Sweep(len(images), norm, epsilon, accuracy, intervals)

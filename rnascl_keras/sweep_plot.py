@@ -1,0 +1,71 @@
+"""The picture of a sweep over the radius: arrays in, one SVG text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from rnascl_keras.plots import ACCENT, INK, MUTED, WRONG, report_style, svg
+from rnascl_keras.search_plots import spread
+from rnascl_keras.summary import attack_name, percent, radius
+
+LINES = (
+    ("#2b6cb0", ()),
+    (ACCENT, (4, 1.5)),
+    ("#2f855a", (1.5, 1.2)),
+    ("#805ad5", (6, 1.5, 1.5, 1.5)),
+    (WRONG, (3, 1, 1, 1)),
+    (MUTED, (8, 2)),
+    (INK, ()),
+)
+"""Colours and dashes (empty: a whole line) of lines that are told apart by both."""
+
+
+def accuracy_by_radius(
+    epsilon: Sequence[float],
+    accuracy: dict[str, Sequence[float]],
+    intervals: dict[str, Sequence[Sequence[float]]],
+    clean: float,
+) -> str:
+    """Draw the accuracy over the radius, a line for each attack, with its 95 % interval.
+
+    Args:
+        epsilon: the radii, from small to large.
+        accuracy: by attack, the accuracy at each radius, from 0 to 1.
+        intervals: by attack, (low, high) at each radius.
+        clean: the accuracy at radius 0.
+    """
+    with report_style():
+        figure = Figure(figsize=(4.9, 2.9))
+        axes = figure.add_axes((0.085, 0.15, 0.72, 0.78))
+        x = [0.0, *epsilon]
+        last = np.array([shares[-1] for shares in accuracy.values()]) / 1.04
+        order = np.argsort(last, kind="stable")
+        ends = dict(zip(order, spread(last[order], 0.07), strict=True))
+        for rank, (key, shares) in enumerate(accuracy.items()):
+            colour, dashes = LINES[rank % len(LINES)]
+            low, high = np.array([(clean, clean), *intervals[key]]).T
+            y = 100 * np.array([clean, *shares])
+            axes.plot(
+                x, y, color=colour, dashes=dashes or (1, 0), marker="o", markersize=3, linewidth=1.4
+            )
+            axes.fill_between(x, 100 * low, 100 * high, color=colour, alpha=0.1, linewidth=0)
+            axes.annotate(
+                f"{attack_name(key)} {percent(shares[-1])}",
+                (x[-1], y[-1]),
+                xytext=(1.03, ends[rank]),
+                textcoords="axes fraction",
+                va="center",
+                fontsize=7.5,
+                color=colour,
+            )
+        axes.set_xlim(0, x[-1])
+        axes.set_ylim(0, 104)
+        axes.set_xticks(x, ["0", *map(radius, epsilon)])
+        axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
+        axes.set_xlabel("radius")
+        axes.grid(axis="y")
+        axes.spines["left"].set_visible(False)
+        return svg(figure)
