@@ -13,17 +13,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import onnx
-from onnx import TensorProto, checker, helper, shape_inference
+from onnx import TensorProto, checker, helper
 
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.export.gradient import rules  # noqa: F401  registers them
 from rnascl_keras.export.gradient.final_softmax import final_softmax
 from rnascl_keras.export.gradient.graph import Graph, Tensor
 from rnascl_keras.export.gradient.losses import LOSSES, Classes
-from rnascl_keras.export.gradient.preparation import prepare
+from rnascl_keras.export.gradient.preparation import inferred, prepare
 from rnascl_keras.export.gradient.reverse import back_propagate
 
-LOSS_NAMES = tuple(LOSSES)
+# name -> what it is told besides the images
+LOSS_NEEDS = {name: needs for name, (_, needs, _) in LOSSES.items()}
 
 
 def input_gradient_model(
@@ -72,7 +73,7 @@ def input_gradient_model(
 def logits_tensor(model: onnx.ModelProto) -> str:
     """Return the name of the tensor that holds the logits: what goes into a final softmax, else
     the first output."""
-    softmax = final_softmax(shape_inference.infer_shapes(model, data_prop=True).graph)
+    softmax = final_softmax(inferred(model).graph)
     return softmax[0].input[0] if softmax else model.graph.output[0].name
 
 

@@ -35,12 +35,24 @@ def final_softmax(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return []
 
 
-def remove_final_softmax(graph: onnx.GraphProto) -> None:
-    """Make the first output of `graph` the logits, by a softmax that does nothing."""
-    for node in final_softmax(graph):
+def without_final_softmax(model: onnx.ModelProto) -> onnx.ModelProto | None:
+    """Return a copy of `model` whose first output is the logits, by a softmax that does nothing;
+    None where it does not end in one.
+
+    Args:
+        model: with inferred shapes.
+    """
+    if not final_softmax(model.graph):
+        return None
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in final_softmax(copy.graph):
         if node.op_type in _FOR_PROBABILITIES.union(_SOFTMAX):
             node.op_type = "Identity"
             del node.attribute[:], node.input[1:]
+    # those after the softmax can have changed their type
+    del copy.graph.value_info[:]
+    return copy
 
 
 def _is_over_classes(trail: list[onnx.NodeProto], known: KnownTensors) -> bool:

@@ -56,8 +56,9 @@ def cross_entropy(z: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
     -103, where float32 ends.
     """
     value, slopes = log_odds(z, classes)
-    chance = z.graph.op("Sigmoid", value)
-    return z.graph.op("Softplus", value), slopes * chance
+    total = z.graph.op("Softplus", value)
+    # onnxruntime's Sigmoid is 0 from -18 on
+    return total, slopes * z.graph.op("Exp", value - total)
 
 
 def margin(z: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:

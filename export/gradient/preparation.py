@@ -11,7 +11,7 @@ from onnx.external_data_helper import uses_external_data
 from onnx.version_converter import convert_version
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.export.gradient.final_softmax import final_softmax, remove_final_softmax
+from rnascl_keras.export.gradient.final_softmax import without_final_softmax
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
@@ -46,10 +46,8 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
     model = _converted(model)
     _keep_sole_input(model.graph, sizes)
     del model.graph.output[1:], model.graph.quantization_annotation[:]
-    model = _inferred(model)
-    if final_softmax(model.graph):
-        remove_final_softmax(model.graph)
-        model = _inferred(model)
+    model = inferred(model)
+    model = inferred(without_final_softmax(model) or model)
     model = compose.add_prefix(model, PREFIX)
     _check_output(model.graph.output[0])
     return _defined(model)
@@ -120,11 +118,18 @@ def _fix_sizes(axes: Sequence[onnx.TensorShapeProto.Dimension], sizes: Sequence[
         axis.dim_value = size
 
 
-def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of `model` with the shapes that follow from its input's.
+
+    Raises:
+        UserError: they contradict each other.
+    """
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
     # what the file says of tensors in between may be stale
-    del model.graph.value_info[:]
+    del bare.graph.value_info[:]
     with _refusing("has shapes that do not fit"):
-        return shape_inference.infer_shapes(model, data_prop=True)
+        return shape_inference.infer_shapes(bare, data_prop=True)
 
 
 def _check_output(output: onnx.ValueInfoProto) -> None:
@@ -151,7 +156,7 @@ def _defined(model: onnx.ModelProto) -> onnx.ModelProto:
         _help_inliner(model, {operator for _, operator in defined})
         with _refusing("has operators whose definition cannot be put in their place"):
             model = inliner.inline_selected_functions(model, defined, inline_schema_functions=True)
-        model = _inferred(model)
+        model = inferred(model)
     return model
 
 
