@@ -159,11 +159,14 @@ def convolution(attributes: str, kernel: tuple[int, ...], shape=(4, 7, 8), **set
     return Case(name, f"h = Conv<{attributes}>(x, w)", shape, {"w": kernel}, **settings)
 
 
+# onnx's evaluator knows neither groups nor output shapes of ConvTranspose, and onnxruntime only its
+# float32; of a linear graph differences are exact whatever their step.
+IN_FLOAT32 = {"evaluator": in_onnxruntime, "step": 0.5}
+
+
 def transposed(attributes: str, kernel: tuple[int, ...], shape=(4, 3, 4)) -> Case:
     name = f"ConvTranspose<{attributes}>{list(kernel)}"
-    body = f"h = ConvTranspose<{attributes}>(x, w)"
-    # onnx's evaluator knows neither groups nor output shapes; onnxruntime has float32 only
-    return Case(name, body, shape, {"w": kernel}, evaluator=in_onnxruntime, step=0.5)
+    return Case(name, f"h = ConvTranspose<{attributes}>(x, w)", shape, {"w": kernel}, **IN_FLOAT32)
 
 
 CONVOLUTIONS = [
@@ -180,7 +183,7 @@ CONVOLUTIONS = [
     convolution("dilations=[2, 3], strides=[2, 1], pads=[1, 0, 2, 3]", (2, 4, 2, 3)),
     convolution("group=2, pads=[1, 1, 1, 1]", (6, 2, 3, 3)),
     convolution("group=4, pads=[1, 1, 1, 1]", (4, 1, 3, 3)),
-    convolution("group=4, strides=[2, 2]", (8, 1, 3, 2)),
+    convolution("group=4, strides=[2, 2]", (8, 1, 3, 2), **IN_FLOAT32),
     *(
         convolution(f'auto_pad="{auto}", strides=[{stride}, {stride}]', (3, 4, size, size))
         for auto in ("SAME_UPPER", "SAME_LOWER", "VALID")
@@ -396,3 +399,43 @@ def test_the_gradient_is_the_limit_of_differences(case):
         result = in_onnxruntime(single, **feeds)
         np.testing.assert_allclose(result["logits"], logits, atol=1e-4 * scale)
         np.testing.assert_allclose(result["gradient"], expected, atol=1e-4 * scale)
+
+
+TIES = {
+    "MaxPool": ("h = MaxPool<kernel_shape=[1, 3]>(x)", [1, 0, 0]),
+    "GlobalMaxPool": ("h = GlobalMaxPool(x)", [0.5, 0.5, 0]),
+    "ReduceMax": ("h = ReduceMax<keepdims=0>(x, axes)", [0.5, 0.5, 0]),
+    "Max": ("a, b, c = Split<axis=3, num_outputs=3>(x)\n h = Max(a, b, c)", [0.5, 0.5, 0]),
+    "Relu": ("h = Relu(x)", [1, 1, 0]),
+    "Clip": ("h = Clip(x, zero, two)", [1, 1, 1]),
+}
+
+
+@pytest.mark.parametrize(("body", "expected"), TIES.values(), ids=TIES)
+def test_values_that_tie_and_kinks(body, expected):
+    constants = {"axes": ints([3]), "zero": np.float32(0), "two": np.float32(2)}
+    used = {name: value for name, value in constants.items() if name in body}
+    model = input_gradient_model(Case("tie", body, (1, 1, 3), used).model(np.float32), "linear")
+    images = np.float32([2, 2, 0]).reshape(1, 1, 1, 3)
+    size = 3 if "Max" not in body else 1
+    result = in_onnxruntime(model, images=images, slopes=np.ones((1, size), np.float32))
+    np.testing.assert_array_equal(result["gradient"].ravel(), expected)
+
+
+def test_a_rectifier_passes_the_gradient_of_the_least_normal_number():
+    model = input_gradient_model(Case("relu", "h = Relu(x)", (3,)).model(np.float32), "linear")
+    images = np.float32([[1.2e-38, 0, 3e38]])
+    result = in_onnxruntime(model, images=images, slopes=np.ones((1, 3), np.float32))
+    np.testing.assert_array_equal(result["gradient"], [[1, 0, 1]])
+
+
+def test_an_input_that_is_used_twice_gets_both_gradients():
+    body = (
+        "a = Relu(x)\n b = Add(a, x)\n c = Mul(b, b)\n d = Concat<axis=1>(c, a, x)\n h = Add(d, d)"
+    )
+    model = input_gradient_model(Case("twice", body, (2,)).model(np.float64), "linear")
+    x = np.array([[0.5, -2.0]])
+    slopes = np.array([[1, 1, 10, 10, 100, 100.0]])
+    # 2 (4 x x + 10 x + 100 x) for positive x, 2 (x x + 100 x) for negative x
+    result = run(model, images=x, slopes=slopes)
+    np.testing.assert_allclose(result["gradient"], [[2 * (4 + 110), 2 * (-4 + 100)]])

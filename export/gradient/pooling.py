@@ -11,7 +11,7 @@ from rnascl_keras.export.gradient.windows import Windows, convolve_back, windows
 
 @rule("AveragePool")
 def average_pool(step: Step) -> dict[int, Tensor]:
-    """A convolution, each channel by itself, of each window's share with a kernel of ones."""
+    """The pool is a convolution, each channel by itself, with a kernel of ones."""
     graph, g = step.graph, step.gradient
     windows = windows_of(step, step.input(), step.output(), step.attribute("kernel_shape"))
     counts = _counts(windows, padding_counts=bool(step.attribute("count_include_pad")))

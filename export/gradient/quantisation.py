@@ -37,7 +37,7 @@ def quantize(step: Step) -> dict[int, Tensor]:
         name = helper.tensor_dtype_to_string(quantised)
         raise Unsupported(f"its type {name} is none of 8 or 16 bits")
     scale = _along_axis(step, step.input(1))
-    zero = _along_axis(step, step.input(2).cast(x.dtype)) if step.has(2) else 0
+    zero = _along_axis(step, step.input(2)).cast(x.dtype) if step.has(2) else 0
     low, high = ((bound - zero) * scale for bound in _RANGES[quantised])
     inside = graph.op("And", x >= low, x <= high)
     return {0: inside.where(g / scale, 0)}

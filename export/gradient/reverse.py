@@ -83,7 +83,8 @@ def _complaint(refused: list[tuple[onnx.NodeProto, str]]) -> str:
 def _listed(names: list[str]) -> str:
     shown = ", ".join(repr(name) for name in names[:_MOST_NAMED])
     more = len(names) - _MOST_NAMED
-    return f"node {shown}" + (f" and {more} more" if more > 0 else "")
+    plural = "s" if len(names) > 1 else ""
+    return f"node{plural} {shown}" + (f" and {more} more" if more > 0 else "")
 
 
 def _own_name(name: str) -> str:

@@ -62,38 +62,49 @@ def windows_of(step: Step, sized: Tensor, counted: Tensor, kernel: list[int]) ->
 def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> Tensor:
     """Lead each window's gradient back to the values that it was made from.
 
-    It is a convolution, by 1, of the gradient with zeros put between where windows move by more.
-    onnxruntime runs it on a CPU several times faster than the same thing as a ConvTranspose.
+    Where windows move by 1 this is a Conv with the kernel turned round, which onnxruntime runs on
+    a CPU several times faster than the same thing as a ConvTranspose. Where they move by more it is
+    a ConvTranspose, which was faster there than a Conv of the gradient with zeros put between.
 
     Args:
         g: (batch, out, *windows.counts).
-        kernel: (in, out / groups, *windows.kernel), its last value on the windows' first.
+        kernel: of the convolution that made the windows, (out, in / groups, *windows.kernel).
         groups: of channels.
 
     Returns:
         (batch, in, *windows.sizes).
     """
-    reach, strides = np.array(windows.reach), np.array(windows.strides)
-    begins = reach - windows.begins
-    # behind the last gradient lie strides - 1 zeros already
-    ends = np.array(windows.sizes) - np.array(windows.counts) * strides + windows.begins
-    inside = [np.concatenate([[0, 0], np.maximum(-pads, 0)]) for pads in (begins, ends)]
-    g = crop(_stuffed(g, windows), *inside)
-    pads = [int(max(pad, 0)) for pad in (*begins, *ends)]
-    attributes = {"kernel_shape": windows.kernel, "dilations": windows.dilations, "pads": pads}
-    return g.graph.op("Conv", g, kernel, group=groups, **attributes)
-
-
-def _stuffed(g: Tensor, windows: Windows) -> Tensor:
-    """Put strides - 1 zeros behind each value, along each spatial axis."""
-    axes = len(windows.kernel)
+    attributes = {"kernel_shape": windows.kernel, "dilations": windows.dilations, "group": groups}
+    sizes, counts = np.array(windows.sizes), np.array(windows.counts)
+    begins, ends, reach = (np.array(x) for x in (windows.begins, windows.ends, windows.reach))
     if max(windows.strides) == 1:
-        return g
-    graph = g.graph
-    # (n, c, h, w) -> (n, c, h, 1, w, 1) -> (n, c, h, s, w, s) -> (n, c, h * s, w * s)
-    apart = graph.op("Unsqueeze", g, graph.integers([3 + 2 * i for i in range(axes)]))
-    zeros = np.zeros(2 + 2 * axes, np.int64)
-    zeros[3::2] = np.array(windows.strides) - 1
-    apart = crop(apart, np.zeros_like(zeros), -zeros)
-    lengths = np.array(windows.counts) * windows.strides
-    return apart.reshape([0, 0, *map(int, lengths)])
+        pads = np.array([reach - begins, sizes - counts + begins])
+        cut = np.pad(np.maximum(-pads, 0), [(0, 0), (2, 0)])
+        pads = np.maximum(pads, 0).ravel().tolist()
+        turned = _turned(kernel, groups)
+        return g.graph.op("Conv", crop(g, *cut), turned, pads=pads, **attributes)
+    last = (counts - 1) * windows.strides + reach + 1
+    behind = sizes + begins + ends - last
+    # the last window reaches beyond the padding where the number of windows was rounded up
+    pads = np.array([begins, ends + np.maximum(-behind, 0)]).ravel().tolist()
+    attributes |= {"strides": windows.strides, "output_padding": np.maximum(behind, 0).tolist()}
+    return g.graph.op("ConvTranspose", g, kernel, pads=pads, **attributes)
+
+
+def _turned(kernel: Tensor, groups: int) -> Tensor:
+    """(out, in / groups, *size) -> (in, out / groups, *size), each channel's kernel reversed."""
+    graph, (out, each, *size) = kernel.graph, kernel.shape
+    axes = list(range(2, 2 + len(size)))
+    if groups == 1:
+        swapped = graph.op("Transpose", kernel, perm=[1, 0, *axes])
+    else:
+        # (groups, out / groups, in / groups, *size), swapped, then groups and inputs joined
+        grouped = kernel.reshape([groups, out // groups, each, *size])
+        perm = [0, 2, 1, *(axis + 1 for axis in axes)]
+        swapped = graph.op("Transpose", grouped, perm=perm)
+        swapped = swapped.reshape([groups * each, out // groups, *size])
+    if set(size) <= {1}:
+        return swapped
+    ends = [np.iinfo(np.int64).min] * len(size)
+    bounds = ([-1] * len(size), ends, axes, [-1] * len(size))
+    return graph.op("Slice", swapped, *map(graph.integers, bounds))
