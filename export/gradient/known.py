@@ -8,9 +8,18 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-# Deeper chains of constants than any exporter writes are left alone, as are larger results.
-_DEEPEST = 50
-_LARGEST = 1 << 20
+# Operators that compute shapes, axes and pads. None runs long, and what comes out of one is no
+# larger than its inputs broadcast, but for the last three.
+_EVALUATED = {
+    *("Abs", "Add", "And", "Cast", "Ceil", "Concat", "Constant", "Div", "Equal", "Flatten"),
+    *("Floor", "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mod", "Mul", "Neg"),
+    *("Not", "Or", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Size"),
+    *("Slice", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where"),
+    *("ConstantOfShape", "Expand", "Range"),
+}
+_MOST_ELEMENTS = 1024
+# No exporter writes deeper chains of them.
+_DEEPEST = 100
 
 
 class KnownTensors:
@@ -18,6 +27,9 @@ class KnownTensors:
 
     Args:
         graph: with inferred shapes.
+
+    Attributes:
+        producers: by tensor name, the node that it comes from.
     """
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -45,7 +57,7 @@ class KnownTensors:
         )
 
     def value(self, name: str, depth: int = 0) -> np.ndarray | None:
-        """Return a tensor's value where it is small and depends on constants only, else None."""
+        """Return a tensor's value where it follows from constants and known shapes, else None."""
         if name not in self._values:
             self._values[name] = self._evaluate(name, depth)
         return self._values[name]
@@ -53,17 +65,41 @@ class KnownTensors:
     def _evaluate(self, name: str, depth: int) -> np.ndarray | None:
         if name in self._initializers:
             return numpy_helper.to_array(self._initializers[name])
-        node, shape = self.producers.get(name), self.shape(name)
-        sizes = [size if isinstance(size, int) else _LARGEST + 1 for size in shape or ()]
-        if node is None or shape is None or depth > _DEEPEST or math.prod(sizes) > _LARGEST:
+        node = self.producers.get(name)
+        if node is None or depth > _DEEPEST or node.domain not in ("", "ai.onnx"):
+            return None
+        if node.op_type == "Shape":
+            return self._shape_value(node)
+        if node.op_type not in _EVALUATED:
             return None
         inputs = {x: self.value(x, depth + 1) for x in node.input if x}
-        if any(value is None for value in inputs.values()):
+        if not all(value is not None and value.size <= _MOST_ELEMENTS for value in inputs.values()):
             return None
-        return _run(node, inputs)[list(node.output).index(name)]
+        return _run(node, inputs).get(name)
+
+    def _shape_value(self, node: onnx.NodeProto) -> np.ndarray | None:
+        bounds = {attribute.name: attribute.i for attribute in node.attribute}
+        shape = self.shape(node.input[0])
+        part = None if shape is None else shape[bounds.get("start", 0) : bounds.get("end")]
+        if part is None or not all(isinstance(size, int) for size in part):
+            return None
+        return np.array(part, np.int64)
 
 
-def _run(node: onnx.NodeProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+def _run(node: onnx.NodeProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return a node's outputs by name; none of them where it cannot be run, or gives too much."""
     from onnx.reference import ReferenceEvaluator
 
-    return ReferenceEvaluator(node).run(None, inputs)
+    arguments = [inputs[name] for name in node.input if name]
+    try:
+        if node.op_type in ("ConstantOfShape", "Expand"):
+            count = math.prod(arguments[-1].tolist())
+        elif node.op_type == "Range":
+            count = abs((arguments[1] - arguments[0]) / arguments[2])
+        else:
+            count = 0
+        if not count <= _MOST_ELEMENTS:
+            return {}
+        return dict(zip(node.output, ReferenceEvaluator(node).run(None, inputs), strict=True))
+    except Exception:  # whatever is wrong with the node, it is no constant
+        return {}

@@ -12,6 +12,7 @@ from onnx.version_converter import convert_version
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.gradient.final_softmax import without_final_softmax
+from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
@@ -22,6 +23,8 @@ LEAST_IR, MOST_IR = 8, 10
 PREFIX = "model/"
 # A definition can hold operators that have one themselves.
 _MOST_DEFINITIONS = 5
+# Each can make further shapes known, from which further integers follow.
+_MOST_FOLDINGS = 5
 _BY_SCORE = "attack it by score (square), which needs logits only"
 
 
@@ -46,8 +49,8 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
     model = _converted(model)
     _keep_sole_input(model.graph, sizes)
     del model.graph.output[1:], model.graph.quantization_annotation[:]
-    model = inferred(model)
-    model = inferred(without_final_softmax(model) or model)
+    model = _folded(model)
+    model = _folded(without_final_softmax(model) or model)
     model = compose.add_prefix(model, PREFIX)
     _check_output(model.graph.output[0])
     return _defined(model)
@@ -132,6 +135,16 @@ def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
         return shape_inference.infer_shapes(bare, data_prop=True)
 
 
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy with the shapes that follow also where they depend on computed integers."""
+    model = inferred(model)
+    for _ in range(_MOST_FOLDINGS):
+        if not fold_integers(model.graph):
+            break
+        model = inferred(model)
+    return model
+
+
 def _check_output(output: onnx.ValueInfoProto) -> None:
     tensor = output.type.tensor_type
     name = output.name.removeprefix(PREFIX)
@@ -156,7 +169,7 @@ def _defined(model: onnx.ModelProto) -> onnx.ModelProto:
         _help_inliner(model, {operator for _, operator in defined})
         with _refusing("has operators whose definition cannot be put in their place"):
             model = inliner.inline_selected_functions(model, defined, inline_schema_functions=True)
-        model = inferred(model)
+        model = _folded(model)
     return model
 
 
