@@ -1,99 +1,227 @@
-"""An image classifier in an ONNX file, run by onnxruntime alone: no TensorFlow, no Keras."""
+"""An image classifier in an ONNX file, run and differentiated by onnxruntime alone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import onnx
 
 from rnascl_keras import files
 from rnascl_keras.errors import UserError
+from rnascl_keras.export.gradient.final_softmax import without_final_softmax
+from rnascl_keras.export.gradient.preparation import inferred
+from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
+from rnascl_keras.export.onnx_input import ImageInput
+from rnascl_keras.export.onnx_session import CPU, SessionMaker
+
+# The losses of rnascl_keras.attacks.losses that can be nodes of the graph. What is called
+# cross-entropy there is the log-odds.
+_ATTACKS_LOSSES = "rnascl_keras.attacks.losses"
+_AS_NODES = {
+    "cross_entropy": "log_odds",
+    "margin": "margin",
+    "difference": "difference",
+    "dlr": "dlr",
+    "targeted_dlr": "targeted_dlr",
+}
 
 
 class OnnxClassifier:
-    """An ONNX file that turns NHWC images into logits, on the CPU.
+    """An ONNX file that turns images into logits, with its gradient; without TensorFlow.
+
+    Images are given as pixels, NHWC, in [0, 1], whatever the file's own layout, type and
+    normalisation. Where the file ends in a softmax, all this is about the logits before it.
 
     Args:
         path: the file.
         threads: threads within one operation; by default onnxruntime's own choice.
+        providers: what computes, the preferred first, e.g. ("CUDAExecutionProvider",).
+        layout: "NHWC" or "NCHW"; by default found out.
+        mean, std: a number or one a channel, in pixel units of [0, 1]: the file takes
+            (pixels - mean) / std. Gradients are by the pixels.
 
     Attributes:
         path: the file.
         sha256: of the file's bytes, in hexadecimal.
         input_name: what the graph calls its images.
+        layout: of the file's images.
         image_shape: (h, w, c); None where the file leaves a size open.
+        ends_in_softmax: whether the file itself gives probabilities.
 
     Raises:
         UserError: the file is missing or no ONNX model, or it does not take one batch of images
-            and give one row of logits for each.
+            and give one row of logits for each; or a setting does not fit it.
     """
 
-    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        threads: int | None = None,
+        providers: Sequence[str] = (CPU,),
+        layout: str | None = None,
+        mean: float | Sequence[float] = 0.0,
+        std: float | Sequence[float] = 1.0,
+    ) -> None:
         self.path = Path(path)
-        self._session = _open_session(self.path, threads)
+        self._sessions = SessionMaker(self.path, threads, providers)
+        self._session = self._sessions.open()
         self.sha256 = files.sha256(self.path)
-        graph_input, graph_output = self._sole_input(), self._session.get_outputs()[0]
-        self.input_name = graph_input.name
-        self._output_name = graph_output.name
-        # onnxruntime gives a size left open as a name or as None
-        self.image_shape = tuple(
-            size if isinstance(size, int) else None for size in graph_input.shape[1:]
-        )
-        if len(graph_output.shape) != 2:
+        self._input = ImageInput(self.path, self._session, layout=layout, mean=mean, std=std)
+        self.input_name, self.layout = self._input.name, self._input.layout
+        self.image_shape = self._input.image_shape
+        output = self._session.get_outputs()[0]
+        if len(output.shape) != 2:
             raise UserError(
                 f"{self.path}: expected an output of shape (batch, classes), got "
-                f"{graph_output.name!r} of shape {graph_output.shape}; export a classifier."
+                f"{output.name!r} of shape {output.shape}; export a classifier."
             )
+        self._output_name = output.name
+        self._model = _loaded(self.path)
+        self.ends_in_softmax = self._take_softmax_off()
+        self._gradients: dict[tuple, Any] = {}
 
     def logits(self, images: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
-        """Return the logits, float32 (n, classes), of `images`, NHWC float32 (n, h, w, c).
+        """Return the logits, (n, classes), of `images`, pixels (n, h, w, c) in [0, 1].
 
         Raises:
             UserError: there are no images, or they have not the shape that the file takes.
         """
-        self._check_images(images)
-        images = np.ascontiguousarray(images, dtype=np.float32)
+        self._input.check(images)
         batches = [
-            self._session.run([self._output_name], {self.input_name: images[i : i + batch_size]})[0]
-            for i in range(0, len(images), batch_size)
+            self._session.run([self._output_name], {self.input_name: batch})[0][:count]
+            for count, batch in self._batches(batch_size, images)
         ]
-        return np.concatenate(batches)
+        logits = np.concatenate(batches)
+        return logits.astype(np.float32) if logits.dtype == np.float16 else logits
 
-    def _sole_input(self):
-        inputs = self._session.get_inputs()
-        described = ", ".join(f"{i.name!r} {i.type} {i.shape}" for i in inputs)
-        if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
-            raise UserError(
-                f"{self.path}: expected one float32 input of shape (batch, h, w, c), got "
-                f"{described or 'none'}; export the model with `rnascl export`."
+    def loss_and_gradient(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray,
+        loss: str = "cross_entropy",
+        target: np.ndarray | None = None,
+        *,
+        batch_size: int = 128,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return logits, each image's loss, and that loss's gradient by the image's pixels.
+
+        Args:
+            images: pixels (n, h, w, c) in [0, 1].
+            labels: (n,) integers.
+            loss: see `input_gradient_model`; not "linear".
+            target: (n,) integers, the classes of a targeted loss.
+
+        Returns:
+            (n, classes), (n,) and (n, h, w, c).
+
+        Raises:
+            UserError: the arrays do not fit the file or each other, the loss is unknown, or the
+                file holds operators without a gradient.
+        """
+        needs = LOSS_NEEDS.get(loss, ())
+        if "slopes" in needs:
+            raise UserError(f"loss {loss!r} has no labels; use logits_and_gradient.")
+        told = {name: labels if name == "labels" else target for name in needs}
+        return self._run_gradient(loss, images, told, batch_size)
+
+    def logits_and_gradient(
+        self,
+        images: np.ndarray,
+        loss: Callable[..., tuple[np.ndarray, np.ndarray]],
+        labels: np.ndarray,
+        targets: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits, and the gradient by the pixels of a loss as `rnascl_keras.attacks` has it.
+
+        Args:
+            images: pixels (n, h, w, c) in [0, 1].
+            loss: (numpy, logits, labels, targets) -> (values, derivatives by the logits). Those of
+                `rnascl_keras.attacks.losses` become nodes of the graph; for others the file is run
+                twice.
+            labels, targets: (n,) integers.
+        """
+        name = None
+        if getattr(loss, "__module__", None) == _ATTACKS_LOSSES:
+            name = _AS_NODES.get(loss.__name__)
+        if name is not None:
+            logits, _, gradient = self.loss_and_gradient(
+                images, labels, name, targets, batch_size=len(images)
             )
-        return inputs[0]
+            return logits, gradient
+        logits = self.logits(images, batch_size=len(images))
+        _, slopes = loss(np, logits, labels, targets)
+        told = {"slopes": np.asarray(slopes, logits.dtype)}
+        return logits, self._run_gradient("linear", images, told, len(images))[2]
 
-    def _check_images(self, images: np.ndarray) -> None:
-        shape = np.shape(images)
-        fits = len(shape) == 4 and all(
-            wanted in (None, given)
-            for wanted, given in zip(self.image_shape, shape[1:], strict=True)
+    def _take_softmax_off(self) -> bool:
+        model = without_final_softmax(inferred(self._model))
+        if model is not None:
+            self._session = self._sessions.open(model)
+        return model is not None
+
+    def _run_gradient(
+        self, loss: str, images: np.ndarray, told: dict[str, np.ndarray | None], batch_size: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        self._input.check(images)
+        images = np.asarray(images)
+        session = self._gradient_session(loss, self._input.sizes(images))
+        classes = session.get_outputs()[0].shape[1]
+        told = {
+            name: value if name == "slopes" else _checked(name, value, len(images), classes)
+            for name, value in told.items()
+        }
+        batches = []
+        for count, batch, *parts in self._batches(batch_size, images, *told.values()):
+            feeds = dict(zip(told, parts, strict=True))
+            results = session.run(["logits", "loss", "gradient"], {"images": batch, **feeds})
+            batches.append([result[:count] for result in results])
+        logits, losses, gradient = map(np.concatenate, zip(*batches, strict=True))
+        return logits, losses, self._input.decode_gradient(gradient)
+
+    def _gradient_session(self, loss: str, sizes: tuple[int, ...]) -> Any:
+        """Return the session on the gradient model, made when it is first asked for."""
+        if (loss, sizes) not in self._gradients:
+            try:
+                made = input_gradient_model(self._model, loss, image_shape=sizes)
+            except UserError as error:
+                raise UserError(f"{self.path}: {error}") from error
+            self._gradients[loss, sizes] = self._sessions.open(made)
+        return self._gradients[loss, sizes]
+
+    def _batches(
+        self, batch_size: int, images: np.ndarray, *others: np.ndarray
+    ) -> Iterator[tuple[Any, ...]]:
+        """Yield (rows that count, encoded images, rows of others); where the file fixes the size of
+        its batches, the last is filled up with its last row."""
+        size = self._input.batch or max(1, batch_size)
+        for first in range(0, len(images), size):
+            count = min(size, len(images) - first)
+            rows = np.arange(first, first + (self._input.batch or count))
+            rows = np.minimum(rows, len(images) - 1)
+            yield count, self._input.encode(images[rows]), *(other[rows] for other in others)
+
+
+def _checked(name: str, classes: np.ndarray | None, count: int, most: Any) -> np.ndarray:
+    """Return `classes` as int64, (count,), where they are classes of so many images."""
+    array = np.asarray(classes)
+    if array.shape != (count,) or not np.issubdtype(array.dtype, np.integer):
+        got = "none" if classes is None else f"{array.dtype} of shape {array.shape}"
+        raise UserError(f"{name} must be integers of shape ({count},), one an image; got {got}.")
+    bound = most if isinstance(most, int) else np.inf
+    if array.min() < 0 or array.max() >= bound:
+        raise UserError(
+            f"{name} range from {array.min()} to {array.max()}; the model has {most} classes, so "
+            "they count from 0 to one less."
         )
-        if not fits or shape[0] == 0:
-            wanted = ", ".join(str(size or "any") for size in self.image_shape)
-            raise UserError(
-                f"{self.path}: expected images of shape (n, {wanted}) with n > 0, got {shape}."
-            )
+    return array.astype(np.int64)
 
 
-def _open_session(path: Path, threads: int | None):
-    """Return an onnxruntime session on `path`, on the CPU and quiet."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give the path of an .onnx file.")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors only
-    if threads is not None:
-        options.intra_op_num_threads = threads
+def _loaded(path: Path) -> onnx.ModelProto:
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no closer base class
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path} is not a model that onnxruntime can run: {reason}") from error
+        return onnx.load(path)
+    except Exception as error:  # protobuf's and onnx's errors have no closer base class
+        raise UserError(f"{path} cannot be read as ONNX: {error}".splitlines()[0]) from error

@@ -1,0 +1,1 @@
+"""Reverse-mode differentiation of ONNX graphs: the rules, one small function per operator."""

@@ -1,0 +1,63 @@
+"""Which nodes lie between the images and the logits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+from onnx import TensorProto
+
+from rnascl_keras.export.gradient.known import KnownTensors
+
+# What comes out of these does not depend on their inputs' values.
+_SHAPES_ONLY = {"Shape", "Size"}
+# Positions of inputs of which only the shape or the type matters.
+_TYPES_ONLY = {"CastLike": {1}}
+# Comparisons and positions: constant almost everywhere. Whole numbers of an unknown operator, of
+# Cast and of QuantizeLinear do carry a gradient, or are refused.
+_PIECEWISE_CONSTANT = {"ArgMax", "ArgMin", "NonZero", "IsNaN", "IsInf"}
+
+
+def path_nodes(
+    graph: onnx.GraphProto, known: KnownTensors, source: str, target: str
+) -> list[tuple[onnx.NodeProto, frozenset[int]]]:
+    """Return the nodes through which `target` depends on `source` differentiably, in order.
+
+    With each come the positions of its inputs that depend on `source`. A node whose subgraphs use
+    such a tensor is on the path as well, with the position -1.
+    """
+    active = {source}
+    found = []
+    for node in graph.node:
+        wanted = _active_inputs(node, active)
+        carries = [name for name in node.output if name and known.dtype(name) != TensorProto.BOOL]
+        if wanted and carries and node.op_type not in _SHAPES_ONLY | _PIECEWISE_CONSTANT:
+            active.update(carries)
+            found.append((node, wanted))
+    relevant, path = {target}, []
+    for node, wanted in reversed(found):
+        if relevant.intersection(node.output):
+            relevant.update(node.input[i] for i in wanted if i >= 0)
+            if -1 in wanted:
+                relevant.update(_captured(node))
+            path.append((node, wanted))
+    return path[::-1]
+
+
+def _active_inputs(node: onnx.NodeProto, active: set[str]) -> frozenset[int]:
+    ignored = _TYPES_ONLY.get(node.op_type, set())
+    wanted = {i for i, name in enumerate(node.input) if name in active and i not in ignored}
+    if active.intersection(_captured(node)):
+        wanted.add(-1)
+    return frozenset(wanted)
+
+
+def _captured(node: onnx.NodeProto) -> Iterator[str]:
+    """Yield every name that the node's subgraphs read."""
+    pending = [node]
+    while pending:
+        for attribute in pending.pop().attribute:
+            for subgraph in (attribute.g, *attribute.graphs):
+                pending.extend(subgraph.node)
+                for inner in subgraph.node:
+                    yield from inner.input

@@ -1,0 +1,63 @@
+"""Rules of pools over windows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnascl_keras.export.gradient.graph import Tensor
+from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
+from rnascl_keras.export.gradient.windows import Windows, convolve_back, windows_of
+
+
+@rule("AveragePool")
+def average_pool(step: Step) -> dict[int, Tensor]:
+    """The pool is a convolution, each channel by itself, with a kernel of ones."""
+    graph, g = step.graph, step.gradient
+    windows = windows_of(step, step.input(), step.output(), step.attribute("kernel_shape"))
+    counts = _counts(windows, padding_counts=bool(step.attribute("count_include_pad")))
+    uniform = np.ptp(counts) == 0
+    (channels,) = step.sizes(step.input(), 1)[:1]
+    ones = np.ones((channels, 1, *windows.kernel))
+    kernel = graph.constant(ones / counts.flat[0] if uniform else ones, g.dtype)
+    if not uniform:
+        g = g / graph.constant(counts, g.dtype)
+    return {0: convolve_back(g, kernel, windows, channels)}
+
+
+def _counts(windows: Windows, *, padding_counts: bool) -> np.ndarray:
+    """Return how many values each window averages, of the shape `windows.counts`.
+
+    A window can reach beyond the padding where the number of windows was rounded up; what lies
+    there never counts.
+    """
+    total = np.ones(1)
+    for axis, size in enumerate(windows.sizes):
+        first, last = 0, size
+        if padding_counts:
+            first, last = -windows.begins[axis], size + windows.ends[axis]
+        starts = np.arange(windows.counts[axis]) * windows.strides[axis] - windows.begins[axis]
+        taps = starts[:, None] + np.arange(windows.kernel[axis]) * windows.dilations[axis]
+        inside = np.sum((taps >= first) & (taps < last), axis=1)
+        total = total[..., None] * inside
+    # (1, *counts) -> (*counts)
+    return total[0]
+
+
+@rule("MaxPool")
+def max_pool(step: Step) -> dict[int, Tensor]:
+    """To the value that the pool chose; of those that tie, it is the first."""
+    graph, g, x = step.graph, step.gradient, step.input()
+    if step.attribute("storage_order"):
+        raise Unsupported("its storage order is by columns")
+    windows = windows_of(step, x, step.output(), step.attribute("kernel_shape"))
+    if not step.has_output(1):
+        chosen = f"gradient/{step.node.output[0]}/indices"
+        del step.node.output[1:]
+        step.node.output.append(chosen)
+    places = Tensor(graph, step.node.output[1], 7)
+    # an index counts through the whole tensor, batch and channels included
+    flat = graph.zeros(graph.op("Size", x).reshape([1]), g.dtype)
+    reduction = "add" if windows.overlap else "none"
+    values = (places.reshape([-1]), g.reshape([-1]))
+    flat = graph.op("ScatterElements", flat, *values, axis=0, reduction=reduction)
+    return {0: graph.reshape_like(flat, x)}

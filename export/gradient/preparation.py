@@ -1,0 +1,202 @@
+"""Bringing a model into the one form that the rules are written for, or refusing it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+import onnx
+from onnx import TensorProto, checker, compose, defs, helper, inliner, shape_inference
+from onnx.external_data_helper import uses_external_data
+from onnx.version_converter import convert_version
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.export.gradient.final_softmax import without_final_softmax
+from rnascl_keras.export.gradient.folding import fold_integers
+from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.path import path_nodes
+from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
+
+# From 18 on, all axes are inputs, and a scatter can add.
+LEAST_OPSET, MOST_OPSET = 18, 21
+LEAST_IR, MOST_IR = 8, 10
+PREFIX = "model/"
+# A definition can hold operators that have one themselves.
+_MOST_DEFINITIONS = 5
+# Each can make further shapes known, from which further integers follow.
+_MOST_FOLDINGS = 5
+_BY_SCORE = "attack it by score (square), which needs logits only"
+
+
+def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.ModelProto:
+    """Return a copy of opset 18 to 21 with one input and one output, its shapes inferred.
+
+    All names get a prefix of their own. A softmax at the end is taken off. Operators on the path
+    from input to output that have no rule are replaced by ONNX's own definition, if there is one.
+
+    Args:
+        model: takes float images (batch, ...); its first output, logits or probabilities, is
+            (batch, classes).
+        sizes: of the images' axes after the first; where the model says others, UserError.
+
+    Raises:
+        UserError: it is no such model.
+    """
+    with _refusing("is no valid ONNX model"):
+        checker.check_model(model)
+    if any(map(uses_external_data, model.graph.initializer)):
+        raise UserError("the model's weights are in another file; give it as onnx.load returns it.")
+    model = _converted(model)
+    _keep_sole_input(model.graph, sizes)
+    del model.graph.output[1:], model.graph.quantization_annotation[:]
+    model = _folded(model)
+    model = _folded(without_final_softmax(model) or model)
+    model = compose.add_prefix(model, PREFIX)
+    _check_output(model.graph.output[0])
+    return _defined(model)
+
+
+@contextlib.contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    """Turn an error of onnx's, which have no common class, into a UserError."""
+    try:
+        yield
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"the model {what}: {reason}") from error
+
+
+def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy with functions of its own put in place, in an opset and IR version we write."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    if copy.functions:
+        with _refusing("has functions that cannot be put in place"):
+            copy = inliner.inline_local_functions(copy)
+    opset = _opset(copy)
+    wanted = min(max(opset, LEAST_OPSET), MOST_OPSET)
+    if wanted != opset:
+        with _refusing(f"cannot be converted from opset {opset} to {wanted}"):
+            copy = convert_version(copy, wanted)
+    copy.ir_version = min(max(copy.ir_version, LEAST_IR), MOST_IR)
+    return copy
+
+
+def _keep_sole_input(graph: onnx.GraphProto, sizes: Sequence[int] | None) -> None:
+    # old files name their weights among the inputs
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    if len(inputs) != 1:
+        names = ", ".join(repr(value.name) for value in inputs) or "none"
+        raise UserError(f"expected a model with one input, the images; its inputs are: {names}.")
+    del graph.input[:]
+    graph.input.extend(inputs)
+    tensor = graph.input[0].type.tensor_type
+    if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        name = helper.tensor_dtype_to_string(tensor.elem_type).removeprefix("TensorProto.")
+        raise UserError(
+            f"the model takes images of type {name.lower()}; a gradient needs float32 or float64: "
+            f"{_BY_SCORE}."
+        )
+    axes = tensor.shape.dim
+    if len(axes) < 2:
+        raise UserError(
+            f"the model's input {graph.input[0].name!r} has {len(axes)} axes; expected a batch of "
+            "images, such as (batch, h, w, c)."
+        )
+    if not axes[0].dim_value and not axes[0].dim_param:
+        axes[0].dim_param = "batch"
+    if sizes is not None:
+        _fix_sizes(axes[1:], sizes)
+
+
+def _fix_sizes(axes: Sequence[onnx.TensorShapeProto.Dimension], sizes: Sequence[int]) -> None:
+    shape = tuple(axis.dim_value or axis.dim_param or "any" for axis in axes)
+    fits = len(shape) == len(sizes) and all(
+        own == size or isinstance(own, str) for own, size in zip(shape, sizes, strict=True)
+    )
+    if not fits:
+        raise UserError(f"the model takes images of shape {shape}; got {tuple(sizes)}.")
+    for axis, size in zip(axes, sizes, strict=True):
+        axis.dim_value = size
+
+
+def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of `model` with the shapes that follow from its input's.
+
+    Raises:
+        UserError: they contradict each other.
+    """
+    bare = onnx.ModelProto()
+    bare.CopyFrom(model)
+    # what the file says of tensors in between may be stale
+    del bare.graph.value_info[:]
+    with _refusing("has shapes that do not fit"):
+        return shape_inference.infer_shapes(bare, data_prop=True)
+
+
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy with the shapes that follow also where they depend on computed integers."""
+    model = inferred(model)
+    for _ in range(_MOST_FOLDINGS):
+        if not fold_integers(model.graph):
+            break
+        model = inferred(model)
+    return model
+
+
+def _check_output(output: onnx.ValueInfoProto) -> None:
+    tensor = output.type.tensor_type
+    name = output.name.removeprefix(PREFIX)
+    if tensor.elem_type not in (TensorProto.FLOAT, TensorProto.DOUBLE):
+        raise UserError(f"the model's output {name!r} is neither float32 nor float64; {_BY_SCORE}.")
+    if len(tensor.shape.dim) != 2:
+        raise UserError(
+            f"the model's output {name!r} has {len(tensor.shape.dim)} axes; expected logits of "
+            "shape (batch, classes): give a classifier."
+        )
+
+
+def _defined(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Put ONNX's definitions in the place of operators on the path that have no rule."""
+    for _ in range(_MOST_DEFINITIONS):
+        graph = model.graph
+        path = path_nodes(graph, KnownTensors(graph), graph.input[0].name, graph.output[0].name)
+        without = {key(node) for node, _ in path} - RULES.keys()
+        defined = [("", operator) for operator in sorted(without) if _is_defined(model, operator)]
+        if not defined:
+            break
+        _help_inliner(model, {operator for _, operator in defined})
+        with _refusing("has operators whose definition cannot be put in their place"):
+            model = inliner.inline_selected_functions(model, defined, inline_schema_functions=True)
+        model = _folded(model)
+    return model
+
+
+def _help_inliner(model: onnx.ModelProto, operators: set[str]) -> None:
+    """Say what the inliner does not find out: initializers' types, and attributes' defaults."""
+    for tensor in model.graph.initializer:
+        value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        model.graph.value_info.append(value)
+    for node in model.graph.node:
+        if key(node) not in operators:
+            continue
+        given = {attribute.name for attribute in node.attribute}
+        known = defs.get_schema(node.op_type, _opset(model), "").attributes
+        node.attribute.extend(
+            attribute.default_value
+            for name, attribute in known.items()
+            if name not in given and attribute.default_value.name
+        )
+
+
+def _opset(model: onnx.ModelProto) -> int:
+    return max(o.version for o in model.opset_import if o.domain in STANDARD)
+
+
+def _is_defined(model: onnx.ModelProto, operator: str) -> bool:
+    opset = _opset(model)
+    if not defs.has(operator, max_inclusive_version=opset, domain=""):
+        return False
+    schema = defs.get_schema(operator, opset, "")
+    return schema.has_function or schema.has_context_dependent_function

@@ -1,0 +1,89 @@
+"""Rules of sums, means and extrema over axes, and of softmax."""
+
+from __future__ import annotations
+
+from rnascl_keras.export.gradient.graph import Tensor
+from rnascl_keras.export.gradient.registry import Step, rule
+
+
+@rule("ReduceSum")
+def reduce_sum(step: Step) -> dict[int, Tensor]:
+    if _is_identity(step):
+        return {0: step.gradient}
+    return {0: step.graph.expand_like(_kept(step, step.gradient), step.input())}
+
+
+@rule("ReduceMean")
+def reduce_mean(step: Step) -> dict[int, Tensor]:
+    if _is_identity(step):
+        return {0: step.gradient}
+    share = _kept(step, step.gradient) / _count(step.input(), step.output())
+    return {0: step.graph.expand_like(share, step.input())}
+
+
+@rule("GlobalAveragePool")
+def global_average_pool(step: Step) -> dict[int, Tensor]:
+    x = step.input()
+    return {0: step.graph.expand_like(step.gradient / _count(x, step.output()), x)}
+
+
+@rule("ReduceMax", "ReduceMin", "GlobalMaxPool")
+def reduce_extremum(step: Step) -> dict[int, Tensor]:
+    """Values that tie share the gradient equally."""
+    if _is_identity(step):
+        return {0: step.gradient}
+    hits = step.input().equals(_kept(step, step.output())).cast(step.output().dtype)
+    if step.node.op_type == "GlobalMaxPool":
+        ties = hits.sum(range(2, step.rank()), keepdims=True)
+    elif step.has(1):
+        ties = step.graph.op("ReduceSum", hits, step.input(1), keepdims=1)
+    else:
+        ties = step.graph.op("ReduceSum", hits, keepdims=1)
+    return {0: hits * (_kept(step, step.gradient) / ties)}
+
+
+@rule("Softmax")
+def softmax(step: Step) -> dict[int, Tensor]:
+    g, y = step.gradient, step.output()
+    return {0: y * (g - (g * y).sum([step.attribute("axis")], keepdims=True))}
+
+
+@rule("LogSoftmax")
+def log_softmax(step: Step) -> dict[int, Tensor]:
+    g = step.gradient
+    total = g.sum([step.attribute("axis")], keepdims=True)
+    return {0: g - step.graph.op("Exp", step.output()) * total}
+
+
+def _is_identity(step: Step) -> bool:
+    """Whether there are no axes to reduce over, and that means none, not all."""
+    if not step.attribute("noop_with_empty_axes"):
+        return False
+    return not step.has(1) or step.constant(1).size == 0
+
+
+def _kept(step: Step, reduced: Tensor) -> Tensor:
+    """Give back to `reduced` the axes reduced over, with size 1, where the node dropped them."""
+    if step.attribute("keepdims", 1):
+        return reduced
+    if step.has(1):
+        return step.graph.op("Unsqueeze", reduced, step.input(1))
+    # a scalar, which broadcasts
+    return reduced
+
+
+def _count(x: Tensor, y: Tensor) -> Tensor | int:
+    """Return how many values of `x` go into one of `y`."""
+    sizes = [] if x.shape is None or y.shape is None else [*x.shape]
+    rest = list(y.shape or ())
+    for size in [*sizes]:
+        if size is not None and size in rest:
+            sizes.remove(size)
+            rest.remove(size)
+    if sizes and all(isinstance(size, int) for size in sizes) and set(rest) <= {1}:
+        count = 1
+        for size in sizes:
+            count *= size
+        return count
+    graph = x.graph
+    return graph.op("Div", graph.op("Size", x), graph.op("Size", y)).cast(x.dtype)

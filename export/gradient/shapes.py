@@ -1,0 +1,173 @@
+"""Rules of operators that move values and compute none."""
+
+from __future__ import annotations
+
+import numpy as np
+from onnx import TensorProto
+
+from rnascl_keras.export.gradient.graph import Graph, Tensor
+from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
+
+_INT64 = TensorProto.INT64
+# as a bound of Slice: to the end
+_LAST = np.iinfo(np.int64).max
+
+
+@rule("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+def reshape(step: Step) -> dict[int, Tensor]:
+    return {0: step.graph.reshape_like(step.gradient, step.input())}
+
+
+@rule("Transpose")
+def transpose(step: Step) -> dict[int, Tensor]:
+    perm = step.attribute("perm")
+    # the default, all axes reversed, is its own inverse
+    order = {} if perm is None else {"perm": [int(axis) for axis in np.argsort(perm)]}
+    return {0: step.graph.op("Transpose", step.gradient, **order)}
+
+
+@rule("DepthToSpace", "SpaceToDepth")
+def depth_and_space(step: Step) -> dict[int, Tensor]:
+    if step.node.op_type == "SpaceToDepth":
+        order = {"blocksize": step.attribute("blocksize"), "mode": "DCR"}
+        return {0: step.graph.op("DepthToSpace", step.gradient, **order)}
+    g, block = step.gradient, step.attribute("blocksize")
+    if step.attribute("mode") == b"CRD":
+        g = step.graph.op("SpaceToDepth", g, blocksize=block)
+        # (n, block * block * c, h, w) -> (n, c, block * block, h, w)
+        apart = g.reshape([0, block * block, -1, *step.sizes(step.input(), 2)])
+        return {0: step.graph.reshape_like(_swap_1_2(apart), step.input())}
+    return {0: step.graph.op("SpaceToDepth", g, blocksize=block)}
+
+
+def _swap_1_2(x: Tensor) -> Tensor:
+    return x.graph.op("Transpose", x, perm=[0, 2, 1, 3, 4])
+
+
+@rule("Concat", inputs=None)
+def concat(step: Step) -> dict[int, Tensor]:
+    graph, axis = step.graph, step.attribute("axis")
+    parts = [step.input(i) for i in range(len(step.node.input))]
+    if len(parts) == 1:
+        return {0: step.gradient}
+    sizes = [_size(part, axis) for part in parts]
+    split = graph.op("Concat", *sizes, axis=0)
+    pieces = graph.op("Split", step.gradient, split, outputs=len(parts), axis=axis)
+    return dict(enumerate(pieces))
+
+
+@rule("Split")
+def split(step: Step) -> dict[int, Tensor]:
+    graph = step.graph
+    dtype = next(g.dtype for g in step.gradients if g)
+    pieces = [
+        g or graph.zeros(graph.shape_of(step.output(i)), dtype)
+        for i, g in enumerate(step.gradients)
+    ]
+    return {0: graph.op("Concat", *pieces, axis=step.attribute("axis"))}
+
+
+@rule("Slice")
+def slice_(step: Step) -> dict[int, Tensor]:
+    """Zeros around what was cut out; with steps, each value goes back to its place."""
+    graph, g, x = step.graph, step.gradient, step.input()
+    rank, starts = step.rank(), step.constant(1)
+    axes = step.constant(3) if step.has(3) else np.arange(len(starts))
+    steps = step.constant(4) if step.has(4) else np.ones(len(starts), np.int64)
+    whole, begins = graph.shape_of(x), np.zeros(rank, np.int64)
+    for i, axis in enumerate(int(axis) % rank for axis in axes):
+        if steps[i] == 1:
+            begins[axis] = starts[i]
+        else:
+            places = graph.op("Range", 0, _scalar(_size(x, axis)), 1)
+            here = graph.integers([i])
+            bounds = [graph.op("Gather", step.input(k).cast(_INT64), here) for k in (1, 2)]
+            places = graph.op(
+                "Slice", places, *bounds, graph.integers([0]), graph.integers([steps[i]])
+            )
+            g = add_at(g, axis, places, _size(x, axis), rank)
+    # from the end where negative, and never outside
+    first = graph.integers(begins)
+    if (begins < 0).any():
+        first = first + whole * graph.integers(begins < 0)
+    first = graph.op("Min", graph.op("Max", first, graph.integers([0])), whole)
+    after = whole - graph.op("Shape", g) - first
+    return {0: graph.op("Pad", g, graph.op("Concat", first, after, axis=0))}
+
+
+@rule("Gather")
+def gather(step: Step) -> dict[int, Tensor]:
+    graph, g, rank = step.graph, step.gradient, step.rank()
+    axis = step.attribute("axis") % rank
+    indices = step.input(1)
+    if indices.shape is None:
+        raise Unsupported("its indices' number of axes is unknown")
+    # (before, *indices, after) -> (before, number of indices, after)
+    shape = graph.op("Shape", g)
+    cuts = [graph.integers([cut]) for cut in (0, axis, axis + len(indices.shape), _LAST)]
+    before, after = (graph.op("Slice", shape, *cuts[i : i + 2]) for i in (0, 2))
+    flat = g.reshape(graph.op("Concat", before, graph.integers([-1]), after, axis=0))
+    places = indices.reshape([-1]).cast(_INT64)
+    return {0: add_at(flat, axis, places, _size(step.input(), axis), rank)}
+
+
+@rule("Pad")
+def pad(step: Step) -> dict[int, Tensor]:
+    graph, g, x, rank = step.graph, step.gradient, step.input(), step.rank()
+    mode = step.attribute("mode").decode()
+    pads = step.constant(1)
+    axes = step.constant(3) if step.has(3) else np.arange(rank)
+    begins, ends = np.zeros((2, rank), np.int64)
+    begins[axes], ends[axes] = pads[: len(axes)], pads[len(axes) :]
+    if mode == "constant":
+        return {0: crop(g, begins, ends)}
+    for axis in np.flatnonzero((begins != 0) | (ends != 0)):
+        size = _size(x, int(axis))
+        places = graph.op("Range", 0, _scalar(size), 1)
+        places = graph.op("Pad", places, graph.integers([begins[axis], ends[axis]]), mode=mode)
+        g = add_at(g, int(axis), places, size, rank)
+    return {0: g}
+
+
+def crop(g: Tensor, begins: np.ndarray, ends: np.ndarray) -> Tensor:
+    """Cut `begins` and `ends` values off each axis; where negative, put zeros there instead."""
+    graph = g.graph
+    inside = np.maximum([begins, ends], 0)
+    if inside.any():
+        axes = np.flatnonzero(inside.any(axis=0))
+        stops = [-int(ends[axis]) if ends[axis] > 0 else _LAST for axis in axes]
+        bounds = (inside[0][axes], stops, axes)
+        g = graph.op("Slice", g, *(graph.integers(bound) for bound in bounds))
+    outside = np.maximum([-begins, -ends], 0)
+    return graph.op("Pad", g, graph.integers(outside.ravel())) if outside.any() else g
+
+
+def add_at(g: Tensor, axis: int, places: Tensor, size: Tensor, rank: int) -> Tensor:
+    """Return zeros of `size` along `axis`, where slice k of `g` is added at places[k].
+
+    Args:
+        g: of `rank` axes.
+        places: (k,) int64; may repeat, may be negative.
+        size: (1,) int64.
+    """
+    graph = g.graph
+    shape = graph.op("Shape", g)
+    here = graph.constant(np.arange(rank) == axis)
+    # (k,) -> (1, .., k, .., 1) -> shape of g
+    column = places.reshape([-1 if i == axis else 1 for i in range(rank)])
+    places = graph.op("Expand", column, shape)
+    zeros = graph.zeros(here.where(size, shape), g.dtype)
+    return graph.op("ScatterElements", zeros, places, g, axis=axis, reduction="add")
+
+
+def _size(x: Tensor, axis: int) -> Tensor:
+    """Return the size of an axis, (1,) int64."""
+    graph: Graph = x.graph
+    if x.shape is not None and isinstance(x.shape[axis], int):
+        return graph.integers([x.shape[axis]])
+    return graph.op("Gather", graph.shape_of(x), graph.integers([axis]))
+
+
+def _scalar(size: Tensor) -> Tensor:
+    # (1,) -> ()
+    return size.graph.op("Squeeze", size, size.graph.integers([0]))

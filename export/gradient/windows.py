@@ -1,0 +1,110 @@
+"""Where the windows of convolutions and pools lie, along each spatial axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnascl_keras.export.gradient.graph import Tensor
+from rnascl_keras.export.gradient.registry import Step
+from rnascl_keras.export.gradient.shapes import crop
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Window k starts at k * stride - begin, and takes every dilation-th value.
+
+    Attributes: each has one entry a spatial axis; `begins` and `ends` are the padding.
+    """
+
+    sizes: tuple[int, ...]
+    counts: tuple[int, ...]
+    kernel: tuple[int, ...]
+    strides: tuple[int, ...]
+    dilations: tuple[int, ...]
+    begins: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    @property
+    def reach(self) -> tuple[int, ...]:
+        """How far a window's last value lies from its first."""
+        return tuple(d * (k - 1) for k, d in zip(self.kernel, self.dilations, strict=True))
+
+    @property
+    def overlap(self) -> bool:
+        """Whether a value can be in two windows."""
+        return any(r >= s for r, s in zip(self.reach, self.strides, strict=True))
+
+
+def windows_of(step: Step, sized: Tensor, counted: Tensor, kernel: list[int]) -> Windows:
+    """Read a node's windows: over the spatial axes of `sized`, one for each value of `counted`."""
+    axes = len(kernel)
+    sizes, counts = step.sizes(sized, 2), step.sizes(counted, 2)
+    strides = step.attribute("strides") or [1] * axes
+    dilations = step.attribute("dilations") or [1] * axes
+    pads = step.attribute("pads") or [0] * (2 * axes)
+    automatic = (step.attribute("auto_pad") or b"NOTSET").decode()
+    if automatic == "VALID":
+        pads = [0] * (2 * axes)
+    elif automatic.startswith("SAME") or step.attribute("output_shape"):
+        shapes = zip(sizes, counts, kernel, strides, dilations, strict=True)
+        extra = step.attribute("output_padding") or [0] * axes
+        total = [(c - 1) * s + d * (k - 1) + 1 - n for n, c, k, s, d in shapes]
+        total = [max(t + e, 0) for t, e in zip(total, extra, strict=True)]
+        less, more = [t // 2 for t in total], [t - t // 2 for t in total]
+        pads = less + more if automatic == "SAME_UPPER" else more + less
+    return Windows(
+        *map(tuple, (sizes, counts, kernel, strides, dilations, pads[:axes], pads[axes:]))
+    )
+
+
+def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> Tensor:
+    """Lead each window's gradient back to the values that it was made from.
+
+    Where windows move by 1 this is a Conv with the kernel turned round, which onnxruntime runs on
+    a CPU several times faster than the same thing as a ConvTranspose. Where they move by more it is
+    a ConvTranspose, which was faster there than a Conv of the gradient with zeros put between.
+
+    Args:
+        g: (batch, out, *windows.counts).
+        kernel: of the convolution that made the windows, (out, in / groups, *windows.kernel).
+        groups: of channels.
+
+    Returns:
+        (batch, in, *windows.sizes).
+    """
+    attributes = {"kernel_shape": windows.kernel, "dilations": windows.dilations, "group": groups}
+    sizes, counts = np.array(windows.sizes), np.array(windows.counts)
+    begins, ends, reach = (np.array(x) for x in (windows.begins, windows.ends, windows.reach))
+    if max(windows.strides) == 1:
+        pads = np.array([reach - begins, sizes - counts + begins])
+        cut = np.pad(np.maximum(-pads, 0), [(0, 0), (2, 0)])
+        pads = np.maximum(pads, 0).ravel().tolist()
+        turned = _turned(kernel, groups)
+        return g.graph.op("Conv", crop(g, *cut), turned, pads=pads, **attributes)
+    last = (counts - 1) * windows.strides + reach + 1
+    behind = sizes + begins + ends - last
+    # the last window reaches beyond the padding where the number of windows was rounded up
+    pads = np.array([begins, ends + np.maximum(-behind, 0)]).ravel().tolist()
+    attributes |= {"strides": windows.strides, "output_padding": np.maximum(behind, 0).tolist()}
+    return g.graph.op("ConvTranspose", g, kernel, pads=pads, **attributes)
+
+
+def _turned(kernel: Tensor, groups: int) -> Tensor:
+    """(out, in / groups, *size) -> (in, out / groups, *size), each channel's kernel reversed."""
+    graph, (out, each, *size) = kernel.graph, kernel.shape
+    axes = list(range(2, 2 + len(size)))
+    if groups == 1:
+        swapped = graph.op("Transpose", kernel, perm=[1, 0, *axes])
+    else:
+        # (groups, out / groups, in / groups, *size), swapped, then groups and inputs joined
+        grouped = kernel.reshape([groups, out // groups, each, *size])
+        perm = [0, 2, 1, *(axis + 1 for axis in axes)]
+        swapped = graph.op("Transpose", grouped, perm=perm)
+        swapped = swapped.reshape([groups * each, out // groups, *size])
+    if set(size) <= {1}:
+        return swapped
+    ends = [np.iinfo(np.int64).min] * len(size)
+    bounds = ([-1] * len(size), ends, axes, [-1] * len(size))
+    return graph.op("Slice", swapped, *map(graph.integers, bounds))

@@ -1,0 +1,137 @@
+"""The input gradient of an ONNX classifier, as an ONNX model.
+
+onnxruntime computes no gradients, so they are built as nodes: reverse mode over the file's own
+graph, along the path from images to logits only. The result runs wherever the file does.
+
+What the gradient is where there is none, or more than one: values that tie for a maximum share it,
+but for MaxPool, where the first of them gets it; a comparison, a position or a shape has none;
+a quantised tensor is taken straight-through (see `gradient.quantisation`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+from onnx import TensorProto, checker, helper
+
+from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.export.gradient import rules  # noqa: F401  registers them
+from rnascl_keras.export.gradient.final_softmax import final_softmax
+from rnascl_keras.export.gradient.graph import Graph, Tensor
+from rnascl_keras.export.gradient.losses import LOSSES, Classes
+from rnascl_keras.export.gradient.preparation import inferred, prepare
+from rnascl_keras.export.gradient.reverse import back_propagate
+
+# name -> what it is told besides the images
+LOSS_NEEDS = {name: needs for name, (_, needs, _) in LOSSES.items()}
+
+
+def input_gradient_model(
+    model: onnx.ModelProto, loss: str = "cross_entropy", *, image_shape: Sequence[int] | None = None
+) -> onnx.ModelProto:
+    """Return a model that gives logits, each image's loss, and that loss's gradient by the image.
+
+    Its inputs are `images`, of the type and shape that `model` takes, and what the loss needs:
+    `labels` and `targets`, int64 (batch,), or `slopes` (batch, classes). Its outputs are `logits`
+    (batch, classes), `loss` (batch,) and `gradient`, in the images' shape. A softmax at the end of
+    `model` is left out. Opset 18 to 21, IR version 8 to 10. A label out of range is an error of
+    the runtime's.
+
+    Args:
+        model: an image classifier, float32 or float64; its first output counts. A quantised one
+            (QDQ) is differentiated straight-through.
+        loss: "cross_entropy"; "log_odds", whose gradient points the same way and does not vanish;
+            "margin" (Carlini and Wagner); "dlr" (AutoAttack); the targeted "difference" and
+            "targeted_dlr"; or "linear", the logits weighted by `slopes`, for any other loss.
+        image_shape: sizes of the images without the batch's, where the model leaves them open.
+
+    Raises:
+        UserError: the loss is unknown, the model is no such classifier, or operators between images
+            and logits have no gradient; all of these are named.
+    """
+    if loss not in LOSSES:
+        raise UserError(
+            f"loss {loss!r} is unknown; expected one of {', '.join(LOSSES)}.{nearest(loss, LOSSES)}"
+        )
+    function, needs, least = LOSSES[loss]
+    model = prepare(model, image_shape)
+    images, logits = model.graph.input[0], model.graph.output[0]
+    classes = logits.type.tensor_type.shape.dim[1].dim_value
+    if 0 < classes < least:
+        raise UserError(f"{loss} needs {least} classes or more; the model has {classes}.")
+    graph = Graph(model)
+    source, target = graph.tensor(images.name), graph.tensor(logits.name)
+    told = Classes(**{name: Tensor(graph, name, _type_of(name, target)) for name in needs})
+    value, slopes = function(target, told)
+    gradient = back_propagate(graph, source.name, target.name, slopes)
+    # (batch, 1) -> (batch,)
+    results = {"logits": target, "loss": value.reshape([-1]), "gradient": gradient}
+    return _assembled(graph, images, logits, results, needs)
+
+
+def logits_tensor(model: onnx.ModelProto) -> str:
+    """Return the name of the tensor that holds the logits: what goes into a final softmax, else
+    the first output."""
+    softmax = final_softmax(inferred(model).graph)
+    return softmax[0].input[0] if softmax else model.graph.output[0].name
+
+
+def _type_of(name: str, logits: Tensor) -> int:
+    return logits.dtype if name == "slopes" else TensorProto.INT64
+
+
+def _assembled(
+    graph: Graph,
+    images: onnx.ValueInfoProto,
+    logits: onnx.ValueInfoProto,
+    results: dict[str, Tensor],
+    needs: Sequence[str],
+) -> onnx.ModelProto:
+    """Join forward, loss and backward into one checked model, without what it does not use."""
+    batch, *sizes = _shape(images)
+    _, classes = _shape(logits)
+    takes = {"images": (batch, *sizes), "slopes": (batch, classes)}
+    gives = {"logits": (batch, classes), "loss": (batch,), "gradient": (batch, *sizes)}
+    model = graph.model
+    nodes = [helper.make_node("Identity", ["images"], [images.name]), *model.graph.node]
+    nodes += graph.nodes
+    nodes += [helper.make_node("Identity", [x.name], [name]) for name, x in results.items()]
+    nodes, used = _used(nodes, set(gives))
+    weights = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    types = {"images": images.type.tensor_type.elem_type}
+    inputs = [
+        helper.make_tensor_value_info(
+            name, types.get(name, _type_of(name, results["logits"])), takes.get(name, (batch,))
+        )
+        for name in ("images", *needs)
+    ]
+    outputs = [
+        helper.make_tensor_value_info(name, results[name].dtype, shape)
+        for name, shape in gives.items()
+    ]
+    made = helper.make_model(
+        helper.make_graph(nodes, "input_gradient", inputs, outputs, weights),
+        opset_imports=model.opset_import,
+        ir_version=model.ir_version,
+        producer_name="rnascl-keras",
+    )
+    checker.check_model(made)
+    return made
+
+
+def _shape(value: onnx.ValueInfoProto) -> list[int | str | None]:
+    axes = value.type.tensor_type.shape.dim
+    return [axis.dim_value or axis.dim_param or None for axis in axes]
+
+
+def _used(
+    nodes: Sequence[onnx.NodeProto], wanted: set[str]
+) -> tuple[list[onnx.NodeProto], set[str]]:
+    """Return the nodes that `wanted` tensors depend on, and all tensors that these read."""
+    kept = []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted.update(node.input)
+    return kept[::-1], wanted

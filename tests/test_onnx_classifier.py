@@ -1,0 +1,301 @@
+"""OnnxClassifier on files of every layout, type and normalisation, without TensorFlow."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.export import OnnxClassifier
+
+CONVOLUTIONS = """
+  a = Conv<pads=[1, 1, 1, 1]>(n, w1)
+  b = Tanh(a)
+  c = Conv<strides=[2, 2]>(b, w2)
+  d = Sigmoid(c)
+  f = GlobalAveragePool(d)
+  z = Flatten(f)
+"""
+SHAPES = {"w1": (6, 3, 3, 3), "w2": (5, 6, 3, 3)}
+
+
+@pytest.fixture
+def save(tmp_path):
+    """A function: (text of the nodes, input, output, ...) -> the path of an ONNX file."""
+
+    def write(nodes, *, takes="float[N, 3, 8, 8] x", gives="float[N, 5] z", opset=18, **arrays):
+        model = onnx.parser.parse_model(
+            f'<ir_version: 8, opset_import: ["": {opset}]> g ({takes}) => ({gives}) {{ {nodes} }}'
+        )
+        random = np.random.default_rng(0)
+        weights = {name: random.normal(0, 0.7, shape) for name, shape in SHAPES.items()} | arrays
+        for name, value in weights.items():
+            if name in nodes:
+                value = np.asarray(value)
+                if value.dtype == np.float64:
+                    value = value.astype(np.float32)
+                model.graph.initializer.append(numpy_helper.from_array(value, name))
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.onnx"
+        onnx.save(model, path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def nchw(save):
+    return save("n = Identity(x)" + CONVOLUTIONS)
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(1).uniform(0, 1, (6, 8, 8, 3)).astype(np.float32)
+
+
+LABELS = np.array([0, 1, 2, 3, 4, 0])
+NHWC = "n = Transpose<perm=[0, 3, 1, 2]>(x)" + CONVOLUTIONS
+
+
+def assert_same(results, expected, atol=1e-6):
+    for result, other in zip(results, expected, strict=True):
+        np.testing.assert_allclose(result, other, atol=atol)
+
+
+def test_pixels_are_nhwc_whatever_the_files_layout(nchw, save, images):
+    other = OnnxClassifier(save(NHWC, takes="float[N, 8, 8, 3] x"))
+    classifier = OnnxClassifier(nchw)
+    assert (classifier.layout, other.layout) == ("NCHW", "NHWC")
+    assert classifier.image_shape == other.image_shape == (8, 8, 3)
+    results = classifier.loss_and_gradient(images, LABELS)
+    assert [x.shape for x in results] == [(6, 5), (6,), (6, 8, 8, 3)]
+    assert_same(other.loss_and_gradient(images, LABELS), results)
+    assert_same([classifier.logits(images)], results[:1])
+
+
+def test_the_gradient_is_by_the_pixels_where_the_file_wants_them_normalised(nchw, save, images):
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+    inside = save(
+        "m = Sub(x, mean) n = Div(m, std)" + CONVOLUTIONS,
+        mean=np.reshape(mean, (3, 1, 1)),
+        std=np.reshape(std, (3, 1, 1)),
+    )
+    expected = OnnxClassifier(inside).loss_and_gradient(images, LABELS)
+    given = OnnxClassifier(nchw, mean=mean, std=std).loss_and_gradient(images, LABELS)
+    assert_same(given, expected, atol=1e-5)
+    assert np.abs(expected[2]).max() > 0.01
+    scalar = OnnxClassifier(nchw, mean=0.5, std=[0.5]).loss_and_gradient(images, LABELS)
+    assert_same(scalar[:1], OnnxClassifier(nchw).loss_and_gradient(2 * images - 1, LABELS)[:1])
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 128])
+def test_batches_of_any_size_and_of_a_fixed_size_agree(nchw, save, images, batch_size):
+    fixed = OnnxClassifier(save("n = Identity(x)" + CONVOLUTIONS, takes="float[4, 3, 8, 8] x"))
+    expected = OnnxClassifier(nchw).loss_and_gradient(images, LABELS, "margin")
+    for classifier in (fixed, OnnxClassifier(nchw)):
+        settings = {"batch_size": batch_size}
+        given = classifier.loss_and_gradient(images, LABELS, "margin", **settings)
+        assert_same(given, expected)
+        assert_same([classifier.logits(images, **settings)], expected[:1])
+
+
+def test_a_softmax_at_the_end_is_taken_off(nchw, save, images):
+    expected = OnnxClassifier(nchw).loss_and_gradient(images, LABELS)
+    assert not OnnxClassifier(nchw).ends_in_softmax
+    for ending in ("p = Softmax(z)", "q = LogSoftmax<axis=1>(z) p = Identity(q)"):
+        path = save("n = Identity(x)" + CONVOLUTIONS + ending, gives="float[N, 5] p")
+        classifier = OnnxClassifier(path)
+        assert classifier.ends_in_softmax
+        assert_same(classifier.loss_and_gradient(images, LABELS), expected)
+        assert_same([classifier.logits(images)], expected[:1])
+
+
+def test_a_softmax_over_something_else_than_classes_stays(save, images):
+    nodes = "a = Softmax<axis=1>(x) b = Slice(a, low, high, low) z = Flatten(b)"
+    path = save(nodes, gives="float[N, K] z", low=np.array([2]), high=np.array([4]))
+    classifier = OnnxClassifier(path)
+    assert not classifier.ends_in_softmax
+    assert classifier.logits(images).max() <= 1
+
+
+def test_targeted_losses(nchw, images):
+    classifier = OnnxClassifier(nchw)
+    targets = (LABELS + 2) % 5
+    logits, loss, _ = classifier.loss_and_gradient(images, LABELS, "difference", targets)
+    rows = np.arange(6)
+    np.testing.assert_allclose(loss, logits[rows, targets] - logits[rows, LABELS], atol=1e-6)
+    with pytest.raises(UserError, match="targets must be integers .* got none"):
+        classifier.loss_and_gradient(images, LABELS, "targeted_dlr")
+
+
+def test_any_loss_of_arrays_can_be_followed(nchw, images):
+    def halved_margin(ops, logits, labels, targets):
+        hot = ops.where(ops.arange(5) == labels[:, None], 1.0, 0.0)
+        runner_up = ops.argmax(logits - 1e9 * hot, axis=1)
+        return None, (ops.where(ops.arange(5) == runner_up[:, None], 1.0, 0.0) - hot) / 2
+
+    classifier = OnnxClassifier(nchw)
+    logits, gradient = classifier.logits_and_gradient(images, halved_margin, LABELS, LABELS)
+    expected = classifier.loss_and_gradient(images, LABELS, "margin")
+    assert_same([logits, 2 * gradient], [expected[0], expected[2]])
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "margin", "difference", "dlr", "targeted_dlr"])
+def test_the_attacks_own_losses_become_nodes(nchw, images, name):
+    losses = pytest.importorskip("rnascl_keras.attacks.losses")
+    loss = getattr(losses, name)
+    classifier = OnnxClassifier(nchw)
+    targets = (LABELS + 1) % 5
+    in_graph = classifier.logits_and_gradient(images, loss, LABELS, targets)
+    outside = classifier.logits_and_gradient(images, lambda *x: loss(*x), LABELS, targets)
+    assert_same(in_graph, outside, atol=1e-5 * np.abs(outside[1]).max())
+
+
+def test_an_image_size_left_open_is_taken_from_the_images(nchw, save, images):
+    path = save("n = Identity(x)" + CONVOLUTIONS, takes="float[N, 3, H, W] x")
+    classifier = OnnxClassifier(path)
+    assert classifier.image_shape == (None, None, 3)
+    expected = OnnxClassifier(nchw).loss_and_gradient(images, LABELS)
+    assert_same(classifier.loss_and_gradient(images, LABELS), expected)
+    assert classifier.loss_and_gradient(images[:, :7], LABELS)[2].shape == (6, 7, 8, 3)
+
+
+def test_uint8_and_float16_files_give_logits_only(nchw, save, images):
+    grey = np.rint(images * 255) / np.float32(255)
+    expected = OnnxClassifier(nchw).logits(grey)
+    scale = np.float32(255)
+    bytes_ = save(
+        "i = Cast<to=1>(x) n = Div(i, scale)" + CONVOLUTIONS,
+        takes="uint8[N, 3, 8, 8] x",
+        scale=scale,
+    )
+    half = save("n = Cast<to=1>(x)" + CONVOLUTIONS, takes="float16[N, 3, 8, 8] x")
+    for path, atol, name in ((bytes_, 1e-6, "uint8"), (half, 2e-3, "float16")):
+        classifier = OnnxClassifier(path)
+        np.testing.assert_allclose(classifier.logits(grey), expected, atol=atol)
+        with pytest.raises(UserError, match=f"of type {name}; a gradient needs .* by score"):
+            classifier.loss_and_gradient(images, LABELS)
+    with pytest.raises(UserError, match="leave out mean and std"):
+        OnnxClassifier(bytes_, mean=0.5)
+
+
+def test_operators_without_a_gradient_are_all_named_in_one_line(save, images):
+    nodes = 'r = Round(x) e = Einsum<equation="nchw->nchw">(r) n = Floor(e)' + CONVOLUTIONS
+    classifier = OnnxClassifier(save(nodes))
+    assert classifier.logits(images).shape == (6, 5)
+    with pytest.raises(UserError) as refusal:
+        classifier.loss_and_gradient(images, LABELS)
+    message = str(refusal.value)
+    for words in ("Round (no rule; node 'r')", "Einsum", "Floor", "by score (square)", ".onnx: "):
+        assert words in message
+    assert "\n" not in message
+
+
+LOOP = """
+  n, s = Loop(count, true, x) <body = step (int64 i, bool go, float[N, 3, 8, 8] y)
+    => (bool on, float[N, 3, 8, 8] out, float[N, 3, 8, 8] seen) {
+      on = Identity(go) out = Mul(y, y) seen = Identity(x) }>
+"""
+
+
+BRANCH = """
+  r = ReduceMax<keepdims=0>(x) g = Greater(r, half)
+  n = If(g) <then_branch = yes () => (float[N, 3, 8, 8] u) { u = Mul(x, x) },
+             else_branch = no () => (float[N, 3, 8, 8] v) { v = Identity(x) }>
+"""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "complaint"),
+    [
+        (BRANCH, "If .no rule"),
+        (LOOP, "Loop .no rule"),
+        ("m = Dropout(x, half, true) n = Identity(m)", "Dropout .it is in training mode"),
+        ("i = Cast<to=6>(x) n = Cast<to=1>(i)", "Cast .it converts"),
+        ("n = Gather<axis=1>(x, i) i = Constant<value_ints=[0, 1, 2]>()", "no valid ONNX model"),
+        ("i = Conv<pads=[1, 1, 1, 1]>(k, x) n = Expand(i, four)", "Conv .its input x depends on"),
+    ],
+)
+def test_what_has_no_gradient_is_refused(save, images, nodes, complaint):
+    arrays = {
+        "half": np.float32(0.5),
+        "true": np.array(True),
+        "count": np.array(4),
+        "four": np.array([1, 3, 1, 1]),
+    }
+    classifier = OnnxClassifier(save(nodes + CONVOLUTIONS, **arrays, k=np.ones((1, 3, 8, 8))))
+    with pytest.raises(UserError, match=complaint):
+        classifier.loss_and_gradient(images, LABELS)
+
+
+def test_constants_and_shapes_off_the_path_do_not_matter(save, images):
+    nodes = """
+      s = Shape(x) r = Range(zero, one, one) q = Round(half) o = NonZero(r)
+      n = Reshape(x, s)
+    """
+    arrays = {"zero": np.float32(0), "one": np.float32(1), "half": np.float32(0.5)}
+    classifier = OnnxClassifier(save(nodes + CONVOLUTIONS, **arrays))
+    assert np.abs(classifier.loss_and_gradient(images, LABELS)[2]).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        ([0, 1, 2, 3, 4, 5], "labels range from 0 to 5; the model has 5 classes"),
+        ([0, 1, 2, 3, 4, -1], "labels range from -1 to 4"),
+        ([0, 1], r"labels must be integers of shape \(6,\)"),
+        ([0.0] * 6, "labels must be integers .* got float64"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(nchw, images, labels, complaint):
+    with pytest.raises(UserError, match=complaint):
+        OnnxClassifier(nchw).loss_and_gradient(images, np.array(labels))
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ({"providers": ["CUDAExecutionProvide"]}, "provider 'CUDAExecutionProvide' is not in this"),
+        ({"layout": "CHWN"}, "layout is 'CHWN'; expected NHWC or NCHW"),
+        ({"mean": [0.1, 0.2]}, "one for each of the 3 channels"),
+        ({"std": 0.0}, "expected positive numbers"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(nchw, settings, complaint):
+    with pytest.raises(UserError, match=complaint):
+        OnnxClassifier(nchw, **settings)
+
+
+def test_a_layout_that_can_be_either_must_be_said(save, images):
+    path = save("n = Slice(x, a, b) z = Flatten(n)", takes="float[N, 3, 4, 3] x",
+                gives="float[N, K] z", a=np.array([0, 0]), b=np.array([99, 1]))  # fmt: skip
+    with pytest.raises(UserError, match="say layout="):
+        OnnxClassifier(path)
+    gradient = OnnxClassifier(path, layout="NCHW").loss_and_gradient(images[:, :4, :3], LABELS)[2]
+    # z is the first channel
+    assert not gradient[..., 1:].any() and gradient[..., 0].any()
+
+
+def test_neither_tensorflow_nor_keras_nor_torch_is_imported(nchw, images, tmp_path):
+    np.save(tmp_path / "images.npy", images)
+    code = f"""
+import sys
+import numpy as np
+from rnascl_keras.export import OnnxClassifier
+classifier = OnnxClassifier({str(nchw)!r})
+images = np.load({str(tmp_path / "images.npy")!r})
+assert classifier.loss_and_gradient(images, np.zeros(6, int), "dlr")[2].shape == images.shape
+heavy = {{"tensorflow", "keras", "torch", "tf2onnx"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=tmp_path)
+
+
+def test_double_precision_stays(save, images):
+    path = save("z = Flatten(x)", takes="double[N, 3, 8, 8] x", gives="double[N, 192] z")
+    logits, loss, gradient = OnnxClassifier(path).loss_and_gradient(images, LABELS)
+    assert {x.dtype for x in (logits, loss, gradient)} == {np.dtype(np.float64)}
