@@ -9,13 +9,16 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.recipe import load_recipe, recipe_names
 from rnascl_keras.workdir import Run
+
+if TYPE_CHECKING:
+    from rnascl_keras.file_evaluation import Request
 
 app = typer.Typer(
     help=__doc__,
@@ -121,6 +124,24 @@ _stage_command("finetune", "Fine-tune the student with TRADES: student_trades.ke
 _stage_command("export", "Export every student to SavedModel and ONNX, checked: export/.")
 
 
+DataOption = Annotated[
+    str | None, typer.Option(help="A tfds name, its test split, or an .npz with x and y.")
+]
+AttacksOption = Annotated[str, typer.Option(help="Of fgsm, pgd, mi_fgsm, cw, square, auto_attack.")]
+EpsOption = Annotated[str, typer.Option(help="Radius in pixels of [0, 1].")]
+NormOption = Annotated[str, typer.Option(help="Linf or L2.")]
+SweepOption = Annotated[
+    str | None, typer.Option(help="More radii, e.g. 2/255,4/255,16/255: a table of all.")
+]
+PlotOption = Annotated[Path | None, typer.Option(help="Draw the sweep there, as SVG.")]
+CheckOption = Annotated[
+    int, typer.Option(min=0, help="Images on which to look for false robustness; 0: none.")
+]
+CountOption = Annotated[int, typer.Option(min=1, help="The first n images of the test split.")]
+SeedOption = Annotated[int, typer.Option(min=0, help="Of the random starts.")]
+JsonOption = Annotated[Path | None, typer.Option(help="Write the figures there.")]
+
+
 @app.command()
 def evaluate(
     context: typer.Context,
@@ -130,25 +151,16 @@ def evaluate(
     workdir: WorkdirOption = None,
     data_dir: DataDirOption = None,
     set_: SetOption = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="For MODEL.keras: a tfds name, its test split, or an .npz with x, y."),
-    ] = None,
-    attacks: Annotated[
-        str, typer.Option(help="Of fgsm, pgd, mi_fgsm, cw, square, auto_attack.")
-    ] = "fgsm,pgd,mi_fgsm",
-    eps: Annotated[str, typer.Option(help="Radius in pixels of [0, 1].")] = "8/255",
-    norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf",
-    sweep: Annotated[
-        str | None, typer.Option(help="More radii, e.g. 2/255,4/255,16/255: a table of all.")
-    ] = None,
-    plot: Annotated[Path | None, typer.Option(help="Draw the sweep there, as SVG.")] = None,
-    check: Annotated[
-        int, typer.Option(min=0, help="Images on which to look for false robustness; 0: none.")
-    ] = 200,
-    n: Annotated[int, typer.Option(min=1, help="The first n images of the test split.")] = 1000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write the figures there.")] = None,
+    data: DataOption = None,
+    attacks: AttacksOption = "fgsm,pgd,mi_fgsm",
+    eps: EpsOption = "8/255",
+    norm: NormOption = "Linf",
+    sweep: SweepOption = None,
+    plot: PlotOption = None,
+    check: CheckOption = 200,
+    n: CountOption = 1000,
+    seed: SeedOption = 0,
+    json: JsonOption = None,
 ) -> None:
     """Accuracy on clean images and under attack, of a run's models or of any MODEL.keras."""
     is_file = model.endswith(".keras")
@@ -156,24 +168,61 @@ def evaluate(
     if not is_file:
         _run_stages(_start(model, workdir, data_dir, set_), "evaluate")
         return
-    if data is None:
-        raise UserError(f"evaluate {model} needs --data: a tfds name such as cifar10, or an .npz.")
+    options = (data, data_dir, attacks, eps, n, seed, json, norm, sweep, plot, check)
+    request = _request(f"evaluate {model}", *options)
     with _quiet_start():
         from rnascl_keras.evaluate_file import evaluate_file
-    evaluate_file(
-        Path(model),
-        data,
-        data_dir,
-        attacks=attacks.split(","),
-        eps=eps,
-        n=n,
-        seed=seed,
-        out=json,
-        norm=norm,
-        sweep=sweep.split(",") if sweep else (),
-        plot=plot,
-        check=check,
+    evaluate_file(Path(model), request)
+
+
+@app.command()
+def attack(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An image classifier.")],
+    data: DataOption = None,
+    data_dir: DataDirOption = None,
+    attacks: AttacksOption = "fgsm,pgd,mi_fgsm",
+    eps: EpsOption = "8/255",
+    norm: NormOption = "Linf",
+    sweep: SweepOption = None,
+    plot: PlotOption = None,
+    check: CheckOption = 200,
+    n: CountOption = 1000,
+    seed: SeedOption = 0,
+    json: JsonOption = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Subtracted per channel, where the file wants it.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="Divided by per channel, likewise.")] = None,
+    layout: Annotated[str | None, typer.Option(help="NHWC or NCHW, where it is unclear.")] = None,
+    providers: Annotated[
+        str | None, typer.Option(help="Of onnxruntime, e.g. CUDAExecutionProvider.")
+    ] = None,
+) -> None:
+    """Attack any ONNX image classifier, white-box, in onnxruntime: no other framework is needed."""
+    options = (data, data_dir, attacks, eps, n, seed, json, norm, sweep, plot, check)
+    request = _request(f"attack {model}", *options)
+    from rnascl_keras.attack_file import attack_file
+
+    attack_file(
+        model,
+        request,
+        mean=mean,
+        std=std,
+        layout=layout,
+        providers=providers.split(",") if providers else (),
+        say=_say,
     )
+
+
+def _request(command: str, data: str | None, data_dir: str | None, attacks: str, *rest) -> Request:
+    """Return what `evaluate` and `attack` are asked for, from their options in order."""
+    if data is None:
+        raise UserError(f"{command} needs --data: a tfds name such as cifar10, or an .npz.")
+    from rnascl_keras.file_evaluation import Request
+
+    eps, n, seed, out, norm, sweep, plot, check = rest
+    radii = sweep.split(",") if sweep else ()
+    return Request(data, data_dir, attacks.split(","), eps, n, seed, out, norm, radii, plot, check)
 
 
 def _check_options(context: typer.Context, is_file: bool) -> None:

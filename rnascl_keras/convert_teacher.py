@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnascl_keras.channels import parse_channels
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import check_writable
 from rnascl_keras.model_files import save_model
@@ -43,22 +44,6 @@ def convert_teacher(
     save_model(teacher.model, out)
     for line in _description(teacher, taps, architecture, out):
         say(line)
-
-
-def parse_channels(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Return the numbers in `0.49,0.48,0.45`, None for None.
-
-    Raises:
-        UserError: they are no numbers.
-    """
-    if text is None:
-        return None
-    try:
-        return tuple(float(number) for number in text.split(","))
-    except ValueError as error:
-        raise UserError(
-            f"{option} takes one number per channel such as 0.49,0.48,0.45; got {text!r}."
-        ) from error
 
 
 def _description(teacher: Published, taps: int, architecture: str, out: Path) -> list[str]:

@@ -71,7 +71,7 @@ def test_the_settings_in_a_docstrings_command_exist(name):
     for change in changes:
         key, value = change.split("=")
         section, last = key.split(".")
-        assert getattr(getattr(recipe, section), last) == value
+        assert str(getattr(getattr(recipe, section), last)) == value
 
 
 @pytest.mark.parametrize(("name", "space"), CIFAR.items())

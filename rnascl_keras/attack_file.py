@@ -1,0 +1,46 @@
+"""`rnascl attack MODEL.onnx`: a deployed image classifier, attacked in onnxruntime.
+
+The file itself is attacked, by the gradient built on its own graph; neither TensorFlow nor PyTorch
+is needed, and neither is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rnascl_keras.channels import parse_channels
+from rnascl_keras.evaluate import Evaluation
+from rnascl_keras.export.onnx_classifier import OnnxClassifier
+from rnascl_keras.file_evaluation import Request, evaluate_classifier
+
+
+def attack_file(
+    path: Path,
+    request: Request,
+    *,
+    mean: str | None = None,
+    std: str | None = None,
+    layout: str | None = None,
+    providers: Sequence[str] = (),
+    say: Callable[[str], None] = print,
+) -> Evaluation:
+    """Attack an `.onnx` file.
+
+    Args:
+        path: the file.
+        request: what is wanted.
+        mean: subtracted from the pixels per channel, as text: `0.49,0.48,0.45`; None: nothing.
+        std: what they are divided by, as `mean`.
+        layout: "NHWC" or "NCHW"; None: found out.
+        providers: onnxruntime's, the preferred first; none means the CPU.
+        say: takes each line of news.
+    """
+    request.look_over(path)
+    settings = {"mean": parse_channels("--mean", mean), "std": parse_channels("--std", std)}
+    settings |= {"layout": layout, "providers": tuple(providers)}
+    classifier = OnnxClassifier(path, **{key: value for key, value in settings.items() if value})
+    gives = "probabilities" if classifier.ends_in_softmax else "logits"
+    attacked = "the logits before its softmax are attacked" if classifier.ends_in_softmax else ""
+    say(f"{path.name}: takes {classifier.layout}, gives {gives}{attacked and '; ' + attacked}")
+    return evaluate_classifier(path, classifier, classifier.image_shape, request)

@@ -1,0 +1,182 @@
+"""What `rnascl evaluate MODEL.keras` and `rnascl attack MODEL.onnx` share: one model's figures.
+
+As tables, as JSON, as a plot. Neither TensorFlow nor Keras is imported here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rnascl_keras.attacks import make_attack
+from rnascl_keras.data import load_test_data
+from rnascl_keras.errors import UserError
+from rnascl_keras.evaluate import Evaluation, evaluate
+from rnascl_keras.false_robustness import IMAGES
+from rnascl_keras.files import atomic_write, check_writable, sha256, write_json
+from rnascl_keras.summary import attack_how, attack_name, percent, radius
+from rnascl_keras.sweep import Sweep, sweep_radii
+
+SHOWN_CLASSES = 20
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of a model in a file.
+
+    Attributes:
+        data, data_dir: what to evaluate on, see `data.load_test_data`.
+        attacks: names as `attacks.make_attack` takes them.
+        eps: radius, e.g. `8/255`.
+        n: number of images, the first ones.
+        seed: of what is random.
+        out: where to write the figures, or None.
+        norm: "Linf" or "L2".
+        sweep: more radii, at which all attacks are run too.
+        plot: where to draw that as SVG, or None.
+        check: number of images on which signs of false robustness are looked for.
+    """
+
+    data: str
+    data_dir: str | None
+    attacks: Sequence[str]
+    eps: str
+    n: int
+    seed: int
+    out: Path | None = None
+    norm: str = "Linf"
+    sweep: Sequence[str] = ()
+    plot: Path | None = None
+    check: int = IMAGES
+
+    @property
+    def epsilon(self) -> float:
+        """The radius."""
+        return parse_radius(self.eps, self.norm)
+
+    @property
+    def radii(self) -> list[float]:
+        """Those of the sweep."""
+        return [parse_radius(text, self.norm, "--sweep") for text in self.sweep]
+
+    def look_over(self, path: Path) -> None:
+        """Raise UserError for what cannot be done with the model in `path`, before it is read."""
+        epsilon, radii = self.epsilon, self.radii
+        for name in self.attacks:
+            make_attack(name, epsilon, norm=self.norm)
+        if self.plot and not radii:
+            raise UserError(
+                "--plot draws the accuracy over the radii of --sweep, which is not given."
+            )
+        for file in (self.out, self.plot):
+            if file:
+                check_writable(file)
+        if not path.is_file():
+            raise UserError(f"there is no model file {path}.")
+
+
+def parse_radius(text: str, norm: str = "Linf", option: str = "--eps") -> float:
+    """Return the radius that `8/255` or `0.031` stands for.
+
+    Raises:
+        UserError: it is no number in (0, 1], or for L2 no positive number.
+    """
+    try:
+        epsilon = float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        epsilon = 0.0
+    if not 0 < epsilon <= (1 if norm == "Linf" else math.inf):
+        expected = "in (0, 1] such as 8/255" if norm == "Linf" else "above 0 such as 0.5"
+        raise UserError(f"{option} must be a number {expected}; got {text!r}.")
+    return epsilon
+
+
+def evaluate_classifier(
+    path: Path,
+    classifier: Any,
+    image_shape: tuple[int | None, int | None, int],
+    request: Request,
+) -> Evaluation:
+    """Evaluate the model in `path`; print tables, write JSON and the plot.
+
+    Args:
+        path: its file.
+        classifier: the model, see `attacks.Classifier`.
+        image_shape: (h, w, c) of its images; None where it leaves a size open.
+        request: what is wanted.
+    """
+    test = load_test_data(request.data, data_dir=request.data_dir, image_shape=image_shape)
+    images, labels = test.first(min(request.n, len(test)))
+    settings = {"attacks": request.attacks, "norm": request.norm, "seed": request.seed}
+    evaluation, _ = evaluate(
+        classifier, images, labels, epsilon=request.epsilon, check=request.check, **settings
+    )
+    radii = request.radii
+    swept = sweep_radii(classifier, images, labels, radii=radii, **settings) if radii else None
+    _print(path, evaluation, swept, test.class_names)
+    if request.plot:
+        from rnascl_keras.sweep_plot import accuracy_by_radius
+
+        clean = evaluation.accuracy["clean"]
+        drawn = accuracy_by_radius(swept.epsilon, swept.accuracy, swept.intervals, clean)
+        atomic_write(request.plot, drawn)
+    if request.out:
+        facts = {"model": str(path), "sha256": sha256(path), "data": request.data}
+        swept_facts = {"sweep": swept.as_dict()} if swept else {}
+        write_json(request.out, facts | evaluation.as_dict() | swept_facts)
+    return evaluation
+
+
+def _print(
+    path: Path, evaluation: Evaluation, sweep: Sweep | None, class_names: Sequence[str]
+) -> None:
+    console = Console()
+    console.print(_accuracies(path, evaluation))
+    if len(class_names) <= SHOWN_CLASSES:
+        console.print(_classes(evaluation, class_names))
+    if sweep:
+        console.print(_sweep(sweep))
+    if evaluation.check:
+        console.print(f"False robustness? {evaluation.check.verdict}", highlight=False)
+
+
+def _accuracies(path: Path, evaluation: Evaluation) -> Table:
+    norm = "" if evaluation.norm == "Linf" else f" in {evaluation.norm}"
+    reach = radius(evaluation.epsilon)
+    table = Table(title=f"{path.name}, first {evaluation.n} images, {reach}{norm}")
+    for column in ("", "accuracy", "95 % interval", ""):
+        table.add_column(column)
+    for key, accuracy in evaluation.accuracy.items():
+        low, high = evaluation.intervals[key]
+        interval = f"{percent(low)} to {percent(high)}"
+        table.add_row(attack_name(key), percent(accuracy), interval, attack_how(key))
+    return table
+
+
+def _classes(evaluation: Evaluation, class_names: Sequence[str]) -> Table:
+    """Return a table with a row for each class."""
+    table = Table("class", "images", title="By class, in %")
+    for key in evaluation.per_class:
+        table.add_column(attack_name(key), justify="right")
+    for k, name in enumerate(class_names):
+        shares = [by_class[k] for by_class in evaluation.per_class.values()]
+        cells = ["–" if share is None else percent(share) for share in shares]
+        table.add_row(name, str(evaluation.class_counts[k]), *cells)
+    return table
+
+
+def _sweep(sweep: Sweep) -> Table:
+    """Return a table with a row for each radius."""
+    table = Table("radius", title=f"By radius, in %, first {sweep.n} images")
+    for key in sweep.accuracy:
+        table.add_column(attack_name(key), justify="right")
+    for k, epsilon in enumerate(sweep.epsilon):
+        table.add_row(radius(epsilon), *(percent(shares[k]) for shares in sweep.accuracy.values()))
+    return table

@@ -1,0 +1,139 @@
+"""`rnascl attack`: a deployed file under white-box attack, against what can be computed by hand."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+SHAPE, N, EPSILON = (6, 5, 3), 60, 0.1
+RNG = np.random.default_rng(0)
+WEIGHT = RNG.normal(size=(np.prod(SHAPE), 2)).astype(np.float32)
+IMAGES = RNG.uniform(size=(N, *SHAPE)).astype(np.float32)
+BIAS = -(IMAGES.reshape(N, -1) @ WEIGHT).mean(0).astype(np.float32)
+LABELS = (IMAGES.reshape(N, -1) @ WEIGHT + BIAS).argmax(1)
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+
+
+def linear_classifier(path, *, layout="NHWC", softmax=False, batch="n", normalised=False):
+    """Write a classifier of two classes whose logits are linear in the pixels."""
+    weight, bias = WEIGHT, BIAS
+    if normalised:  # takes (pixels - mean) / std, and gives the same logits
+        per_pixel = WEIGHT.reshape(*SHAPE, 2)
+        weight = (per_pixel * np.array(STD, np.float32)[:, None]).reshape(WEIGHT.shape)
+        bias = BIAS + np.einsum("hwck,c->k", per_pixel, np.array(MEAN, np.float32))
+    nodes = [
+        helper.make_node("Flatten", ["rows"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weight", "bias"], ["logits"]),
+    ]
+    shape = SHAPE
+    if layout == "NCHW":
+        nodes.insert(0, helper.make_node("Transpose", ["x"], ["rows"], perm=[0, 2, 3, 1]))
+        shape = (SHAPE[2], *SHAPE[:2])
+    else:
+        nodes.insert(0, helper.make_node("Identity", ["x"], ["rows"]))
+    if softmax:
+        nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"]))
+    graph = helper.make_graph(
+        nodes,
+        "linear",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, *shape])],
+        [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, [batch, 2])],
+        [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
+
+
+def images_file(path):
+    np.savez(path, x=IMAGES, y=LABELS)
+    return path
+
+
+def robust_by_hand(epsilon):
+    """Of two linear logits the worst point of the ball is a corner of the box, pixel by pixel."""
+    towards = (WEIGHT[:, 1] - WEIGHT[:, 0]).astype(float)
+    towards = np.where(LABELS[:, None] == 0, towards, -towards)
+    flat = IMAGES.reshape(N, -1).astype(float)
+    worst = np.clip(flat + epsilon * np.sign(towards), 0, 1)
+    return np.mean((worst @ WEIGHT + BIAS).argmax(1) == LABELS)
+
+
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [
+        ({}, ()),
+        ({"layout": "NCHW"}, ()),
+        ({"softmax": True}, ()),
+        ({"batch": 7}, ()),
+        (
+            {"normalised": True, "layout": "NCHW"},
+            ("--mean", "0.5,0.4,0.3", "--std", "0.2,0.25,0.3"),
+        ),
+    ],
+)
+def test_robust_accuracy_of_a_file_is_what_it_is_by_hand(form, options, rnascl, tmp_path):
+    model = linear_classifier(tmp_path / "linear.onnx", **form)
+    data, out = images_file(tmp_path / "images.npz"), tmp_path / "out.json"
+    epsilon = 0.005
+    expected = robust_by_hand(epsilon)
+    assert 0.2 < expected < 0.9
+    command = ("attack", model, "--data", data, "--eps", epsilon, "--attacks", "fgsm,pgd,square")
+    result = rnascl(*command, "--check", 20, "--json", out, *options)
+    assert result.code == 0, result.err
+    figures = json.loads(out.read_text())
+    assert figures["accuracy"]["clean"] == 1
+    assert figures["accuracy"]["fgsm"] == pytest.approx(expected)
+    assert figures["accuracy"]["pgd20"] == pytest.approx(expected)
+    assert figures["accuracy"]["worst"] == pytest.approx(expected)
+    assert expected <= figures["accuracy"]["square"] <= 1
+    assert {"model", "sha256", "data", "n", "norm", "epsilon", "seed", "intervals"} <= set(figures)
+    gives = "probabilities" if form.get("softmax") else "logits"
+    assert f"takes {form.get('layout', 'NHWC')}, gives {gives}" in result.err
+    assert "sign of false robustness" in result.out
+
+
+def test_no_framework_is_imported(tmp_path):
+    """An ONNX file on .npz data: neither TensorFlow nor Keras nor PyTorch."""
+    model = linear_classifier(tmp_path / "linear.onnx")
+    data = images_file(tmp_path / "images.npz")
+    program = (
+        "import sys; from rnascl_keras.cli import main\n"
+        f"sys.argv = ['rnascl', 'attack', {str(model)!r}, '--data', {str(data)!r},"
+        " '--attacks', 'pgd,square', '--n', '10', '--check', '5', '--sweep', '2/255']\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "print(sorted({'tensorflow', 'keras', 'torch', 'tf2onnx'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("no.onnx", "--data", "DATA"), "there is no model file no.onnx"),
+        (("MODEL",), "needs --data"),
+        (("MODEL", "--data", "DATA", "--eps", "8"), "--eps must be a number in (0, 1]"),
+        (("MODEL", "--data", "DATA", "--attacks", "pgdd"), "Did you mean 'pgd'"),
+        (("MODEL", "--data", "DATA", "--mean", "a,b,c"), "--mean takes one number per channel"),
+        (("MODEL", "--data", "DATA", "--std", "1,1"), "one for each of the 3 channels"),
+        (("DATA", "--data", "DATA"), "ONNX"),
+    ],
+)
+def test_a_users_mistake_is_one_line(arguments, message, rnascl, tmp_path):
+    places = {
+        "MODEL": linear_classifier(tmp_path / "linear.onnx"),
+        "DATA": images_file(tmp_path / "images.npz"),
+    }
+    result = rnascl("attack", *(places.get(a, a) for a in arguments))
+    assert result.code == 2
+    assert message in result.err
+    assert len(result.err.strip().splitlines()) == 1
