@@ -207,7 +207,10 @@ def test_a_radius_outside_0_to_1_is_refused(text):
         ("run digits --set data.augmentation=shfit", "Did you mean 'shift'?"),
         ("run digits --set teacher.architecture=digits_cn", "Did you mean 'digits_cnn'?"),
         ("run digits --set teacher.weights=none.keras", "there is no file none.keras"),
-        ("run cifar10_s3_wrt34 --set data.source=digits", "--set teacher.weights=FILE.keras"),
+        (
+            "run cifar10_s3_wrt34 --set data.source=digits --set teacher.weights=null",
+            "--set teacher.weights=FILE.keras",
+        ),
         ("run digits --bogus 1", "No such option: --bogus; see `rnascl run --help`"),
         ("run", "Missing argument 'RECIPE'"),
         ("rum digits", "No such command 'rum'"),

@@ -148,7 +148,7 @@ def test_the_classifier_runs_without_tensorflow_and_keras(exported, images, tmp_
         "import sys, numpy as np\n"
         "from rnascl_keras.export import OnnxClassifier\n"
         "logits = OnnxClassifier(sys.argv[1]).logits(np.load(sys.argv[2]))\n"
-        "print(logits.shape, [m for m in ('tensorflow', 'keras', 'onnx') if m in sys.modules])\n"
+        "print(logits.shape, [m for m in ('tensorflow', 'keras', 'torch') if m in sys.modules])\n"
     )
     arguments = [str(exported.onnx_path), str(tmp_path / "images.npy")]
     done = subprocess.run(

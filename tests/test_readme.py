@@ -21,7 +21,7 @@ def python_blocks() -> list[str]:
 def test_the_python_examples_run_and_the_student_learns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    for block in python_blocks()[:2]:
+    for block in python_blocks()[:3]:
         exec(compile(block, "README.md", "exec"), names)
     assert isinstance(names["search"].teacher, TeacherCache)
     figures = names["figures"]
@@ -35,7 +35,7 @@ def test_the_python_examples_run_and_the_student_learns(tmp_path, monkeypatch):
 
 def test_the_example_of_an_own_recipe_is_a_recipe(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(python_blocks()[2])
+    path.write_text(python_blocks()[3])
     recipe = load_recipe(str(path))
     assert isinstance(recipe, Recipe) and recipe.name == "mine"
     assert recipe.search_space.depths == (2, 3)
