@@ -32,10 +32,18 @@ def test_the_python_example_runs_and_its_student_learns(tmp_path, monkeypatch):
 
 def test_the_example_of_an_own_recipe_is_a_recipe(tmp_path):
     path = tmp_path / "mine.py"
-    path.write_text(python_blocks()[1])
+    path.write_text(python_blocks()[2])
     recipe = load_recipe(str(path))
     assert isinstance(recipe, Recipe) and recipe.name == "mine"
     assert recipe.search_space.depths == (2, 3)
+
+
+def test_the_example_of_an_own_classifier_is_attacked():
+    names: dict = {}
+    exec(compile(python_blocks()[1], "README.md", "exec"), names)
+    robust = names["model"].logits(names["adversarial"]).argmax(1) == names["labels"]
+    assert 0 < robust.mean() < 1
+    assert abs(names["adversarial"] - names["images"]).max() <= 0.02 + 1e-12
 
 
 def test_every_recipe_that_the_readme_names_exists():
