@@ -28,6 +28,7 @@ def test_the_python_examples_run_and_the_student_learns(tmp_path, monkeypatch):
     assert figures.n == 200
     assert figures.accuracy["clean"] > 0.5  # ten classes
     assert 0 <= figures.accuracy["worst"] <= figures.accuracy["clean"]
+    assert abs(names["adversarial"] - names["images"]).max() <= 0.1 + 1e-6
     loaded = keras.models.load_model("student.keras")
     images, _ = names["data"].test.first(10)
     np.testing.assert_allclose(loaded(images), names["student"](images), atol=1e-6)
