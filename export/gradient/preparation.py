@@ -46,6 +46,8 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
         checker.check_model(model)
     if any(map(uses_external_data, model.graph.initializer)):
         raise UserError("the model's weights are in another file; give it as onnx.load returns it.")
+    if model.graph.sparse_initializer:
+        raise UserError("the model has sparse weights; write them as plain tensors.")
     model = _converted(model)
     _keep_sole_input(model.graph, sizes)
     del model.graph.output[1:], model.graph.quantization_annotation[:]

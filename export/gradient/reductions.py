@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
 from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.registry import Step, rule
 
@@ -74,16 +77,11 @@ def _kept(step: Step, reduced: Tensor) -> Tensor:
 
 def _count(x: Tensor, y: Tensor) -> Tensor | int:
     """Return how many values of `x` go into one of `y`."""
-    sizes = [] if x.shape is None or y.shape is None else [*x.shape]
-    rest = list(y.shape or ())
-    for size in [*sizes]:
-        if size is not None and size in rest:
-            sizes.remove(size)
-            rest.remove(size)
-    if sizes and all(isinstance(size, int) for size in sizes) and set(rest) <= {1}:
-        count = 1
-        for size in sizes:
-            count *= size
-        return count
+    if x.shape is not None and y.shape is not None:
+        # what both have cancels, sizes left open included
+        own, rest = Counter(x.shape), Counter(y.shape)
+        over, under = list((own - rest).elements()), list((rest - own).elements())
+        if None not in own and set(under) <= {1} and all(isinstance(size, int) for size in over):
+            return math.prod(over)
     graph = x.graph
     return graph.op("Div", graph.op("Size", x), graph.op("Size", y)).cast(x.dtype)

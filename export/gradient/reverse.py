@@ -55,7 +55,10 @@ def _apply(step: Step) -> dict[int, Tensor]:
     if differentiable is not None and not step.wanted <= differentiable:
         names = [step.node.input[i] for i in sorted(step.wanted - differentiable)]
         raise Unsupported(f"its input {', '.join(map(_own_name, names))} depends on the images")
-    return function(step)
+    try:
+        return function(step)
+    except (LookupError, TypeError, ValueError) as error:
+        raise Unsupported("its attributes and shapes do not fit each other") from error
 
 
 def _total(graph: Graph, parts: list[Tensor]) -> Tensor | None:
