@@ -1,0 +1,69 @@
+"""The teacher stage: what is trained, kept and read, as a run does it."""
+
+import keras
+import numpy as np
+import pytest
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.teachers.included import teacher_file
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    """A function: settings of Teacher(...) as text -> the path of a recipe on few digits."""
+
+    def write(settings):
+        path = tmp_path / "small.py"
+        path.write_text(
+            "from rnascl_keras.recipe import Data, Recipe, Teacher\n"
+            "recipe = Recipe(space='digits',\n"
+            "    data=Data(source='digits', augmentation='shift', limit_train=240,"
+            " validation=60),\n"
+            "    teacher=Teacher(architecture='digits_cnn', batch_size=60, epsilon=0.1,"
+            f" learning_rate=0.05, {settings}))\n"
+        )
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("method", ["pgd", "trades", "fast", "n_fgsm"])
+def test_every_method_leaves_a_float32_teacher(method, recipe_file, rnascl, tmp_path):
+    recipe = recipe_file(
+        f"method='{method}', steps=2, epochs=2, average=0.5, precision='mixed_bfloat16'"
+    )
+    result = rnascl("teacher", recipe, "--workdir", tmp_path / "run")
+    assert result.code == 0, result.err
+    assert "is kept, validation PGD accuracy" in result.err
+    model = keras.models.load_model(tmp_path / "run/teacher.keras")
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    assert getattr(model, "optimizer", None) is None
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_the_epoch_of_the_best_validation_figure_is_what_is_saved(recipe_file, rnascl, tmp_path):
+    recipe = recipe_file("method='fast', epochs=3, schedule='cosine'")
+    result = rnascl("teacher", recipe, "--workdir", tmp_path / "run")
+    lines = [line for line in result.out.replace("\b", "").splitlines() if "val_robust" in line]
+    robust = [float(line.rsplit("val_robust_accuracy: ", 1)[1]) for line in lines]
+    assert len(robust) == 3
+    said = next(line for line in result.err.splitlines() if "is kept" in line)
+    assert f"epoch {int(np.argmax(robust)) + 1} is kept" in said
+    assert f"{max(robust):.1%}" in said
+
+
+def test_an_unknown_teacher_is_told_with_those_there_are(rnascl, tmp_path):
+    with pytest.raises(UserError, match="Did you mean 'cifar10'"):
+        teacher_file("cifar01")
+    code = rnascl("teacher", "digits", "--set", "teacher.weights=no/such.keras").code
+    assert code == 2
+
+
+def test_the_included_teacher_is_read_by_name(rnascl, tmp_path):
+    path = teacher_file("cifar10")
+    assert path.stat().st_size <= 12e6
+    model = keras.models.load_model(path)
+    assert model.input_shape == (None, 32, 32, 3)
+    assert getattr(model, "optimizer", None) is None
+    card = path.with_suffix(".md").read_text()
+    assert f"{model.count_params():,}" in card
