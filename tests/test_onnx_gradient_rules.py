@@ -32,6 +32,7 @@ ACTIVATIONS = [
     unary("Gelu", '<approximate="tanh">', 20, **WIDE),
     # onnx's evaluator computes erf in float32
     unary("Gelu", '<approximate="none">', 20, step=1e-3, **WIDE),
+    *(unary(x, opset=22, **WIDE) for x in ("Mish", "Elu", "HardSwish", "Softmax")),
     *(unary("Erf", opset=opset, step=1e-3, **WIDE) for opset in (11, 18)),
     unary("LeakyRelu", "<alpha=0.3>", **WIDE),
     unary("Elu", "<alpha=0.7>", **WIDE),
@@ -172,6 +173,7 @@ def transposed(attributes: str, kernel: tuple[int, ...], shape=(4, 3, 4)) -> Cas
 CONVOLUTIONS = [
     convolution("group=1", (3, 4, 1, 1)),
     convolution("group=1", (3, 4, 3, 2), opset=11),
+    convolution("strides=[2, 2]", (3, 4, 3, 2), opset=22),
     convolution("pads=[1, 1, 1, 1]", (3, 4, 3, 3)),
     convolution("pads=[0, 2, 1, 0]", (3, 4, 3, 3)),
     convolution("pads=[3, 4, 4, 3]", (3, 4, 2, 3)),
@@ -227,6 +229,8 @@ POOLS = [
     *(pool(operator, window) for operator in ("MaxPool", "AveragePool") for window in WINDOWS),
     *(pool("AveragePool", f"count_include_pad=1, {window}") for window in WINDOWS[2:6]),
     pool("MaxPool", "kernel_shape=[2, 2], strides=[2, 2]", opset=11),
+    pool("MaxPool", "kernel_shape=[2, 2], strides=[2, 2]", opset=22),
+    pool("AveragePool", "kernel_shape=[2, 2], strides=[2, 2]", opset=22),
     pool("MaxPool", "kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1"),
     pool("AveragePool", "kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1"),
     pool("AveragePool", "kernel_shape=[3], strides=[2], pads=[1, 1]", (2, 7)),

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import math
 
+from onnx import TensorProto
+
 from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.registry import Step, Unsupported, rule, unary
 
@@ -76,8 +78,10 @@ def softplus(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 @unary("Relu")
 def relu(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    # Of y, not x: onnxruntime fuses a Relu only where nothing else reads its input. The hard
-    # sigmoid is 1 from the least normal number on, and four times faster than Sign.
+    # of y, not x: onnxruntime fuses a Relu only where nothing else reads its input
+    if y.dtype != TensorProto.FLOAT:
+        return g * g.graph.op("Sign", y)
+    # 1 from the least normal number on; onnxruntime's Sign takes four times as long
     return g * g.graph.op("HardSigmoid", y, alpha=1e38, beta=0.0)
 
 
@@ -121,6 +125,6 @@ def dropout(step: Step) -> dict[int, Tensor]:
 @rule("Cast")
 def cast(step: Step) -> dict[int, Tensor]:
     g, to = step.gradient, step.attribute("to")
-    if not {to, step.input().dtype} <= {1, 11}:
+    if not {to, step.input().dtype} <= {TensorProto.FLOAT, TensorProto.DOUBLE}:
         raise Unsupported("it converts from or to another type than float32 and float64")
     return {0: g.cast(step.input().dtype)}

@@ -106,7 +106,11 @@ def _keep_sole_input(graph: onnx.GraphProto, sizes: Sequence[int] | None) -> Non
             f"the model's input {graph.input[0].name!r} has {len(axes)} axes; expected a batch of "
             "images, such as (batch, h, w, c)."
         )
-    if not axes[0].dim_value and not axes[0].dim_param:
+    for axis in axes:
+        # what some exporters write for a size left open
+        if axis.HasField("dim_value") and axis.dim_value <= 0:
+            axis.Clear()
+    if not axes[0].HasField("dim_value") and not axes[0].dim_param:
         axes[0].dim_param = "batch"
     if sizes is not None:
         _fix_sizes(axes[1:], sizes)
