@@ -17,20 +17,14 @@ and TRADES instead of 100, 100 and 20; three inner steps of TRADES instead of 10
 losses and the attacks are whole.
 """
 
-from rnascl_keras.recipe import Data, Finetune, Recipe, Search, Teacher, Train
+from rnascl_keras.recipe import Cache, Data, Finetune, Recipe, Search, Teacher, Train
 
 recipe = Recipe(
     space="S3",
     data=Data(source="cifar10", augmentation="crop_flip", validation=1000, limit_train=36_000),
-    teacher=Teacher(
-        architecture="resnet20",
-        method="fast",
-        epochs=5,
-        learning_rate=0.2,
-        schedule="one_cycle",
-        weight_decay=5e-4,
-    ),
+    teacher=Teacher(weights="cifar10"),
+    cache=Cache(views=3),
     search=Search(epochs=2, schedule="cosine"),
-    train=Train(epochs=3, schedule="one_cycle"),
+    train=Train(epochs=5, schedule="one_cycle"),
     finetune=Finetune(epochs=1, steps=3, step_size=0.0124, learning_rate=0.02),
 )

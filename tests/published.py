@@ -15,7 +15,9 @@ STD = {"resnet20": (0.229, 0.224, 0.225), "resnet4b": (0.2470, 0.2435, 0.2616)}
 FILES = {
     "resnet20": "ehanw_resnet20_pgd_cifar10.npz",
     "resnet4b": "abcrown_resnet4b_adv2of255_cifar10.npz",
+    "control": "ehanw_resnet20_standard_cifar10_control.npz",
 }
+ARCHITECTURES = {"resnet20": "resnet20", "resnet4b": "abcrown_resnet4b", "control": "resnet20"}
 
 
 def weights_of(name):
@@ -54,50 +56,17 @@ def floats(dtype):
 
 def in_keras(name, dtype="float32"):
     """The network as a Keras model, pixels in [0, 1] to logits."""
-    weights = weights_of(name)
-    with floats(dtype):
-        if name == "resnet4b":
-            return _resnet4b(weights)
-        from rnascl_keras.teachers import load_teacher
+    from rnascl_keras.teachers import load_published
 
+    weights_of(name)
+    with floats(dtype):
         path = Path(os.environ["RNASCL_TEACHERS_DIR"]) / FILES[name]
-        model = load_teacher(path, input_shape=(32, 32, 3), classes=10)
+        model = load_published(path, ARCHITECTURES[name]).model
         last = model.layers[-1]  # float32 whatever the others are
         dense = keras.layers.Dense(10)
         logits = dense(last.input)
         dense.set_weights(last.get_weights())
         return keras.Model(model.input, logits)
-
-
-def _resnet4b(weights):
-    layers = keras.layers
-    images = keras.Input((32, 32, 3))
-    x = (images - np.array(MEAN["resnet4b"])) / np.array(STD["resnet4b"])
-
-    def assigned(layer, x, *values):
-        y = layer(x)
-        layer.set_weights(values)
-        return y
-
-    def conv(name, x, stride=1):
-        kernel = weights[f"{name}.weight"].transpose(2, 3, 1, 0)
-        layer = layers.Conv2D(kernel.shape[-1], kernel.shape[0], stride)
-        padded = layers.ZeroPadding2D(kernel.shape[0] // 2)(x)
-        return assigned(layer, padded, kernel, weights[f"{name}.bias"])
-
-    x = layers.ReLU()(conv("conv1", x, 2))
-    for block in ("layer1.0", "layer1.1", "layer2.0", "layer2.1"):
-        stride = 2 if block.endswith("0") else 1
-        y = layers.ReLU()(conv(f"{block}.conv1", x, stride))
-        y = conv(f"{block}.conv2", y)
-        shortcut = conv(f"{block}.shortcut.0", x, 2) if stride == 2 else x
-        x = layers.ReLU()(y + shortcut)
-    x = layers.Flatten()(layers.Permute((3, 1, 2))(x))  # in channel, height, width order
-    for name in ("linear1", "linear2"):
-        value = weights[f"{name}.weight"].T
-        x = assigned(layers.Dense(value.shape[1]), x, value, weights[f"{name}.bias"])
-        x = layers.ReLU()(x) if name == "linear1" else x
-    return keras.Model(images, x)
 
 
 def in_torch(name, dtype="float32"):

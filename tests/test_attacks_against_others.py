@@ -178,12 +178,17 @@ REFERENCES = {
     "apgd_ce": lambda network, e: torchattacks.APGD(network, eps=e, steps=100),
     "apgd_dlr": lambda network, e: torchattacks.APGD(network, eps=e, steps=100, loss="dlr"),
     "square": lambda network, e: torchattacks.Square(network, eps=e, n_queries=500),
+    "apgd_t": lambda network, e: torchattacks.APGDT(network, eps=e, steps=100),
+    "fab_t": lambda network, e: torchattacks.FAB(network, eps=e, steps=100, multi_targeted=True),
 }
 OURS = {
     "apgd_ce": APGD,
     "apgd_dlr": lambda e: APGD(e, loss="dlr"),
     "square": lambda e: Square(e, queries=500),
+    "apgd_t": lambda e: APGD(e, loss="targeted_dlr"),
+    "fab_t": FAB,
 }
+FEWER = {"apgd_t": 100, "fab_t": 100}  # images, where each is attacked nine times
 DETERMINISTIC = {"fgsm", "mi_fgsm"}
 
 
@@ -216,8 +221,8 @@ def theirs_on(attack, network, images, labels, batch_size=125):
 @pytest.mark.parametrize("levels", [2, 4, 8])
 @pytest.mark.parametrize("name", REFERENCES)
 def test_robust_accuracy_is_that_of_torchattacks(networks, name, levels):
-    """500 images: within 1 point where nothing is random, else 2."""
-    model, network, images, labels = networks("resnet20", 500)
+    """500 images (100 for the targeted attacks): within 1 point where nothing is random, else 2."""
+    model, network, images, labels = networks("resnet20", FEWER.get(name, 500))
     epsilon = levels / 255
     attack = OURS[name](epsilon) if name in OURS else make_attack(name, epsilon)
     ours = attack.run(model, images, labels, model.logits(images)).robust
@@ -252,6 +257,32 @@ def test_robust_accuracy_under_cw_is_that_of_foolbox(networks, levels):
     theirs = np.concatenate(parts)
     ours = make_attack("cw", epsilon).run(model, images, labels, model.logits(images)).robust
     print(f"cw at {levels}/255: ours {100 * ours.mean():.1f}, theirs {100 * theirs.mean():.1f}")
+    assert abs(ours.mean() - theirs.mean()) <= 0.02
+
+
+L2_REFERENCES = {
+    "pgd": lambda network, e: torchattacks.PGDL2(network, eps=e, alpha=e / 4, steps=20),
+    "apgd_ce": lambda network, e: torchattacks.APGD(network, norm="L2", eps=e, steps=100),
+    "square": lambda network, e: torchattacks.Square(network, norm="L2", eps=e, n_queries=500),
+}
+L2_OURS = {
+    "pgd": lambda e: PGD(e, norm="L2"),
+    "apgd_ce": lambda e: APGD(e, norm="L2"),
+    "square": lambda e: Square(e, norm="L2", queries=500),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epsilon", [0.25, 0.5])
+@pytest.mark.parametrize("name", L2_REFERENCES)
+def test_robust_accuracy_in_l2_is_that_of_torchattacks(networks, name, epsilon):
+    """500 images, within 2 points."""
+    model, network, images, labels = networks("resnet20", 500)
+    ours = L2_OURS[name](epsilon).run(model, images, labels, model.logits(images)).robust
+    theirs = theirs_on(L2_REFERENCES[name](network, epsilon), network, images, labels)
+    print(
+        f"{name} in L2 at {epsilon}: ours {100 * ours.mean():.1f}, theirs {100 * theirs.mean():.1f}"
+    )
     assert abs(ours.mean() - theirs.mean()) <= 0.02
 
 

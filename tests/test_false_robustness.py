@@ -1,18 +1,16 @@
 """The check for false robustness: on models that are masked, and on ones that are not."""
 
-import os
-from pathlib import Path
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from classifiers import images_of, two_layers
+from published import cifar10, in_keras
 from sklearn.datasets import load_digits
 
 from rnascl_keras.attacks import PGD
 from rnascl_keras.false_robustness import check_robustness
-from rnascl_keras.teachers import build_teacher, load_teacher
+from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 
 MODEL = two_layers()
@@ -160,22 +158,10 @@ def test_an_adversarially_trained_network_is_not_accused(digits):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("epsilon", [4 / 255, 8 / 255])
-@pytest.mark.parametrize("name", ["pgd", "standard"])
-def test_published_robust_weights_are_not_accused(name, epsilon):
-    """200 images, 500 queries, in CIFAR-10's own order."""
-    teachers, data_dir = os.environ.get("RNASCL_TEACHERS_DIR"), os.environ.get("TFDS_DATA_DIR")
-    if not teachers or not data_dir:
-        pytest.skip("RNASCL_TEACHERS_DIR and TFDS_DATA_DIR do not both say where files are")
-    import tensorflow_datasets as tfds
-
-    data = tfds.as_numpy(tfds.load("cifar10", split="test", batch_size=-1, data_dir=data_dir))
-    first = np.argsort(data["id"])[:200]
-    file = {
-        "pgd": "ehanw_resnet20_pgd_cifar10.npz",
-        "standard": "ehanw_resnet20_standard_cifar10_control.npz",
-    }[name]
-    model = load_teacher(Path(teachers) / file, input_shape=(32, 32, 3), classes=10)
-    images = data["image"][first] / np.float32(255)
-    check = check_robustness(model, images, data["label"][first], epsilon=epsilon)
+@pytest.mark.parametrize("epsilon", [2 / 255, 4 / 255, 8 / 255])
+@pytest.mark.parametrize("name", ["resnet20", "resnet4b", "control"])
+def test_published_weights_are_not_accused(name, epsilon):
+    """200 images, 500 queries; robust ones and the control that is not."""
+    check = check_robustness(in_keras(name), *cifar10(200), epsilon=epsilon)
+    print(name, f"{epsilon:.3f}", check.verdict, *(finding.share for finding in check.findings))
     assert check.passed, check.verdict
