@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from rnascl_keras import files
 from rnascl_keras.errors import UserError

@@ -21,7 +21,7 @@ import numpy as np
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.onnx_session import most_memory
 
-SECONDS = 600
+SECONDS = 300
 REFUSED = 3
 # of images whose size the file leaves open
 SIZE = 64

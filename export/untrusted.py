@@ -13,14 +13,14 @@ import onnx
 from onnx import checker, inliner
 
 from rnascl_keras.errors import UserError, one_line
-from rnascl_keras.export.bounded_sizes import check_sizes
+from rnascl_keras.export.bounded_sizes import check_constants, check_sizes
 from rnascl_keras.export.gradient.preparation import folded
 from rnascl_keras.export.weights import check_weights, embed_external_data
 
 # protobuf can write no larger one
 MOST_BYTES = 2**31 - 1
 # a quantised DenseNet-201, or a large vision transformer, has some 3,000
-MOST_NODES = 20_000
+MOST_NODES = 10_000
 MOST_CONNECTIONS = 20 * MOST_NODES
 # of graphs in graphs, and of functions that call functions
 DEEPEST = 16
@@ -57,6 +57,9 @@ def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     # none of this is part of the classifier
     model.DiscardUnknownFields()
     del model.training_info[:], model.graph.quantization_annotation[:]
+    for field in ("producer_name", "producer_version", "domain", "doc_string"):
+        model.ClearField(field)
+    model.graph.ClearField("doc_string")
     graphs = list(_graphs(model.graph))
     bodies = [graph.node for graph in graphs]
     for function in model.functions:
@@ -82,7 +85,9 @@ def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
         checker.check_model(model)
     except Exception as error:  # onnx's errors have no common class
         raise UserError(f"it is no valid ONNX model: {one_line(error)}") from error
-    check_sizes(folded(model).graph)
+    # the second inference is safe only where the first finds no long vector
+    check_sizes(folded(model, values=False).graph)
+    check_constants(folded(model).graph)
     return model
 
 
@@ -158,7 +163,8 @@ def _check_names(
     bodies: Iterable[Iterable[onnx.NodeProto]],
 ) -> None:
     """Raise UserError for names that no message could show."""
-    names = {o.domain for o in model.opset_import} | {p.key for p in model.metadata_props}
+    names = {o.domain for o in model.opset_import}
+    names.update(text for p in model.metadata_props for text in (p.key, p.value[:LONGEST_NAME]))
     for function in model.functions:
         names.update((function.domain, function.name, *function.input, *function.output))
     for graph in graphs:
@@ -180,9 +186,7 @@ def _check_names(
             )
 
 
-def _check_domains(
-    model: onnx.ModelProto, bodies: Iterable[Iterable[onnx.NodeProto]]
-) -> None:
+def _check_domains(model: onnx.ModelProto, bodies: Iterable[Iterable[onnx.NodeProto]]) -> None:
     own = {(f.domain, f.name) for f in model.functions}
     for body in bodies:
         for node in body:

@@ -95,7 +95,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """A function: kind -> the path of a file of that kind, alone in a folder but for its weights."""
+    """A function: kind -> a file of that kind, alone in its folder but for its weights."""
     made = {}
 
     def of(kind: str) -> Path:

@@ -126,8 +126,12 @@ def _fix_sizes(axes: Sequence[onnx.TensorShapeProto.Dimension], sizes: Sequence[
         axis.dim_value = size
 
 
-def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+def inferred(model: onnx.ModelProto, *, values: bool = True) -> onnx.ModelProto:
     """Return a copy of `model` with the shapes that follow from its input's.
+
+    Args:
+        values: follow the values of computed shapes too, which onnx does one by one, however many
+            there are.
 
     Raises:
         UserError: they contradict each other.
@@ -137,16 +141,20 @@ def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     # what the file says of tensors in between may be stale
     del bare.graph.value_info[:]
     with _refusing("has shapes that do not fit"):
-        return shape_inference.infer_shapes(bare, data_prop=True)
+        return shape_inference.infer_shapes(bare, data_prop=values)
 
 
-def folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy with the shapes that follow also where they depend on computed integers."""
-    model = inferred(model)
+def folded(model: onnx.ModelProto, *, values: bool = True) -> onnx.ModelProto:
+    """Return a copy with the shapes that follow also where they depend on computed integers.
+
+    Args:
+        values: see `inferred`.
+    """
+    model = inferred(model, values=values)
     for _ in range(_MOST_FOLDINGS):
         if not fold_integers(model.graph):
             break
-        model = inferred(model)
+        model = inferred(model, values=values)
     return model
 
 
