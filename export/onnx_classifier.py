@@ -124,6 +124,11 @@ class OnnxClassifier:
         told = {name: labels if name == "labels" else target for name in needs}
         return self._run_gradient(loss, images, told, batch_size)
 
+    def check_gradient(self, images: np.ndarray) -> None:
+        """Raise UserError where attacks on `images` can follow no gradient."""
+        self._input.check(images)
+        self._gradient_session(_AS_NODES["cross_entropy"], self._input.sizes(images))
+
     def logits_and_gradient(
         self,
         images: np.ndarray,
