@@ -67,7 +67,7 @@ def measure(
     images = random.uniform(0, 1, (batch, 32, 32, 3)).astype(np.float32)
     with tempfile.TemporaryDirectory() as folder:
         file = OnnxClassifier(export_student(model, folder, name, images[:8]).onnx_path)
-    labels = file.logits(images).argmin(axis=1)  # wrong from the start
+    labels = file.logits(images).argmax(axis=1)  # what is wrong from the start is not attacked
     attack = PGD(EPSILON, stop_early=False)
 
     def pgd(classifier) -> Callable:

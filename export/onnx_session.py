@@ -61,6 +61,8 @@ class SessionMaker:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors only; others are raised
         options.add_session_config_entry("session.use_env_allocators", "1")
+        # threads that wait busily slow one another down wherever the machine has other work
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         try:
