@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from rnascl_keras import files
 from rnascl_keras.errors import UserError
@@ -15,7 +14,8 @@ from rnascl_keras.export.gradient.final_softmax import without_final_softmax
 from rnascl_keras.export.gradient.preparation import inferred
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
 from rnascl_keras.export.onnx_input import ImageInput
-from rnascl_keras.export.onnx_session import CPU, SessionMaker
+from rnascl_keras.export.onnx_session import CPU, Session, SessionMaker
+from rnascl_keras.export.untrusted import read_model
 
 # The losses of rnascl_keras.attacks.losses that can be nodes of the graph. What is called
 # cross-entropy there is the log-odds.
@@ -27,6 +27,8 @@ _AS_NODES = {
     "dlr": "dlr",
     "targeted_dlr": "targeted_dlr",
 }
+# What logits can be; of a quantised file also whole numbers.
+_NUMBERS = {f"tensor({x})" for x in ("float", "double", "float16", "int8", "uint8", "int32")}
 
 
 class OnnxClassifier:
@@ -68,21 +70,15 @@ class OnnxClassifier:
     ) -> None:
         self.path = Path(path)
         self._sessions = SessionMaker(self.path, threads, providers)
-        self._session = self._sessions.open()
+        self._model = read_model(self.path)
+        self._session = self._sessions.open(self._model)
         self.sha256 = files.sha256(self.path)
         self._input = ImageInput(self.path, self._session, layout=layout, mean=mean, std=std)
         self.input_name, self.layout = self._input.name, self._input.layout
         self.image_shape = self._input.image_shape
-        output = self._session.get_outputs()[0]
-        if len(output.shape) != 2:
-            raise UserError(
-                f"{self.path}: expected an output of shape (batch, classes), got "
-                f"{output.name!r} of shape {output.shape}; export a classifier."
-            )
-        self._output_name = output.name
-        self._model = _loaded(self.path)
+        self._output_name = _logits_name(self._session)
         self.ends_in_softmax = self._take_softmax_off()
-        self._gradients: dict[tuple, Any] = {}
+        self._gradients: dict[tuple, Session] = {}
 
     def logits(self, images: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
         """Return the logits, (n, classes), of `images`, pixels (n, h, w, c) in [0, 1].
@@ -91,12 +87,12 @@ class OnnxClassifier:
             UserError: there are no images, or they have not the shape that the file takes.
         """
         self._input.check(images)
-        batches = [
-            self._session.run([self._output_name], {self.input_name: batch})[0][:count]
-            for count, batch in self._batches(batch_size, images)
-        ]
+        batches = []
+        for count, batch in self._batches(batch_size, images):
+            (logits,) = self._rows(self._session, [self._output_name], {self.input_name: batch})
+            batches.append(logits[:count])
         logits = np.concatenate(batches)
-        return logits.astype(np.float32) if logits.dtype == np.float16 else logits
+        return logits if logits.dtype in (np.float32, np.float64) else logits.astype(np.float32)
 
     def loss_and_gradient(
         self,
@@ -127,6 +123,11 @@ class OnnxClassifier:
             raise UserError(f"loss {loss!r} has no labels; use logits_and_gradient.")
         told = {name: labels if name == "labels" else target for name in needs}
         return self._run_gradient(loss, images, told, batch_size)
+
+    def check_gradient(self, images: np.ndarray) -> None:
+        """Raise UserError where attacks on `images` can follow no gradient."""
+        self._input.check(images)
+        self._gradient_session(_AS_NODES["cross_entropy"], self._input.sizes(images))
 
     def logits_and_gradient(
         self,
@@ -169,7 +170,7 @@ class OnnxClassifier:
         self._input.check(images)
         images = np.asarray(images)
         session = self._gradient_session(loss, self._input.sizes(images))
-        classes = session.get_outputs()[0].shape[1]
+        classes = session.outputs[0].shape[1]
         told = {
             name: value if name == "slopes" else _checked(name, value, len(images), classes)
             for name, value in told.items()
@@ -177,12 +178,13 @@ class OnnxClassifier:
         batches = []
         for count, batch, *parts in self._batches(batch_size, images, *told.values()):
             feeds = dict(zip(told, parts, strict=True))
-            results = session.run(["logits", "loss", "gradient"], {"images": batch, **feeds})
+            names = ["logits", "loss", "gradient"]
+            results = self._rows(session, names, {"images": batch, **feeds})
             batches.append([result[:count] for result in results])
         logits, losses, gradient = map(np.concatenate, zip(*batches, strict=True))
         return logits, losses, self._input.decode_gradient(gradient)
 
-    def _gradient_session(self, loss: str, sizes: tuple[int, ...]) -> Any:
+    def _gradient_session(self, loss: str, sizes: tuple[int, ...]) -> Session:
         """Return the session on the gradient model, made when it is first asked for."""
         if (loss, sizes) not in self._gradients:
             try:
@@ -191,6 +193,20 @@ class OnnxClassifier:
                 raise UserError(f"{self.path}: {error}") from error
             self._gradients[loss, sizes] = self._sessions.open(made)
         return self._gradients[loss, sizes]
+
+    def _rows(
+        self, session: Session, names: Sequence[str], feeds: dict[str, np.ndarray]
+    ) -> list[np.ndarray]:
+        """Run a session; each of its results must have one row for each image."""
+        results = session.run(names, feeds)
+        batch = len(next(iter(feeds.values())))
+        for name, result in zip(names, results, strict=True):
+            if np.ndim(result) < 1 or len(result) != batch or np.size(result) == 0:
+                raise UserError(
+                    f"{self.path}: expected {name} of one row for each of {batch} images, got an "
+                    f"array of shape {np.shape(result)}; give an image classifier."
+                )
+        return results
 
     def _batches(
         self, batch_size: int, images: np.ndarray, *others: np.ndarray
@@ -203,6 +219,16 @@ class OnnxClassifier:
             rows = np.arange(first, first + (self._input.batch or count))
             rows = np.minimum(rows, len(images) - 1)
             yield count, self._input.encode(images[rows]), *(other[rows] for other in others)
+
+
+def _logits_name(session: Session) -> str:
+    output = session.outputs[0]
+    if len(output.shape) != 2 or output.type not in _NUMBERS:
+        raise UserError(
+            f"{session.path}: expected numbers of shape (batch, classes) as output, got "
+            f"{output.name!r}, {output.type} of shape {output.shape}; export a classifier."
+        )
+    return output.name
 
 
 def _checked(name: str, classes: np.ndarray | None, count: int, most: Any) -> np.ndarray:
@@ -218,10 +244,3 @@ def _checked(name: str, classes: np.ndarray | None, count: int, most: Any) -> np
             "they count from 0 to one less."
         )
     return array.astype(np.int64)
-
-
-def _loaded(path: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(path)
-    except Exception as error:  # protobuf's and onnx's errors have no closer base class
-        raise UserError(f"{path} cannot be read as ONNX: {error}".splitlines()[0]) from error

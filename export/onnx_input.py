@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnascl_keras.errors import UserError
+
+if TYPE_CHECKING:
+    from rnascl_keras.export.onnx_session import Session
 
 LAYOUTS = ("NHWC", "NCHW")
 _TYPES = {
@@ -28,7 +31,7 @@ class ImageInput:
 
     Args:
         path: of the file, for error messages.
-        session: onnxruntime's, open on the file.
+        session: open on the file.
         layout: "NHWC" or "NCHW"; by default what the file's metadata says, or where the 1 or 3
             channels are.
         mean, std: a number or one a channel, in pixel units of [0, 1]: the graph takes
@@ -48,18 +51,18 @@ class ImageInput:
     def __init__(
         self,
         path: Path,
-        session: Any,
+        session: Session,
         *,
         layout: str | None,
         mean: float | Sequence[float],
         std: float | Sequence[float],
     ) -> None:
         self.path = path
-        given = _sole_input(path, session.get_inputs())
+        given = _sole_input(path, session.inputs)
         # onnxruntime gives a size left open as a name or as None
         self.batch, *sizes = (size if isinstance(size, int) else None for size in given.shape)
         self.name, self.dtype = given.name, np.dtype(_TYPES[given.type])
-        named = session.get_modelmeta().custom_metadata_map.get("input_layout")
+        named = session.metadata.get("input_layout")
         self.layout = _layout(path, sizes, layout or named)
         height, width, channels = sizes if self.layout == "NHWC" else (*sizes[1:], sizes[0])
         self.image_shape = (height, width, channels)
@@ -139,5 +142,5 @@ def _layout(path: Path, sizes: Sequence[int | None], layout: str | None) -> str:
             )
         return "NHWC" if last else "NCHW"
     if layout not in LAYOUTS:
-        raise UserError(f"layout is {layout!r}; expected NHWC or NCHW.")
+        raise UserError(f"layout is {layout[:20]!r}; expected NHWC or NCHW.")
     return layout

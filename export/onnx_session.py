@@ -1,22 +1,28 @@
-"""Opening ONNX files and models in onnxruntime, with errors of one line."""
+"""Opening and running ONNX models in onnxruntime, with errors of one line."""
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rnascl_keras.errors import UserError, nearest
+import numpy as np
+
+from rnascl_keras.errors import UserError, nearest, one_line
 
 if TYPE_CHECKING:
     import onnx
     import onnxruntime
 
 CPU = "CPUExecutionProvider"
+MEMORY_SHARE = 0.75
+"""Of the machine's memory, what all sessions together may take."""
 
 
 class SessionMaker:
-    """Opens onnxruntime sessions, all alike, on the models of one file.
+    """Opens sessions, all alike, on the models made from one file.
 
     Args:
         path: of the file, for error messages.
@@ -43,23 +49,77 @@ class SessionMaker:
         self._path, self._threads = path, threads
         self._providers = [*dict.fromkeys([*providers, CPU])]
 
-    def open(self, model: onnx.ModelProto | None = None) -> onnxruntime.InferenceSession:
-        """Return a quiet session on `model`, by default on the file itself.
+    def open(self, model: onnx.ModelProto) -> Session:
+        """Return a quiet session on `model`.
 
         Raises:
             UserError: onnxruntime cannot run it.
         """
         import onnxruntime
 
+        _limit_memory()
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # fatal errors only; others are raised
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        # threads that wait busily slow one another down wherever the machine has other work
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         try:
-            source = str(self._path) if model is None else model.SerializeToString()
-            return onnxruntime.InferenceSession(source, options, providers=self._providers)
+            session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=self._providers
+            )
         except Exception as error:  # onnxruntime's errors have no closer base class
-            reason = str(error).strip().splitlines()[0]
             raise UserError(
-                f"{self._path} is not a model that onnxruntime can run: {reason}"
+                f"{self._path} is not a model that onnxruntime can run: {one_line(error)}"
             ) from error
+        return Session(self._path, session)
+
+
+class Session:
+    """An open session of onnxruntime's.
+
+    Attributes:
+        path: of the file, for error messages.
+        inputs, outputs: of the graph, each with `name`, `type` and `shape`.
+        metadata: of the file, texts by name.
+    """
+
+    def __init__(self, path: Path, session: onnxruntime.InferenceSession) -> None:
+        self.path, self._session = path, session
+        self.inputs, self.outputs = session.get_inputs(), session.get_outputs()
+        self.metadata = session.get_modelmeta().custom_metadata_map
+
+    def run(self, names: Sequence[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Return the outputs of these names.
+
+        Raises:
+            UserError: onnxruntime fails on these images.
+        """
+        try:
+            return self._session.run(names, feeds)
+        except Exception as error:  # as above
+            raise UserError(
+                f"{self.path}: onnxruntime fails on these images: {one_line(error)}"
+            ) from error
+
+
+@functools.cache
+def _limit_memory() -> None:
+    """Give all sessions one pool of memory, most of the machine's.
+
+    A file whose tensors grow without bounds as it runs then ends in an error, not in the end of
+    this or another process.
+    """
+    import onnxruntime
+
+    pooled, plain = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
+    onnxruntime.create_and_register_allocator(
+        onnxruntime.OrtMemoryInfo("Cpu", pooled, 0, plain),
+        onnxruntime.OrtArenaCfg({"max_mem": most_memory()}),
+    )
+
+
+def most_memory() -> int:
+    """Return how many bytes a model may take: most of the machine's memory."""
+    return int(MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))

@@ -12,6 +12,7 @@ from pathlib import Path
 from rnascl_keras.channels import parse_channels
 from rnascl_keras.evaluate import Evaluation
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
+from rnascl_keras.export.trial import try_out
 from rnascl_keras.file_evaluation import Request, evaluate_classifier
 
 
@@ -39,7 +40,9 @@ def attack_file(
     request.look_over(path)
     settings = {"mean": parse_channels("--mean", mean), "std": parse_channels("--std", std)}
     settings |= {"layout": layout, "providers": tuple(providers)}
-    classifier = OnnxClassifier(path, **{key: value for key, value in settings.items() if value})
+    settings = {key: value for key, value in settings.items() if value}
+    try_out(path, **settings)
+    classifier = OnnxClassifier(path, **settings)
     gives = "probabilities" if classifier.ends_in_softmax else "logits"
     attacked = "the logits before its softmax are attacked" if classifier.ends_in_softmax else ""
     say(f"{path.name}: takes {classifier.layout}, gives {gives}{attacked and '; ' + attacked}")

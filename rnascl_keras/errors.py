@@ -18,3 +18,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the known name closest to `name`, or an empty string."""
     matches = difflib.get_close_matches(str(name), list(known), n=1)
     return f" Did you mean {matches[0]!r}?" if matches else ""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what another library's error says, as one short line of printable characters.
+
+    Such errors quote the file that was read, which can hold anything, a terminal's commands too.
+    """
+    line = " ".join(str(error).split()) or type(error).__name__
+    return "".join(c if c.isprintable() else "?" for c in line[:300])

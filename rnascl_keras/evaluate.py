@@ -16,9 +16,10 @@ from scipy.stats import binomtest
 from tqdm import tqdm
 
 from rnascl_keras.attacks import Attack, make_attack
-from rnascl_keras.attacks.classifier import Batched, as_classifier, gives_gradients
+from rnascl_keras.attacks.classifier import Batched, as_classifier, gradient_complaint
 from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
 from rnascl_keras.attacks.state import Found
+from rnascl_keras.errors import UserError
 from rnascl_keras.false_robustness import IMAGES, Check, check_robustness
 
 LogitsFunction = Callable[[np.ndarray], np.ndarray]
@@ -108,6 +109,10 @@ def evaluate(
     logits = classifier.logits(images)
     check_logits(logits, labels)
 
+    complaint = gradient_complaint(classifier, images) if chosen else None
+    if complaint and any(getattr(attack, "follows_gradient", True) for attack in chosen):
+        raise UserError(complaint)
+
     right = {"clean": logits.argmax(axis=-1) == labels}
     adversarial = {}
     for attack in chosen:
@@ -116,7 +121,10 @@ def evaluate(
     right["worst"] = np.all(list(right.values()), axis=0)
     counts = np.bincount(labels, minlength=logits.shape[1])
     checked = None
-    if chosen and check and gives_gradients(classifier):
+    if chosen and check and complaint:
+        if progress:
+            print(f"No check for false robustness: {complaint}", file=sys.stderr)
+    elif chosen and check:
         settings = {"epsilon": epsilon, "norm": norm, "seed": seed, "batch_size": batch_size}
         checked = check_robustness(
             classifier.classifier,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 
@@ -137,3 +138,51 @@ def test_a_users_mistake_is_one_line(arguments, message, rnascl, tmp_path):
     assert result.code == 2
     assert message in result.err
     assert len(result.err.strip().splitlines()) == 1
+
+
+def uint8_classifier(path):
+    """Write the linear classifier as one that takes bytes."""
+    model = onnx.load(linear_classifier(path))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(255), "most"))
+    model.graph.node[0].input[0] = "pixels"
+    for node in (
+        helper.make_node("Div", ["float", "most"], ["pixels"]),
+        helper.make_node("Cast", ["x"], ["float"], to=TensorProto.FLOAT),
+    ):
+        model.graph.node.insert(0, node)
+    onnx.save(model, path)
+    return path
+
+
+def test_a_file_that_takes_bytes_is_attacked_by_score(rnascl, tmp_path):
+    model = uint8_classifier(tmp_path / "bytes.onnx")
+    data, out = images_file(tmp_path / "images.npz"), tmp_path / "out.json"
+    shared = ("attack", model, "--data", data, "--eps", "4/255", "--json", out)
+    result = rnascl(*shared, "--attacks", "square", "--n", 10, "--sweep", "1/255")
+    assert result.code == 0, result.err
+    assert "No check for false robustness: " in result.err
+    figures = json.loads(out.read_text())
+    assert figures["check"] is None
+    assert figures["accuracy"]["square"] < figures["accuracy"]["clean"]
+
+    out.unlink()
+    result = rnascl(*shared, "--attacks", "square,pgd")
+    assert result.code == 2
+    assert "of type uint8; a gradient needs float32" in result.err
+    # nothing was run in vain
+    assert "square:" not in result.err and not out.exists()
+
+
+def test_help_takes_little_time():
+    """The least of three, in seconds of this command's own computing, imports included."""
+    seconds = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        program = "import sys; from rnascl_keras.cli import main; sys.argv[0] = 'rnascl'; main()"
+        command = [sys.executable, "-c", program, "attack", "--help"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert "MODEL.onnx" in done.stdout
+    assert min(seconds) < 1

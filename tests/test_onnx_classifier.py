@@ -216,7 +216,6 @@ BRANCH = """
         (LOOP, "Loop .no rule"),
         ("m = Dropout(x, half, true) n = Identity(m)", "Dropout .it is in training mode"),
         ("i = Cast<to=6>(x) n = Cast<to=1>(i)", "Cast .it converts"),
-        ("n = Gather<axis=1>(x, i) i = Constant<value_ints=[0, 1, 2]>()", "no valid ONNX model"),
         ("i = Conv<pads=[1, 1, 1, 1]>(k, x) n = Expand(i, four)", "Conv .its input x depends on"),
     ],
 )

@@ -301,6 +301,7 @@ SHAPES = [
     Case("slice-first", "h = Slice(x, s, e)", (5, 6), {"s": ints([0, 1]), "e": ints([99, 3])}),
     Case("gather", "h = Gather<axis=1>(x, i)", (3, 4), {"i": ints(0)}),
     Case("gather-many", "h = Gather<axis=-1>(x, i)", (3, 4), {"i": ints([[2, 0], [-1, 2]])}),
+    Case("constant", "i = Constant<value_ints=[2, 0]>()\n h = Gather<axis=1>(x, i)", (3, 4)),
     Case("gather-int32", "h = Gather<axis=1>(x, i)", (3, 4), {"i": np.int32([1, 1, 0])}),
     Case("pad", "h = Pad(x, p)", (3, 4), {"p": ints([0, 1, 0, 0, 2, 3])}),
     Case("pad-crops", "h = Pad(x, p, c)", (3, 4), {"p": ints([0, 1, 2, 0, 0, 1]), "c": ()}, 13),

@@ -174,6 +174,43 @@ class AbcrownResNet4b(nn.Module):
         return self.linear2(F.relu(self.linear1(x.flatten(1))))
 
 
+class InvertedResidual(nn.Module):
+    """The students' block; where `residual`, input and output are equally wide."""
+
+    def __init__(self, into, width, stride, residual):
+        super().__init__()
+        hidden, self.residual = 6 * into, residual
+        self.body = nn.Sequential(
+            *(conv(into, hidden, 1), nn.BatchNorm2d(hidden), nn.ReLU()),
+            nn.Conv2d(hidden, hidden, 3, stride, 1, groups=hidden, bias=False),
+            *(nn.BatchNorm2d(hidden), nn.ReLU()),
+            *(conv(hidden, width, 1), nn.BatchNorm2d(width)),
+        )
+
+    def forward(self, x):
+        return x + self.body(x) if self.residual else self.body(x)
+
+
+class Student(nn.Module):
+    """A student for images of 32 pixels, every block of a stage as wide as the first.
+
+    Args:
+        stages: (width, blocks) of each; all start with stride 2.
+    """
+
+    def __init__(self, stages, stem=16, classes=10):
+        super().__init__()
+        blocks, into = [conv(3, stem, 3), nn.BatchNorm2d(stem), nn.ReLU()], stem
+        for width, number in stages:
+            for k in range(number):
+                blocks.append(InvertedResidual(into, width, 1 if k else 2, k > 0))
+                into = width
+        self.blocks, self.linear = nn.Sequential(*blocks), nn.Linear(into, classes)
+
+    def forward(self, x):
+        return self.linear(self.blocks(x).mean((2, 3)))
+
+
 class Normalize(nn.Module):
     """A wrapper's normalisation, its buffers under the names it gives them."""
 

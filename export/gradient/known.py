@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-# Operators that compute shapes, axes and pads. None runs long, and what comes out of one is no
-# larger than its inputs broadcast, but for the last three.
+# Operators that compute shapes, axes and pads. None runs long, and what comes out of one has no
+# more elements than the product of its inputs', but for the last three.
 _EVALUATED = {
     *("Abs", "Add", "And", "Cast", "Ceil", "Concat", "Constant", "Div", "Equal", "Flatten"),
     *("Floor", "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mod", "Mul", "Neg"),
@@ -18,6 +18,7 @@ _EVALUATED = {
     *("ConstantOfShape", "Expand", "Range"),
 }
 _MOST_ELEMENTS = 1024
+_LARGEST_RESULT = 16 * _MOST_ELEMENTS
 # No exporter writes deeper chains of them.
 _DEEPEST = 100
 
@@ -73,9 +74,13 @@ class KnownTensors:
         if node.op_type not in _EVALUATED:
             return None
         inputs = {x: self.value(x, depth + 1) for x in node.input if x}
-        if not all(value is not None and value.size <= _MOST_ELEMENTS for value in inputs.values()):
+        if any(value is None for value in inputs.values()):
             return None
-        return _run(node, inputs).get(name)
+        # one tensor can be joined to itself many times
+        if sum(inputs[x].size for x in node.input if x) > _MOST_ELEMENTS:
+            return None
+        value = _run(node, inputs).get(name)
+        return value if value is not None and value.size <= _LARGEST_RESULT else None
 
     def _shape_value(self, node: onnx.NodeProto) -> np.ndarray | None:
         bounds = {attribute.name: attribute.i for attribute in node.attribute}

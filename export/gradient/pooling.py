@@ -14,9 +14,12 @@ def average_pool(step: Step) -> dict[int, Tensor]:
     """The pool is a convolution, each channel by itself, with a kernel of ones."""
     graph, g = step.graph, step.gradient
     windows = windows_of(step, step.input(), step.output(), step.attribute("kernel_shape"))
+    (channels,) = step.sizes(step.input(), 1)[:1]
+    step.check_made(channels, *windows.kernel)
+    for count, size in zip(windows.counts, windows.kernel, strict=True):
+        step.check_made(count, size)
     counts = _counts(windows, padding_counts=bool(step.attribute("count_include_pad")))
     uniform = np.ptp(counts) == 0
-    (channels,) = step.sizes(step.input(), 1)[:1]
     ones = np.ones((channels, 1, *windows.kernel))
     kernel = graph.constant(ones / counts.flat[0] if uniform else ones, g.dtype)
     if not uniform:

@@ -10,7 +10,7 @@ from onnx import TensorProto, checker, compose, defs, helper, inliner, shape_inf
 from onnx.external_data_helper import uses_external_data
 from onnx.version_converter import convert_version
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.gradient.final_softmax import without_final_softmax
 from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors
@@ -51,8 +51,8 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
     model = _converted(model)
     _keep_sole_input(model.graph, sizes)
     del model.graph.output[1:], model.graph.quantization_annotation[:]
-    model = _folded(model)
-    model = _folded(without_final_softmax(model) or model)
+    model = folded(model)
+    model = folded(without_final_softmax(model) or model)
     model = compose.add_prefix(model, PREFIX)
     _check_output(model.graph.output[0])
     return _defined(model)
@@ -64,8 +64,7 @@ def _refusing(what: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"the model {what}: {reason}") from error
+        raise UserError(f"the model {what}: {one_line(error)}") from error
 
 
 def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -127,8 +126,12 @@ def _fix_sizes(axes: Sequence[onnx.TensorShapeProto.Dimension], sizes: Sequence[
         axis.dim_value = size
 
 
-def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+def inferred(model: onnx.ModelProto, *, values: bool = True) -> onnx.ModelProto:
     """Return a copy of `model` with the shapes that follow from its input's.
+
+    Args:
+        values: follow the values of computed shapes too, which onnx does one by one, however many
+            there are.
 
     Raises:
         UserError: they contradict each other.
@@ -138,16 +141,20 @@ def inferred(model: onnx.ModelProto) -> onnx.ModelProto:
     # what the file says of tensors in between may be stale
     del bare.graph.value_info[:]
     with _refusing("has shapes that do not fit"):
-        return shape_inference.infer_shapes(bare, data_prop=True)
+        return shape_inference.infer_shapes(bare, data_prop=values)
 
 
-def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy with the shapes that follow also where they depend on computed integers."""
-    model = inferred(model)
+def folded(model: onnx.ModelProto, *, values: bool = True) -> onnx.ModelProto:
+    """Return a copy with the shapes that follow also where they depend on computed integers.
+
+    Args:
+        values: see `inferred`.
+    """
+    model = inferred(model, values=values)
     for _ in range(_MOST_FOLDINGS):
         if not fold_integers(model.graph):
             break
-        model = inferred(model)
+        model = inferred(model, values=values)
     return model
 
 
@@ -175,7 +182,7 @@ def _defined(model: onnx.ModelProto) -> onnx.ModelProto:
         _help_inliner(model, {operator for _, operator in defined})
         with _refusing("has operators whose definition cannot be put in their place"):
             model = inliner.inline_selected_functions(model, defined, inline_schema_functions=True)
-        model = _folded(model)
+        model = folded(model)
     return model
 
 

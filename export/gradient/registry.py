@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from onnx import defs, helper
 from rnascl_keras.export.gradient.graph import Graph, Tensor
 
 STANDARD = ("", "ai.onnx")
+# Values of a constant that a rule makes; a small file can ask for far more.
+_MOST_MADE = 2**26
 
 
 class Unsupported(Exception):
@@ -89,6 +92,11 @@ class Step:
         if sizes is None or not all(isinstance(size, int) for size in sizes):
             raise Unsupported("sizes beside the batch's are left open; fix the image size")
         return sizes
+
+    def check_made(self, *sizes: int) -> None:
+        """Refuse to make a constant of this shape where it is unreasonably large."""
+        if math.prod(sizes) > _MOST_MADE:
+            raise Unsupported(f"it needs a constant of the shape {list(sizes)}")
 
 
 Rule = Callable[[Step], dict[int, Tensor]]

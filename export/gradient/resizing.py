@@ -9,6 +9,9 @@ from onnx import helper
 from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
 
+# of the matrix for one axis, 1024 by 1024; it is made slowly
+_LARGEST = 2**20
+
 
 @rule("Resize")
 def resize(step: Step) -> dict[int, Tensor]:
@@ -31,6 +34,8 @@ def resize(step: Step) -> dict[int, Tensor]:
             continue
         if not isinstance(x, int) or not isinstance(y, int):
             raise Unsupported("sizes that it changes are left open; fix the image size")
+        if x * max(x, y) > _LARGEST:
+            raise Unsupported(f"it resizes an axis from {x} to {y}; expected at most 1024")
         # (out, in)
         matrix = graph.constant(_matrix(step, x, y, factor if scaled else None), g.dtype)
         g = _along(g, axis, matrix, rank)

@@ -90,6 +90,23 @@ def gives_gradients(classifier: Any) -> bool:
     return callable(getattr(_bare(classifier), "logits_and_gradient", None))
 
 
+def gradient_complaint(classifier: Any, images: np.ndarray) -> str | None:
+    """Return why attacks that follow gradients cannot be used, None where they can.
+
+    A classifier whose gradient is made when it is first asked for has a method
+    `check_gradient(images)`, which raises UserError where there is none.
+    """
+    if not gives_gradients(classifier):
+        return f"a {type(_bare(classifier)).__name__} gives no gradient"
+    check = getattr(_bare(classifier), "check_gradient", None)
+    try:
+        if check:
+            check(images)
+    except UserError as error:
+        return str(error)
+    return None
+
+
 def check_can_be_attacked(classifier: Any, key: str, follows_gradient: bool) -> None:
     """Raise UserError where an attack that follows gradients meets a model that has none."""
     if follows_gradient and not gives_gradients(classifier):
