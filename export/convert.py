@@ -17,6 +17,7 @@ import numpy as np
 
 from rnascl_keras import files
 from rnascl_keras.errors import UserError
+from rnascl_keras.export.fusion import fused
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.parity import (
     check_logits,
@@ -85,7 +86,7 @@ def export_student(
         ExportError: a file differs from the model by more than `tolerance`, or puts more than
             1 image in 1,000 into another class.
     """
-    _check_model(model)
+    check_exportable(model)
     images = _check_images(model, images)
     directory = Path(directory)
     onnx_path, saved_model_path = directory / f"{name}.onnx", directory / f"{name}_saved_model"
@@ -95,7 +96,7 @@ def export_student(
     beside.mkdir(parents=True)
     try:
         made_onnx, made_saved_model = beside / onnx_path.name, beside / saved_model_path.name
-        _write_onnx(model, made_onnx, METADATA | (metadata or {}))
+        write_onnx(model, made_onnx, metadata)
         _write_saved_model(model, made_saved_model)
         difference, agreement = _compare(model, made_onnx, made_saved_model, images, tolerance)
         size, digest = made_onnx.stat().st_size, files.sha256(made_onnx)
@@ -117,7 +118,8 @@ def _compare(
     return check_logits(onnx_file, onnx_logits, expected, tolerance)
 
 
-def _check_model(model: keras.Model) -> None:
+def check_exportable(model: keras.Model) -> None:
+    """Raise UserError unless `model` is functional, float32, and turns images into logits."""
     # a subclassed model has neither attribute
     inputs, outputs = getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or []
     takes, gives = ([tuple(tensor.shape) for tensor in tensors] for tensors in (inputs, outputs))
@@ -159,7 +161,12 @@ def _signature(model: keras.Model) -> list[tf.TensorSpec]:
     return [tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)]
 
 
-def _write_onnx(model: keras.Model, path: Path, metadata: dict[str, str]) -> None:
+def write_onnx(model: keras.Model, path: Path, metadata: dict[str, str] | None = None) -> None:
+    """Write `model` as ONNX, its batch normalisation folded into its convolutions, unchecked.
+
+    Raises:
+        UserError: ONNX has no operations for it.
+    """
     import onnx
     import tensorflow as tf
     import tf2onnx
@@ -180,7 +187,7 @@ def _write_onnx(model: keras.Model, path: Path, metadata: dict[str, str]) -> Non
     graph.ir_version = IR_VERSION
     for value in (*graph.graph.input, *graph.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    onnx.helper.set_model_props(graph, metadata)
+    onnx.helper.set_model_props(graph, METADATA | (metadata or {}))
     try:
         onnx.checker.check_model(graph, full_check=True)
     except onnx.checker.ValidationError as error:
@@ -188,7 +195,7 @@ def _write_onnx(model: keras.Model, path: Path, metadata: dict[str, str]) -> Non
             f"Model {model.name!r}: ONNX refuses its graph: {str(error).splitlines()[0]}; export a "
             "model made of stock Keras layers that ONNX has operations for."
         ) from error
-    path.write_bytes(graph.SerializeToString())
+    onnx.save(fused(graph), path)
 
 
 def _write_saved_model(model: keras.Model, path: Path) -> None:

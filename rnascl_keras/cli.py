@@ -121,7 +121,9 @@ def derive(
 
 _stage_command("train", "Train the derived student by eq. 3: student.keras.")
 _stage_command("finetune", "Fine-tune the student with TRADES: student_trades.keras.")
-_stage_command("export", "Export every student to SavedModel and ONNX, checked: export/.")
+_stage_command(
+    "export", "Export every student to SavedModel, float and int8 ONNX, checked: export/."
+)
 
 
 DataOption = Annotated[
@@ -282,8 +284,8 @@ _stage_command("report", "Write report.json and report.html, and print the closi
 
 
 def _show(work: Run) -> None:
+    from rnascl_keras.closing_table import print_summary
     from rnascl_keras.files import read_json
-    from rnascl_keras.summary import print_summary
 
     print_summary(read_json(work.path("report.json")), workdir=work.workdir)
 

@@ -41,7 +41,7 @@ def _files(*names: str) -> Callable[[Run], list[str]]:
 
 
 def _onnx_files(run: Run) -> list[str]:
-    return [f"export/{name}.onnx" for name in run.students]
+    return [f"export/{name}{form}.onnx" for name in run.students for form in ("", "_int8")]
 
 
 def _exported_files(run: Run) -> list[str]:
@@ -52,7 +52,7 @@ def _exported_files(run: Run) -> list[str]:
         "variables/variables.index",
     )
     saved_models = [f"{folder}/{part}" for folder in folders for part in parts]
-    return [*_onnx_files(run), *saved_models, "export/parity.json"]
+    return [*_onnx_files(run), *saved_models, "export/parity.json", "export/latency.json"]
 
 
 def _cached_files(run: Run) -> list[str]:
@@ -118,8 +118,8 @@ STAGES = (
     ),
     Stage(
         "export",
-        ("name", "data"),
-        lambda run: [*_models(run)[1:], "architecture.json"],
+        ("name", "data", "export"),
+        lambda run: [*_models(run), "architecture.json"],
         _exported_files,
         stages.export,
     ),
@@ -138,7 +138,13 @@ STAGES = (
     Stage(
         "report",
         tuple(Recipe.model_fields),
-        lambda run: [*_models(run), *SEARCHED, "architecture.json", "evaluation.json"],
+        lambda run: [
+            *_models(run),
+            *SEARCHED,
+            "architecture.json",
+            "export/latency.json",
+            "evaluation.json",
+        ],
         _files("report.json", "report.html"),
         stages.report,
     ),

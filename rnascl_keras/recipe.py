@@ -18,6 +18,7 @@ from rnascl_keras.settings import (
     Derive,
     Distillation,
     Evaluation,
+    Export,
     Finetune,
     Search,
     Settings,
@@ -32,6 +33,7 @@ __all__ = [
     "Data",
     "Derive",
     "Evaluation",
+    "Export",
     "Finetune",
     "Recipe",
     "Search",
@@ -55,6 +57,7 @@ class Recipe(Settings):
     derive: Derive = Derive()
     train: Train = Train()
     finetune: Finetune | None = Finetune()
+    export: Export = Export()
     evaluation: Evaluation = Evaluation()
     seed: Annotated[int, Field(ge=0)] = 0
 

@@ -66,7 +66,7 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         lstrip_blocks=True,
     )
     words = ("attack_name", "attack_how", "percent", "count", "radius", "duration", "short_layer")
-    words += ("sign_name",)
+    words += ("sign_name", "size", "milliseconds")
     environment.filters.update({name: getattr(summary, name) for name in words})
     environment.filters["picture"] = _data_uri
     page = environment.get_template("report.html").render(
@@ -79,6 +79,10 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         signs=_signs(report),
         exported=report.get("export", {}),
         export_keys=_export_keys(report),
+        timed=_timed(report),
+        latencies=summary.LATENCIES,
+        transfer=summary.TRANSFER,
+        file_verdicts=summary.file_verdicts(report),
         architecture=report.get("architecture"),
         files=report.get("files", {}),
         durations=report.get("duration", {}),
@@ -127,9 +131,15 @@ def _by_stage(panels: dict[str, str]) -> list[dict[str, str]]:
 
 
 def _export_keys(report: dict[str, Any]) -> list[str]:
-    """Return the accuracy keys of the exported files, in the order they were measured."""
-    files = report.get("export", {}).values()
-    return list(dict.fromkeys(key for file in files for key in file["accuracy"]))
+    """Return the accuracy keys of the exported files, those of transfers as those of attacks."""
+    keys = (key.removeprefix(summary.TRANSFER) for key in summary.exported_keys(report))
+    return [key for key in dict.fromkeys(keys) if key != "worst"]
+
+
+def _timed(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what has a latency: the files, and before them the teacher."""
+    sides = {"teacher": report.get("teacher_onnx") or {}, **report.get("export", {})}
+    return {name: side for name, side in sides.items() if "latency_ms" in side}
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -28,12 +28,18 @@ PACKAGES = ("rnascl-keras", "keras", "tensorflow", "onnx", "onnxruntime", "tf2on
 
 def report_run(run: Run) -> None:
     """Write `report.json` and `report.html`."""
+    timed = read_json(run.path("export/latency.json"))
+    figures = read_json(run.path("evaluation.json"))
+    for name, file in figures["export"].items():
+        if name in timed["files"]:
+            file["latency_ms"] = timed["files"][name]
     report = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
-        **read_json(run.path("evaluation.json")),
+        **figures,
+        "teacher_onnx": timed["teacher"],
         "architecture": read_json(run.path("architecture.json")),
         "files": _files(run),
         "settings": run.recipe.model_dump(mode="json"),
@@ -49,6 +55,7 @@ def _files(run: Run) -> dict[str, str]:
         names += [
             f"{student}.keras",
             f"export/{student}.onnx",
+            f"export/{student}_int8.onnx",
             f"export/{student}_saved_model",
         ]
     return {Path(name).name: name for name in [*names, "search", "report.json", "report.html"]}

@@ -146,6 +146,16 @@ class Finetune(Tutored):
     steps: Count = 10
 
 
+class Export(Settings):
+    """The int8 files: `calibration` training images, drawn by the run's seed and not augmented, set
+    the ranges of the activations. A file is kept if at least `agreement` of the images it is
+    checked on, from 0 to 1, get the class that the float file gives them.
+    """
+
+    calibration: Count = 512
+    agreement: Annotated[float, Field(ge=0, le=1)] = 0.95
+
+
 class Evaluation(Settings):
     """Attacks on the first `n` images of the test split; on the first `check` of these, signs of
     false robustness are looked for."""

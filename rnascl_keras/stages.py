@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
-import numpy as np
 
 from rnascl_keras.architecture import Architecture
 from rnascl_keras.callbacks import ChoiceHistograms, ChoiceHistory
 from rnascl_keras.derive import check_budget, copy_sliced_weights, select
 from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import sha256, write_json
+from rnascl_keras.files import sha256
 from rnascl_keras.fitting import fit_stage, seed_stage
 from rnascl_keras.model_files import cache_of, load_weights, save_model, student_of, teacher_of
 from rnascl_keras.outcome import SearchOutcome
@@ -25,8 +22,6 @@ from rnascl_keras.teachers.cache import build_cache
 from rnascl_keras.teachers.included import teacher_file
 from rnascl_keras.trades import Trades
 from rnascl_keras.workdir import Run
-
-PARITY_IMAGES = 1000
 
 
 def outside_files(run: Run, stage: str) -> dict[str, str]:
@@ -164,29 +159,14 @@ def finetune(run: Run) -> None:
 
 
 def export(run: Run) -> None:
-    """Write SavedModel and ONNX of every student, checked; note their differences."""
-    from rnascl_keras.export import export_student
+    """Write SavedModel, float and int8 ONNX of every student, checked and timed."""
+    from rnascl_keras.export_run import export_run
 
-    images = _parity_images(run)
-    found: dict[str, Any] = {}
-    for name in run.students:
-        model = student_of(run, name)
-        metadata = {"recipe": run.recipe.name, "space": run.recipe.search_space.name}
-        made = export_student(model, run.path("export"), name, images, metadata=metadata)
-        found[made.onnx_path.name] = {
-            "sha256": made.sha256,
-            "bytes": made.bytes,
-            "max_abs_difference": made.max_abs_difference,
-        }
-        run.say(
-            f"export: {made.onnx_path.name}, {made.bytes:,} bytes, differs from Keras by at most "
-            f"{made.max_abs_difference:.1e} on {len(images)} images"
-        )
-    write_json(run.path("export/parity.json"), found)
+    export_run(run)
 
 
 def evaluate(run: Run) -> None:
-    """Attack every model; replay the adversarial images on the exported files."""
+    """Attack every model and every int8 file; replay the models' images on the files."""
     from rnascl_keras.evaluation_run import evaluate_run
 
     for name in run.students:
@@ -227,11 +207,3 @@ def _distill(
     method = f"TRADES, {trades.steps} inner steps" if trades else "eq. 3"
     what = f"{architecture.parameters:,} parameters, {method}"
     fit_stage(run, stage, model, settings, what, cache=cache)
-
-
-def _parity_images(run: Run) -> np.ndarray:
-    """Return 1,000 images, of the test split as far as it reaches, then of the training split."""
-    test, train = run.data.test, run.data.train
-    images, _ = test.first(min(PARITY_IMAGES, len(test)))
-    missing = min(PARITY_IMAGES - len(images), len(train))
-    return np.concatenate([images, train.first(missing)[0]]) if missing else images

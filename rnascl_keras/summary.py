@@ -1,19 +1,15 @@
-"""A run's figures in words: how numbers and attacks are written, and the closing table."""
+"""A run's figures in words: how numbers, attacks and layers are written."""
 
 from __future__ import annotations
 
 import math
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 MODELS = {"teacher": "Teacher", "student": "Student", "student_trades": "Student, TRADES"}
 TRANSFER = "transfer_"
+LATENCIES = {"one_thread": "ms, 1 thread", "all_threads": "ms, all"}
 
 
 @dataclass(frozen=True)
@@ -102,6 +98,17 @@ def count(number: int) -> str:
     return str(number)
 
 
+def size(number: float) -> str:
+    """Write a number of bytes: 46007 as ``46.0 kB``."""
+    return f"{count(round(number))}B" if number >= 1000 else f"{number:.0f} B"
+
+
+def milliseconds(number: float) -> str:
+    """Write milliseconds to three digits: ``0.0222``, ``12.3``, ``1,240``."""
+    decimals = max(0, 2 - math.floor(math.log10(number))) if number > 0 else 0
+    return f"{number:,.{decimals}f}"
+
+
 def radius(epsilon: float) -> str:
     """Write a radius in [0, 1] pixel units, as a fraction of 255 where it is one: ``8/255``."""
     levels = epsilon * 255
@@ -138,97 +145,21 @@ def accuracy_keys(report: dict[str, Any]) -> list[str]:
     return [key for key in ("clean", *attacks, "worst") if key in found]
 
 
+def exported_keys(report: dict[str, Any]) -> list[str]:
+    """Return the accuracy keys of a report's ONNX files: clean first, then attacks on the files
+    themselves, then transfers."""
+    files = report.get("export", {}).values()
+    found = dict.fromkeys(key for file in files for key in file["accuracy"])
+    return sorted(found, key=lambda key: (key != "clean", key.startswith(TRANSFER)))
+
+
 def verdicts(report: dict[str, Any]) -> dict[str, str]:
     """Return what the check for false robustness says of each model that it was run on."""
     checks = {key: report[key].get("check") for key in model_keys(report)}
     return {key: check["verdict"] for key, check in checks.items() if check}
 
 
-def print_summary(
-    report: dict[str, Any], console: Console | None = None, *, workdir: Path | None = None
-) -> None:
-    """Print what a run found: a table of figures, the chosen architecture, and the files.
-
-    Args:
-        report: the content of `report.json`.
-        console: where to print; standard output by default.
-        workdir: the run's folder, put before the files' names.
-    """
-    console = console or Console()
-    console.print(_figures(report))
-    transfers = report.get("export", {})
-    lines = [
-        f"Accuracy in % on the first {report['n']:,} test images; attacks: L∞ radius "
-        f"{radius(report['epsilon'])}, seed {report['seed']}."
-    ]
-    lines += [f"{attack_name(k)}: {attack_how(k)}." for k in accuracy_keys(report) if k in ATTACKS]
-    if transfers:
-        lines.append(
-            "† transfer: the adversarial images made on the Keras model, shown to the ONNX file."
-        )
-    console.print(Text("\n".join(lines), style="dim"))
-    for name, verdict in verdicts(report).items():
-        console.print(Text(f"{MODELS[name]}: {verdict}", style="dim"))
-    architecture = report.get("architecture", {})
-    if architecture:
-        console.print(_widths(architecture))
-        console.print(_tutors(architecture))
-    console.print(_files(report, workdir))
-
-
-def _figures(report: dict[str, Any]) -> Table:
-    """Return the table of figures: a column per model and ONNX file, a row per figure."""
-    models, exported = model_keys(report), report.get("export", {})
-    table = Table(title=f"rnascl: {report['recipe']}", title_justify="left", title_style="bold")
-    table.add_column("", no_wrap=True)
-    for name in [*models, *exported]:
-        # A break after the underscore keeps five columns within 80 characters.
-        table.add_column(name.replace("_", "_\n"), justify="right", no_wrap=True)
-    table.add_row("Parameters", *(count(report[model]["parameters"]) for model in models))
-    table.add_row("MACs", *(count(report[model]["macs"]) for model in models))
-    table.add_section()
-    for key in accuracy_keys(report):
-        cells = [_cell(report[model]["accuracy"].get(key)) for model in models]
-        for name in exported:
-            accuracy = exported[name]["accuracy"]
-            if key in accuracy:
-                cells.append(_cell(accuracy[key]))
-            else:
-                cells.append(_cell(accuracy.get(TRANSFER + key), "†"))
-        table.add_row(attack_name(key), *cells)
-    return table
-
-
-def _cell(share: float | None, mark: str = " ") -> str:
-    return "" if share is None else f"{percent(share)}{mark}"
-
-
-def _widths(architecture: dict[str, Any]) -> Text:
-    text = Text("\nChosen widths", style="bold")
-    for number, widths in enumerate(architecture["widths"], start=1):
-        text.append(f"\n  stage {number}   {'  '.join(map(str, widths))}", style="not bold")
-    return text
-
-
-def _tutors(architecture: dict[str, Any]) -> Text:
-    """Return the chosen tutors, the layers of one student block on one line."""
-    blocks: dict[str, list[str]] = {}
-    for pair in architecture["tutors"]:
-        block, _, layer = short_layer(pair["student_layer"]).rpartition(" ")
-        block, layer = (block, layer) if block else (layer, "")
-        tutor = short_layer(pair["teacher_layer"])
-        blocks.setdefault(block, []).append(f"{layer} ← {tutor}".strip())
-    text = Text("\nChosen tutors", style="bold")
-    text.append("  (student layer ← teacher layer, as stage.block)", style="not bold dim")
-    column = max(len(pair) for pairs in blocks.values() for pair in pairs) + 3
-    for block, pairs in blocks.items():
-        line = f"\n  {block:<6}" + "".join(f"{pair:<{column}}" for pair in pairs)
-        text.append(line.rstrip(), style="not bold")
-    return text
-
-
-def _files(report: dict[str, Any], workdir: Path | None) -> Text:
-    text = Text("\nFiles", style="bold")
-    for name in report.get("files", {}).values():
-        text.append(f"\n  {Path(workdir) / name if workdir else name}", style="not bold")
-    return text
+def file_verdicts(report: dict[str, Any]) -> dict[str, str]:
+    """Return what the check for false robustness says of each ONNX file that was attacked."""
+    checks = {name: file.get("check") for name, file in report.get("export", {}).items()}
+    return {name: check["verdict"] for name, check in checks.items() if check}

@@ -65,6 +65,8 @@ def test_the_default_work_folder_is_named_after_the_recipe(rnascl, tiny, tmp_pat
         ("finetune", "student.keras", "train"),
         ("export", "student_trades.keras", "finetune"),
         ("evaluate", "export/student.onnx", "export"),
+        ("evaluate", "export/student_int8.onnx", "export"),
+        ("report", "export/latency.json", "export"),
         ("report", "evaluation.json", "evaluate"),
     ],
 )
@@ -112,6 +114,7 @@ def test_evaluate_of_a_recipe_takes_its_settings_by_set(rnascl, work, tiny):
     assert figures["n"] == 12
     assert set(figures["student"]["accuracy"]) == {"clean", "worst"}
     assert set(figures["export"]["student.onnx"]["accuracy"]) == {"clean"}
+    assert set(figures["export"]["student_int8.onnx"]["accuracy"]) == {"clean", "worst"}
 
 
 def test_evaluate_writes_the_promised_json(rnascl, whole_run, tmp_path):

@@ -7,6 +7,7 @@ import shutil
 
 import keras
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from sklearn.datasets import load_digits
@@ -23,6 +24,7 @@ from rnascl_keras.workdir import Run
 STAGE_NAMES = tuple(stage.name for stage in STAGES if stage.name != "cache")
 MODELS = ("teacher", "student", "student_trades")
 STUDENTS = MODELS[1:]
+FILES = tuple(f"{student}{form}.onnx" for student in STUDENTS for form in ("", "_int8"))
 KEYS = {"clean", "fgsm", "pgd20", "mi_fgsm", "worst"}
 SAVED_MODEL = ("saved_model.pb", "variables/variables.index", "fingerprint.pb")
 
@@ -42,7 +44,7 @@ def done_stages(result):
 def test_a_run_leaves_exactly_the_promised_files(whole_run, snapshot):
     promised = {f"{model}.keras" for model in MODELS}
     promised |= {"architecture.json", "evaluation.json", "report.json", "report.html"}
-    promised |= {f"export/{student}.onnx" for student in STUDENTS} | {"export/parity.json"}
+    promised |= {f"export/{file}" for file in (*FILES, "parity.json", "latency.json")}
     for folder, part in itertools.product(STUDENTS, SAVED_MODEL):
         promised.add(f"export/{folder}_saved_model/{part}")
     promised |= {
@@ -95,7 +97,11 @@ def test_report_json_keeps_its_keys(whole_run):
             assert type(accuracy) is float
             assert 0 <= low <= accuracy <= high <= 1
             assert figures["accuracy"]["worst"] <= accuracy
-    assert set(report["export"]) == {f"{student}.onnx" for student in STUDENTS}
+    assert set(report["export"]) == set(FILES)
+    for timed in (report["teacher_onnx"], *report["export"].values()):
+        assert timed["bytes"] > 0
+        assert set(timed["latency_ms"]) == {"one_thread", "all_threads"}
+        assert min(timed["latency_ms"].values()) > 0
     assert set(report["duration"]) == set(STAGE_NAMES) - {"report"}
     assert str(whole_run.folder) not in json.dumps(report)
 
@@ -113,12 +119,35 @@ def test_the_figures_are_those_of_the_files(whole_run, snapshot):
         assert {"sha256", "bytes", "max_abs_difference", "accuracy"} <= set(figures)
         assert figures["sha256"] == hashes[f"export/{file}"]
         assert figures["bytes"] == (whole_run.folder / "export" / file).stat().st_size
-        assert 0 <= figures["max_abs_difference"] <= 1e-4
+        int8 = file.endswith("_int8.onnx")
+        assert 0 <= figures["max_abs_difference"] <= (np.inf if int8 else 1e-4)
+        assert figures["agreement"] >= (0.95 if int8 else 0.999)
         session = onnxruntime.InferenceSession(whole_run.folder / "export" / file)
         (logits,) = session.run(["logits"], {"images": images})
         assert figures["accuracy"]["clean"] == pytest.approx((logits.argmax(-1) == labels).mean())
         transfers = {f"transfer_{key}" for key in KEYS - {"clean", "worst"}}
-        assert set(figures["accuracy"]) == {"clean", *transfers}
+        # The float file is the model; the int8 file is another function, and is attacked itself.
+        assert set(figures["accuracy"]) == {"clean", *transfers, *(KEYS if int8 else ())}
+        if int8:
+            assert set(figures["intervals"]) == KEYS and figures["check"]["n"] == 50
+            accuracy = figures["accuracy"]
+            assert accuracy["worst"] <= min(accuracy[key] for key in KEYS)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_an_onnx_file_says_what_it_is(whole_run, file):
+    name = file.removesuffix(".onnx").removesuffix("_int8")
+    model = onnx.load(whole_run.folder / "export" / file)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    student = keras.models.load_model(whole_run.folder / f"{name}.keras")
+    assert properties["fingerprint"] == fingerprint(student)
+    architecture = read(whole_run.folder / "architecture.json")
+    assert json.loads(properties["widths"]) == architecture["widths"]
+    assert (properties["recipe"], properties["space"]) == ("tiny", "tiny")
+    assert properties["classes"] == "10" and len(json.loads(properties["class_names"])) == 10
+    assert (properties["input_layout"], properties["input_range"]) == ("NHWC", "[0, 1]")
+    assert ("quantisation" in properties) == ("int8" in file)
+    assert model.ir_version <= 10 and [o.version for o in model.opset_import] == [18]
 
 
 def test_the_search_wrote_every_choice_of_every_epoch(whole_run):
@@ -181,6 +210,8 @@ def redone(work, whole_run, monkeypatch, tiny):
         ("train.learning_rate=0.01", "train"),
         ("finetune.trades_beta=1", "finetune"),
         ("name=other", "export"),
+        ("export.calibration=100", "export"),
+        ("export.agreement=0.5", "export"),
         ("evaluation.n=40", "evaluate"),
     ],
 )
@@ -235,6 +266,24 @@ def test_for_real_a_truncated_architecture_heals(work, tiny, rnascl, snapshot):
     after = snapshot(work)
     changed = {name for name in before if before[name] != after[name]}
     assert changed <= {".stages/derive.json"}  # the time it took
+
+
+def test_for_real_a_folder_from_before_there_were_int8_files_goes_on(work, tiny, rnascl, whole_run):
+    for name in ("student_int8.onnx", "student_trades_int8.onnx", "latency.json"):
+        (work / "export" / name).unlink()
+    parity = read(work / "export" / "parity.json")
+    floats = {file: figures for file, figures in parity.items() if "int8" not in file}
+    (work / "export" / "parity.json").write_text(json.dumps(floats))
+    stamp = read(work / ".stages" / "export.json")
+    stamp["signature"] = "that of settings without a section on export"
+    (work / ".stages" / "export.json").write_text(json.dumps(stamp))
+    result = rnascl("run", tiny, "--workdir", work)
+    assert result.code == 0
+    assert done_stages(result) == list(STAGE_NAMES[:-3])
+    report, before = (read(folder / "report.json") for folder in (work, whole_run.folder))
+    for file in FILES:
+        assert (work / "export" / file).is_file()
+        assert report["export"][file]["accuracy"] == before["export"][file]["accuracy"]
 
 
 def test_for_real_another_evaluation_is_the_only_thing_redone(work, tiny, rnascl):

@@ -55,7 +55,17 @@ def test_later_assignments_win_and_finetune_can_be_left_out(recipe):
 
 def test_every_section_is_to_be_had_where_recipe_files_look(recipe):
     names = [type(getattr(recipe, key)).__name__ for key in type(recipe).model_fields]
-    for name in ("Cache", "Data", "Teacher", "Search", "Derive", "Train", "Finetune", "Evaluation"):
+    for name in (
+        "Cache",
+        "Data",
+        "Teacher",
+        "Search",
+        "Derive",
+        "Train",
+        "Finetune",
+        "Export",
+        "Evaluation",
+    ):
         assert name in names
         assert getattr(recipe_module, name) is getattr(settings, name)
         assert name in recipe_module.__all__

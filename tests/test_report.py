@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 import numpy as np
 from rich.console import Console
 
-from rnascl_keras import summary
+from rnascl_keras.closing_table import print_summary
 from rnascl_keras.report import ReportPictures, write_report
 
 EPSILON = 8 / 255
@@ -190,7 +190,7 @@ def test_page_and_closing_table_tell_whether_the_robustness_is_real(tmp_path):
     assert "Teacher: No sign of it." in text
     assert "Student: False robustness is likely: 31.0 % of the images fall to Square." in text
     console = Console(width=80, file=io.StringIO())
-    summary.print_summary(report, console)
+    print_summary(report, console)
     printed = " ".join(console.file.getvalue().split())
     assert "Student: False robustness is likely: 31.0 %" in printed
     assert "real?" not in page_of(tmp_path).text
@@ -226,19 +226,66 @@ def test_page_is_the_same_for_the_same_figures(tmp_path):
     assert first == write_report(tmp_path / "b", REPORT, pictures()).read_bytes()
 
 
-def test_closing_table_fits_eighty_columns_and_marks_transfers(tmp_path):
-    report = copy.deepcopy(REPORT)
-    report["export"]["student.onnx"] = report["export"]["student_trades.onnx"]
+def with_int8(report):
+    """A report with the files of two students, as a run leaves it."""
+    report = copy.deepcopy(report)
+    latency = {"one_thread": 0.0522, "all_threads": 0.0341}
+    report["teacher_onnx"] = {"bytes": 44_700_000, "latency_ms": dict.fromkeys(latency, 12.345)}
+    for student in ("student", "student_trades"):
+        file = {**REPORT["export"]["student_trades.onnx"], "latency_ms": latency}
+        report["export"][f"{student}.onnx"] = file
+        accuracy = {**file["accuracy"], "fgsm": 0.469, "pgd20": 0.421, "worst": 0.42}
+        report["export"][f"{student}_int8.onnx"] = {
+            **file,
+            "bytes": 161_007,
+            "accuracy": accuracy,
+            "check": {"verdict": "No sign of it.", "findings": []},
+        }
+    return report
+
+
+def test_page_shows_size_speed_and_attacks_of_the_int8_files(tmp_path):
+    page = page_of(tmp_path, with_int8(REPORT))
+    assert page.row("Size") == ["44.7", "484", "484", "161", "161"]
+    assert page.row("Latency ms, 1 thread") == ["12.3", "0.0522", "0.0522", "0.0522", "0.0522"]
+    assert page.row("student_int8.onnx") == ["161", "3.1", "75.7", "46.9", "42.1"]
+    text = " ".join(page.text.split())
+    assert "42.1 transfer 43.2" in text
+    assert "student_int8.onnx: No sign of it." in text
+
+
+def test_closing_tables_fit_eighty_columns_and_mark_transfers(tmp_path):
+    report = with_int8(REPORT)
     console = Console(width=80, file=io.StringIO())
-    summary.print_summary(report, console, workdir=tmp_path)
+    print_summary(report, console, workdir=tmp_path)
     printed = console.file.getvalue()
     lines = [line.rstrip() for line in printed.splitlines()]
     assert max(map(len, lines)) <= 80
-    (row,) = [line for line in lines if "PGD-20 " in line and "│" in line]
-    cells = [cell.strip() for cell in row.strip("│").split("│")]
-    assert cells == ["PGD-20", "52.1", "11.2", "43.1", "43.2†", "43.2†"]
+    rows = {
+        cells[0]: cells[1:]
+        for line in lines
+        if "│" in line and (cells := [cell.strip() for cell in line.strip("│").split("│")])[0]
+    }
+    assert rows["Parameters"] == ["11.2 M", "113 k", "113 k"]
+    assert rows["Worst case"] == ["", "", "", "42.0", "42.0"]
+    order = list(report["export"])
+    assert order == ["student_trades.onnx", "student.onnx"] + [
+        f"{student}_int8.onnx" for student in ("student", "student_trades")
+    ]
+    assert rows["Size"] == ["44.7 MB", "484 kB", "484 kB", "161 kB", "161 kB"]
+    assert rows["ms, all"] == ["12.3", "0.0341", "0.0341", "0.0341", "0.0341"]
+    assert rows["PGD-20"] == ["", "", "", "42.1", "42.1"]
+    assert rows["PGD-20†"] == ["", "43.2†", "43.2†", "43.2†", "43.2†"]
     assert any(line.startswith("† transfer") for line in lines)
     assert any("8/255" in line and "1,000" in line for line in lines)
+    assert "student_int8.onnx: No sign of it." in lines
     assert "  stage 2   32  28  20" in lines
     assert any(re.match(r"  1\.1 +expand ← 2\.1 conv2 +depthwise ← 1\.1 conv1", x) for x in lines)
     assert str(tmp_path / "student.keras") in printed.replace("\n", "")
+
+
+def test_closing_table_of_a_report_without_int8_files(tmp_path):
+    console = Console(width=80, file=io.StringIO())
+    print_summary(REPORT, console)
+    printed = console.file.getvalue()
+    assert re.search(r"PGD-20† +│ +43\.2†", printed) and "484 kB" in printed

@@ -1,0 +1,92 @@
+"""How large and how fast students are once deployed, next to a teacher and to MobileNetV2.
+
+Command: python -m benchmarks.deployed_sizes [STUDENT.keras ...] [--teacher TEACHER.keras]
+Bytes and median latency in onnxruntime, one image at a time, float and int8, on one thread and on
+all. By default the smallest and the largest student of space S3, the CIFAR-10 teacher that comes
+with the package, and the structure of keras.applications' MobileNetV2 for the same images and
+classes. Sizes and latencies do not depend on the weights, which are random but for the teacher's
+and those given. Everything is written to a temporary folder. Nothing else should run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from rnascl_keras import Architecture  # noqa: E402
+from rnascl_keras.export import measure_latency, quantise  # noqa: E402
+from rnascl_keras.export.convert import write_onnx  # noqa: E402
+from rnascl_keras.model_files import load_model  # noqa: E402
+from rnascl_keras.spaces import get_space  # noqa: E402
+from rnascl_keras.summary import milliseconds, size  # noqa: E402
+from rnascl_keras.teachers.included import teacher_file  # noqa: E402
+
+IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
+CALIBRATION = 64
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("students", nargs="*", type=Path)
+    parser.add_argument("--teacher", type=Path, default=teacher_file("cifar10"))
+    settings = parser.parse_args()
+    measured = {}
+    for name, model in models(settings.students, settings.teacher).items():
+        measured |= measure(name, model)
+    show(measured)
+
+
+def models(students: list[Path], teacher: Path) -> dict[str, keras.Model]:
+    """Return what is compared, the teacher first."""
+    space = get_space("S3")
+    ends = {"S3, smallest": min, "S3, largest": max}
+    ours = {path.stem: load_model(path) for path in students} or {
+        name: Architecture(space=space, widths=space.widths_everywhere(end)).build()
+        for name, end in ends.items()
+    }
+    mobile = keras.applications.MobileNetV2(
+        input_shape=IMAGE_SHAPE, weights=None, classes=CLASSES, classifier_activation=None
+    )
+    return {"teacher": load_model(teacher), "MobileNetV2": mobile, **ours}
+
+
+def measure(name: str, model: keras.Model) -> dict[str, dict[str, float]]:
+    """Return bytes and latency of a model's float and int8 file, by name of the file."""
+    random = np.random.default_rng(0)
+    images = random.random((CALIBRATION, *model.input_shape[1:]), dtype=np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {f"{name}, {form}": Path(folder) / f"{form}.onnx" for form in ("float", "int8")}
+        exact, int8 = paths.values()
+        write_onnx(model, exact)
+        # of random weights the classes mean nothing
+        quantise(exact, int8, images, least_agreement=0.0)
+        return {
+            key: {"bytes": path.stat().st_size, **measure_latency(path)}
+            for key, path in paths.items()
+        }
+
+
+def show(measured: dict[str, dict[str, float]]) -> None:
+    """Print a table, each figure with how many times the float teacher's it goes into."""
+    table = Table("", title="Deployed in onnxruntime; in brackets: the float teacher's over this")
+    for column in ("size", "ms, one thread", "ms, all threads"):
+        table.add_column(column, justify="right")
+    first = next(iter(measured.values()))
+    for name, figures in measured.items():
+        words = {key: milliseconds for key in figures} | {"bytes": size}
+        cells = [f"{words[key](n)} ({first[key] / n:.1f})" for key, n in figures.items()]
+        table.add_row(name, *cells)
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""What the command line prints when a run is done: its figures, what was chosen, and its files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rnascl_keras.summary import (
+    ATTACKS,
+    LATENCIES,
+    MODELS,
+    TRANSFER,
+    accuracy_keys,
+    attack_how,
+    attack_name,
+    count,
+    exported_keys,
+    file_verdicts,
+    milliseconds,
+    model_keys,
+    percent,
+    radius,
+    short_layer,
+    size,
+    verdicts,
+)
+
+
+def print_summary(
+    report: dict[str, Any], console: Console | None = None, *, workdir: Path | None = None
+) -> None:
+    """Print what a run found: a table of figures, the chosen architecture, and the files.
+
+    Args:
+        report: the content of `report.json`.
+        console: where to print; standard output by default.
+        workdir: the run's folder, put before the files' names.
+    """
+    console = console or Console()
+    console.print(_figures(report))
+    exported = report.get("export", {})
+    if exported:
+        console.print(_exported(report))
+    lines = [
+        f"Accuracy in % on the first {report['n']:,} test images; attacks: L∞ radius "
+        f"{radius(report['epsilon'])}, seed {report['seed']}."
+    ]
+    lines += [f"{attack_name(k)}: {attack_how(k)}." for k in accuracy_keys(report) if k in ATTACKS]
+    if exported:
+        lines.append(
+            "† transfer: the adversarial images made on the Keras model, shown to the ONNX file."
+        )
+        lines.append("Latency in onnxruntime on this machine, one image at a time, median.")
+    console.print(Text("\n".join(lines), style="dim"))
+    said = {MODELS[name]: verdict for name, verdict in verdicts(report).items()}
+    for name, verdict in (said | file_verdicts(report)).items():
+        console.print(Text(f"{name}: {verdict}", style="dim"))
+    architecture = report.get("architecture", {})
+    if architecture:
+        console.print(_widths(architecture))
+        console.print(_tutors(architecture))
+    console.print(_files(report, workdir))
+
+
+def _figures(report: dict[str, Any]) -> Table:
+    """Return the table of the models: a column for each, a row for each figure."""
+    models = model_keys(report)
+    table = Table(title=f"rnascl: {report['recipe']}", title_justify="left", title_style="bold")
+    table.add_column("", no_wrap=True)
+    for name in models:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row("Parameters", *(count(report[model]["parameters"]) for model in models))
+    table.add_row("MACs", *(count(report[model]["macs"]) for model in models))
+    table.add_section()
+    for key in accuracy_keys(report):
+        cells = [_cell(report[model]["accuracy"].get(key)) for model in models]
+        table.add_row(attack_name(key), *cells)
+    return table
+
+
+def _exported(report: dict[str, Any]) -> Table:
+    """Return the table of the ONNX files: a column for each, and the teacher's to compare with."""
+    teacher, files = report.get("teacher_onnx"), report["export"]
+    table = Table(title="ONNX files", title_justify="left", title_style="bold")
+    table.add_column("", no_wrap=True)
+    sides = ([teacher] if teacher else []) + list(files.values())
+    for name in (["teacher.onnx*"] if teacher else []) + list(files):
+        # Broken where it may be, four files and the teacher stay within 80 characters.
+        table.add_column(re.sub(r"_|(?=\.)", lambda m: f"{m[0]}\n", name), justify="right")
+    table.add_row("Size", *(size(side["bytes"]) for side in sides))
+    for key, title in LATENCIES.items():
+        cells = [side.get("latency_ms", {}).get(key) for side in sides]
+        table.add_row(title, *("" if ms is None else milliseconds(ms) for ms in cells))
+    table.add_section()
+    for key in exported_keys(report):
+        mark = "†" if key.startswith(TRANSFER) else ""
+        cells = [_cell(side.get("accuracy", {}).get(key), mark or " ") for side in sides]
+        table.add_row(attack_name(key) + mark, *cells)
+    if teacher:
+        table.caption, table.caption_justify = "* made to be timed, and not kept", "left"
+    return table
+
+
+def _cell(share: float | None, mark: str = " ") -> str:
+    return "" if share is None else f"{percent(share)}{mark}"
+
+
+def _widths(architecture: dict[str, Any]) -> Text:
+    text = Text("\nChosen widths", style="bold")
+    for number, widths in enumerate(architecture["widths"], start=1):
+        text.append(f"\n  stage {number}   {'  '.join(map(str, widths))}", style="not bold")
+    return text
+
+
+def _tutors(architecture: dict[str, Any]) -> Text:
+    """Return the chosen tutors, the layers of one student block on one line."""
+    blocks: dict[str, list[str]] = {}
+    for pair in architecture["tutors"]:
+        block, _, layer = short_layer(pair["student_layer"]).rpartition(" ")
+        block, layer = (block, layer) if block else (layer, "")
+        tutor = short_layer(pair["teacher_layer"])
+        blocks.setdefault(block, []).append(f"{layer} ← {tutor}".strip())
+    text = Text("\nChosen tutors", style="bold")
+    text.append("  (student layer ← teacher layer, as stage.block)", style="not bold dim")
+    column = max(len(pair) for pairs in blocks.values() for pair in pairs) + 3
+    for block, pairs in blocks.items():
+        line = f"\n  {block:<6}" + "".join(f"{pair:<{column}}" for pair in pairs)
+        text.append(line.rstrip(), style="not bold")
+    return text
+
+
+def _files(report: dict[str, Any], workdir: Path | None) -> Text:
+    text = Text("\nFiles", style="bold")
+    for name in report.get("files", {}).values():
+        text.append(f"\n  {Path(workdir) / name if workdir else name}", style="not bold")
+    return text

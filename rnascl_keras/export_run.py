@@ -1,0 +1,137 @@
+"""A run's files for deployment: every student as SavedModel and as float and int8 ONNX."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from rnascl_keras.architecture import Architecture
+from rnascl_keras.evaluate import LogitsFunction, accuracy_of
+from rnascl_keras.export import (
+    ExportedModel,
+    OnnxClassifier,
+    QuantisedModel,
+    export_student,
+    measure_latency,
+    quantise,
+)
+from rnascl_keras.export.convert import check_exportable, write_onnx
+from rnascl_keras.export.parity import keras_logits
+from rnascl_keras.files import write_json
+from rnascl_keras.fingerprint import fingerprint
+from rnascl_keras.model_files import load_model, student_of
+from rnascl_keras.summary import milliseconds, percent
+from rnascl_keras.workdir import Run
+
+PARITY_IMAGES = 1000
+
+
+def export_run(run: Run) -> None:
+    """Write the folder `export/`.
+
+    `parity.json` there says of each ONNX file how close it comes to its model, `latency.json` how
+    fast it is, and the teacher beside it: apart, since no two timings are alike.
+    """
+    images, labels = _check_images(run)
+    calibration = _calibration_images(run)
+    found: dict[str, Any] = {}
+    timed: dict[str, Any] = {"teacher": _time_teacher(run, images, labels), "files": {}}
+    for name in run.students:
+        model = student_of(run, name)
+        run.say(f"export: {name}.keras: {_clean(partial(keras_logits, model), images, labels)}")
+        made, quantised = _write(run, name, model, images, calibration)
+        for path, figures in ((made.onnx_path, made), (quantised.path, quantised)):
+            found[path.name] = {
+                key: getattr(figures, key)
+                for key in ("sha256", "bytes", "max_abs_difference", "agreement")
+            }
+            timed["files"][path.name] = measure_latency(path)
+            clean = _clean(OnnxClassifier(path).logits, images, labels)
+            speed = _speed(figures.bytes, timed["files"][path.name])
+            run.say(
+                f"export: {path.name}: {clean}, {speed}, largest difference of a logit "
+                f"{figures.max_abs_difference:.1e}, same class on {figures.agreement:.1%} of "
+                f"{len(images):,} images"
+            )
+    write_json(run.path("export/parity.json"), found)
+    write_json(run.path("export/latency.json"), timed)
+
+
+def _write(
+    run: Run, name: str, model: keras.Model, images: np.ndarray, calibration: np.ndarray
+) -> tuple[ExportedModel, QuantisedModel]:
+    """Write a student's files, checked on `images`."""
+    metadata = _metadata(run, model)
+    made = export_student(model, run.path("export"), name, images, metadata=metadata)
+    int8 = run.path(f"export/{name}_int8.onnx")
+    # one of an earlier export does not belong to this float file
+    int8.unlink(missing_ok=True)
+    agreement = run.recipe.export.agreement
+    return made, quantise(
+        made.onnx_path, int8, calibration, check_images=images, least_agreement=agreement
+    )
+
+
+def _time_teacher(run: Run, images: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
+    """Return size and latency of the teacher's ONNX file, which is not kept; None where there is
+    none to be had."""
+    model = load_model(run.path("teacher.keras"))
+    said = f"export: teacher.keras: {_clean(partial(keras_logits, model), images, labels)}"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "teacher.onnx"
+        try:
+            check_exportable(model)
+            write_onnx(model, path)
+            figures = {"bytes": path.stat().st_size, "latency_ms": measure_latency(path)}
+        except Exception as error:  # a converter's errors have no common class
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            run.say(f"{said}; not timed as ONNX: {reason}")
+            return None
+    run.say(f"{said}; as ONNX {_speed(figures['bytes'], figures['latency_ms'])}")
+    return figures
+
+
+def _metadata(run: Run, model: keras.Model) -> dict[str, str]:
+    architecture = Architecture.load(run.path("architecture.json"))
+    return {
+        "recipe": run.recipe.name,
+        "space": architecture.space.name,
+        "widths": json.dumps(architecture.widths),
+        "classes": str(architecture.classes),
+        "class_names": json.dumps(run.data.test.class_names),
+        "fingerprint": fingerprint(model),
+    }
+
+
+def _calibration_images(run: Run) -> np.ndarray:
+    """Return training images as they are, drawn by the run's seed."""
+    train = run.data.train
+    count = min(run.recipe.export.calibration, len(train))
+    return next(iter(train.training_batches(count, seed=run.recipe.seed)))[0].numpy()
+
+
+def _check_images(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1,000 images, of the test split as far as it reaches, then of the training split; and
+    the labels of those of the test split."""
+    test, train = run.data.test, run.data.train
+    images, labels = test.first(min(PARITY_IMAGES, len(test)))
+    missing = min(PARITY_IMAGES - len(images), len(train))
+    if missing:
+        images = np.concatenate([images, train.first(missing)[0]])
+    return images, labels
+
+
+def _clean(logits_of: LogitsFunction, images: np.ndarray, labels: np.ndarray) -> str:
+    accuracy = accuracy_of(logits_of, images[: len(labels)], labels)
+    return f"{percent(accuracy)} % of {len(labels):,} test images"
+
+
+def _speed(size: int, ms: dict[str, float]) -> str:
+    one, all_threads = milliseconds(ms["one_thread"]), milliseconds(ms["all_threads"])
+    return f"{size:,} bytes, {one} ms on one thread, {all_threads} ms on all"
