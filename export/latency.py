@@ -11,6 +11,7 @@ import numpy as np
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, SessionMaker
+from rnascl_keras.export.untrusted import read_model
 
 WARM_UP = 10
 LEAST_RUNS, MOST_RUNS = 20, 1000
@@ -35,7 +36,7 @@ def measure_latency(path: str | Path) -> dict[str, float]:
 
 
 def _median_seconds(path: Path, threads: int | None) -> float:
-    session = SessionMaker(path, threads, [CPU]).open()
+    session = SessionMaker(path, threads, [CPU]).open(read_model(path))
     given = ImageInput(path, session, layout=None, mean=0.0, std=1.0)
     if None in given.image_shape:
         raise UserError(
@@ -44,11 +45,12 @@ def _median_seconds(path: Path, threads: int | None) -> float:
     shape = (given.batch or 1, *given.image_shape)
     images = np.random.default_rng(0).random(shape, dtype=np.float32)
     feeds = {given.name: given.encode(images)}
+    names = [output.name for output in session.outputs]
     for _ in range(WARM_UP):
-        session.run(None, feeds)
+        session.run(names, feeds)
     seconds: list[float] = []
     while len(seconds) < LEAST_RUNS or (len(seconds) < MOST_RUNS and sum(seconds) < SECONDS):
         start = time.perf_counter()
-        session.run(None, feeds)
+        session.run(names, feeds)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)

@@ -25,6 +25,7 @@ from rnascl_keras.export.fusion import drop_unused_opsets
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, SessionMaker
+from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import atomic_write, sha256
 
 LEAST_AGREEMENT = 0.95
@@ -95,18 +96,19 @@ def quantise(
 def _quantised(onnx_path: Path, folder: Path, images: np.ndarray) -> onnx.ModelProto:
     from onnxruntime import quantization
 
-    given = ImageInput(
-        onnx_path, SessionMaker(onnx_path, None, [CPU]).open(), layout=None, mean=0.0, std=1.0
-    )
+    model = read_model(onnx_path)
+    session = SessionMaker(onnx_path, None, [CPU]).open(model)
+    given = ImageInput(onnx_path, session, layout=None, mean=0.0, std=1.0)
     given.check(images)
     if given.batch is not None:
         raise UserError(
             f"{onnx_path} takes batches of {given.batch} only; export it with its batch left open."
         )
-    prepared, made = folder / "prepared.onnx", folder / "quantised.onnx"
+    checked, prepared, made = (folder / f"{k}.onnx" for k in ("checked", "prepared", "quantised"))
+    onnx.save(model, checked)
     try:
         # symbolic shapes are for transformers, and want a package more
-        quantization.quant_pre_process(onnx_path, prepared, skip_symbolic_shape=True)
+        quantization.quant_pre_process(checked, prepared, skip_symbolic_shape=True)
         quantization.quantize_static(
             prepared,
             made,
@@ -118,13 +120,13 @@ def _quantised(onnx_path: Path, folder: Path, images: np.ndarray) -> onnx.ModelP
             calibrate_method=quantization.CalibrationMethod.MinMax,
             extra_options=_options(given),
         )
-        model = onnx.load(made)
-        _tidy(model, onnx.load(onnx_path))
-        onnx.checker.check_model(model, full_check=True)
+        quantised = onnx.load(made)
+        _tidy(quantised, model)
+        onnx.checker.check_model(quantised, full_check=True)
     except Exception as error:  # the quantiser's errors have no common class
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{onnx_path} cannot be quantised: {reason}") from error
-    return model
+    return quantised
 
 
 def _options(given: ImageInput) -> dict[str, Any]:

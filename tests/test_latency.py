@@ -65,10 +65,10 @@ def clock(monkeypatch):
                 threads.append(count)
                 super().__init__(path, count, providers)
 
-            def open(self):
-                real = super().open()
+            def open(self, model):
+                real = super().open(model)
                 fake = made.session(threads[-1])
-                fake.get_inputs, fake.get_modelmeta = real.get_inputs, real.get_modelmeta
+                fake.inputs, fake.outputs, fake.metadata = real.inputs, real.outputs, real.metadata
                 return fake
 
         monkeypatch.setattr(module, "SessionMaker", Maker)
