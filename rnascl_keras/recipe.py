@@ -17,6 +17,7 @@ from rnascl_keras.settings import (
     Data,
     Derive,
     Distillation,
+    Distribution,
     Evaluation,
     Finetune,
     Search,
@@ -31,6 +32,7 @@ __all__ = [
     "Cache",
     "Data",
     "Derive",
+    "Distribution",
     "Evaluation",
     "Finetune",
     "Recipe",
@@ -56,6 +58,7 @@ class Recipe(Settings):
     train: Train = Train()
     finetune: Finetune | None = Finetune()
     evaluation: Evaluation = Evaluation()
+    distribution: Distribution = Distribution()
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
