@@ -68,9 +68,11 @@ def share_statistics(variables: Sequence[Any]) -> None:
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1 or not variables:
         return
-    values = [tf.convert_to_tensor(v.value) for v in variables]
-    means = context.all_reduce(tf.distribute.ReduceOp.MEAN, values)
-    for variable, mean in zip(variables, means, strict=True):
+    # All in one vector, (channels of all layers,): one exchange
+    together = tf.concat([tf.convert_to_tensor(v.value) for v in variables], 0)
+    means = context.all_reduce(tf.distribute.ReduceOp.MEAN, together)
+    sizes = [v.shape[0] for v in variables]
+    for variable, mean in zip(variables, tf.split(means, sizes), strict=True):
         variable.assign(mean)
 
 

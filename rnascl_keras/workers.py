@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import tensorflow as tf
 
@@ -53,12 +54,16 @@ def total(strategy: tf.distribute.Strategy, value: float) -> float:
     """Return the sum of what every worker gives; all of them must ask. It is a barrier as well."""
     if not has_several_workers(strategy):
         return value
-    share = value / len(strategy.extended.worker_devices)
+    share = tf.constant(value / len(strategy.extended.worker_devices), tf.float64)
+    return float(strategy.experimental_local_results(_adder(strategy)(share))[0])
 
-    def add() -> tf.Tensor:
-        return tf.distribute.get_replica_context().all_reduce("SUM", tf.constant(share))
 
-    return float(strategy.experimental_local_results(strategy.run(add))[0])
+@cache
+def _adder(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
+    def add(value: tf.Tensor) -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_reduce("SUM", value)
+
+    return tf.function(lambda value: strategy.run(add, args=(value,)), autograph=False)
 
 
 @contextmanager
