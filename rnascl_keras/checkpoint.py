@@ -48,7 +48,7 @@ class SavedState:
             ValueError: it is not whole.
         """
         try:
-            with np.load(path) as file:
+            with open(path, "rb") as opened, np.load(opened) as file:
                 arrays = {name: file[name] for name in file.files}
             checksum = str(arrays.pop("checksum"))
             if checksum != _checksum(arrays):

@@ -68,24 +68,25 @@ def fit_stage(
     if first and any(c.is_over(model, first) for c in stoppers):
         run.say(f"{stage}: had stopped early after epoch {first}")
         return
-    batches = _batches(run, settings.batch_size, cache, first, checkpoint.step)
-    left = (settings.epochs - first) * steps - checkpoint.step
     if first or checkpoint.step:
         inside = f" and {checkpoint.step} steps" if checkpoint.step else ""
         run.say(f"{stage}: goes on after epoch {first}{inside} of {settings.epochs}")
-    if left:
-        run.say(
-            f"{stage}: {what}; {settings.epochs - first} epochs of {steps} batches of "
-            f"{settings.batch_size} images{_on_replicas(run)}"
-        )
-        seconds = seconds_per_step(model, batches) * left
-        run.say(f"{stage}: about {duration(seconds)} on this machine")
+    batches = _batches(run, settings.batch_size, cache, first, checkpoint.step)
     rest = [RestOfEpoch(first, steps - checkpoint.step)] if checkpoint.step else []
     held_out = run.data.validation
+    # The step is traced as soon as it is timed, so batch normalisation is settled before.
     with (
-        stopped_by_sigterm(stop.note),
         synchronized_batch_norm(model.classifier, distribution.synchronized_batch_norm),
+        stopped_by_sigterm(stop.note),
     ):
+        if first < settings.epochs:
+            run.say(
+                f"{stage}: {what}; {settings.epochs - first} epochs of {steps} batches of "
+                f"{settings.batch_size} images{_on_replicas(run)}"
+            )
+            left = (settings.epochs - first) * steps - checkpoint.step
+            seconds = seconds_per_step(model, batches) * left
+            run.say(f"{stage}: about {duration(seconds)} on this machine")
         model.fit(
             batches,
             epochs=settings.epochs,

@@ -61,7 +61,8 @@ def total(strategy: tf.distribute.Strategy, value: float) -> float:
 @cache
 def _adder(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
     def add(value: tf.Tensor) -> tf.Tensor:
-        return tf.distribute.get_replica_context().all_reduce("SUM", value)
+        here = tf.identity(value)  # on the replica's device, which an argument is not
+        return tf.distribute.get_replica_context().all_reduce("SUM", here)
 
     return tf.function(lambda value: strategy.run(add, args=(value,)), autograph=False)
 
