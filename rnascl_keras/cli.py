@@ -346,8 +346,8 @@ def main() -> None:
     except Stopped:
         _say("rnascl: stopped by SIGTERM; the same command goes on from there.")
         sys.exit(EXIT_CODE)
-    except WorkerLost as error:
-        _say(f"rnascl: a worker does not answer any more; start all again to go on ({error}).")
+    except WorkerLost:
+        _say("rnascl: a worker does not answer any more; start all of them again to go on.")
         os._exit(EXIT_CODE)  # the interpreter's own end would wait for the worker that is gone
     except USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "rnascl"

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 
 import keras
-import numpy as np
 
 from rnascl_keras.checkpoint import training_state
 
@@ -18,7 +17,7 @@ def seconds_per_step(model: keras.Model, batches: Iterable, steps: int = 3) -> f
     variables, optimizers and random generators are put back afterwards.
     """
     state = training_state(model)
-    before = [np.asarray(variable).copy() for variable in state]
+    before = [variable.numpy().copy() for variable in state]
     model.make_train_function()
     iterator = iter(batches)
     model.train_function(iterator)

@@ -14,6 +14,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from rnascl_keras.workers import worker_count
+
 Tensor = Any
 
 
@@ -102,7 +104,7 @@ def across_replicas(function: Callable[..., Sequence[Tensor]]) -> Callable[..., 
         function: tensors of (batch, ...) -> tensors of (batch, ...), every row by itself.
     """
     strategy = tf.distribute.get_strategy()
-    replicas = len(strategy.extended.worker_devices)
+    replicas = strategy.num_replicas_in_sync // worker_count(strategy)
     if replicas == 1:
         return function
 

@@ -75,4 +75,4 @@ def lost_workers_told(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except LOST as error:
         if not has_several_workers(strategy):
             raise
-        raise WorkerLost(str(error).splitlines()[0]) from error
+        raise WorkerLost from error

@@ -35,8 +35,13 @@ def make_trainer(method):
     return trainer
 
 
+def make_conditioned_search():
+    """Adam divides by the gradient's size, so with its usual epsilon rounding would be seen."""
+    return make_search(architecture_optimizer=keras.optimizers.Adam(0.01, epsilon=1e-3))
+
+
 MODELS = {
-    "search": make_search,
+    "search": make_conditioned_search,
     "distiller": make_distiller,
     "trades": lambda: make_distiller(trades=Trades(steps=2, start_deviation=0.05)),
     "pgd": lambda: make_trainer("pgd"),
