@@ -39,5 +39,14 @@ class DistributedModel(keras.Model):
 
         return super()._make_function(step_with_axis)
 
+    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
+        """The last step's logs are means of the replicas' means, whatever images each has had;
+        the metrics themselves are added up over the replicas."""
+        logs = super()._get_metrics_result_or_logs(logs)
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return logs
+        metrics = self.get_metrics_result()
+        return {name: metrics.get(name, value) for name, value in logs.items()}
+
     def _local(self, values: Any) -> Any:
         return self.distribute_strategy.experimental_local_results(values)[0]

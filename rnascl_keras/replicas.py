@@ -34,6 +34,23 @@ def batch_share(labels: Tensor) -> Tensor | float | None:
     return size / context.all_reduce(tf.distribute.ReduceOp.SUM, size)
 
 
+def never_empty(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a batch as it is, or one black image of class 0 in place of none.
+
+    A replica can be left without images of a short last batch, of which layers make errors and
+    means NaN; it is to be weighted by the true number.
+
+    Args:
+        images: (b, h, w, c).
+        labels: (b,).
+    """
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+    if replicas == 1 or labels.shape[0] is not None:
+        return images, labels
+    missing = tf.cast(tf.equal(tf.shape(labels)[0], 0), tf.int32)
+    return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]]), tf.pad(labels, [[0, missing]])
+
+
 def draw_for_images(draw: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """Return random numbers of the shape of `images`, (b, h, w, c), other ones on every replica.
 

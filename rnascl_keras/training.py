@@ -13,7 +13,7 @@ import tensorflow as tf
 from rnascl_keras import losses
 from rnascl_keras.distributed_model import DistributedModel
 from rnascl_keras.errors import UserError
-from rnascl_keras.replicas import batch_share, moving_statistics, share_statistics
+from rnascl_keras.replicas import batch_share, moving_statistics, never_empty, share_statistics
 
 Tensor = Any
 
@@ -80,9 +80,10 @@ class TrainingModel(DistributedModel):
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """Cross-entropy and accuracy on clean images."""
         images, labels = unpack_batch(data, self.classes)
-        logits = self.classifier(images, training=False)
-        loss = tf.reduce_mean(losses.cross_entropy(labels, logits))
-        return self.record({"loss": loss, "accuracy": accuracy(labels, logits)}, labels)
+        shown, classes = never_empty(images, labels)
+        logits = self.classifier(shown, training=False)
+        loss = tf.reduce_mean(losses.cross_entropy(classes, logits))
+        return self.record({"loss": loss, "accuracy": accuracy(classes, logits)}, labels)
 
     def share_statistics(self) -> None:
         """Give all replicas the same moving statistics; to be called at the end of a step."""
@@ -94,9 +95,7 @@ class TrainingModel(DistributedModel):
         logs = {}
         for tracker in self.trackers:
             if tracker.name in parts:
-                # A replica may be left without images of a short batch: no mean then.
-                mean = tf.where(size > 0, parts[tracker.name], 0.0)
-                tracker.update_state(mean, sample_weight=size)
+                tracker.update_state(parts[tracker.name], sample_weight=size)
                 logs[tracker.name] = tracker.result()
         return logs
 

@@ -4,12 +4,14 @@ import json
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from workers import finished, started
 
+HERE = Path(__file__).parent
 SYNCHRONIZED = ("--set", "distribution.synchronized_batch_norm=true")
 
 
@@ -104,3 +106,14 @@ def test_one_of_two_workers_is_told_to_stop(unsearched, tiny, tmp_path, rnascl):
     assert "stopped by SIGTERM; the same command goes on" in log(tmp_path, 0)
     result = rnascl(*command)
     assert result.code == 0 and "search: goes on after epoch" in result.err
+
+
+@pytest.mark.slow
+def test_plain_fit_and_evaluate_under_several_workers(tmp_path, monkeypatch):
+    """What Keras' own models cannot (keras-team/keras#20585); with short last batches."""
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    code = (HERE / "plain_fit_script.py").read_text()
+    with started(logs=tmp_path, code=code) as processes:
+        assert finished(processes) == [0, 0], log(tmp_path, 0) + log(tmp_path, 1)
+    results = [log(tmp_path, index).splitlines()[-1] for index in (0, 1)]
+    assert results[0].startswith("result") and results[0] == results[1]

@@ -13,7 +13,7 @@ import tensorflow as tf
 from rnascl_keras.attacks.base import ascend, check_epsilon
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.losses import cross_entropy, l2_penalty, trades_loss
-from rnascl_keras.replicas import draw_for_images
+from rnascl_keras.replicas import draw_for_images, never_empty
 from rnascl_keras.teachers.weight_copies import WeightAverage, WeightCopy
 from rnascl_keras.trades import Trades
 from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
@@ -159,9 +159,10 @@ class AdversarialTrainer(TrainingModel):
         """Cross-entropy and accuracy on clean images, and accuracy under PGD."""
         logs = super().test_step(data)
         images, labels = unpack_batch(data, self.classes)
+        shown, classes = never_empty(images, labels)
         step = self.epsilon / 4
-        adversarial = self._ascend(images, images, labels, 1, VALIDATION_STEPS, step)
-        robust = accuracy(labels, self.model(adversarial, training=False))
+        adversarial = self._ascend(shown, shown, classes, 1, VALIDATION_STEPS, step)
+        robust = accuracy(classes, self.model(adversarial, training=False))
         return logs | self.record({"robust_accuracy": robust}, labels)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
