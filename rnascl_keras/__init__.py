@@ -13,7 +13,7 @@ _HOME_OF = {
     "Architecture": "architecture",
     "ChoiceHistograms": "callbacks",
     "ChoiceHistory": "callbacks",
-    "Checkpoint": "callbacks",
+    "Checkpoint": "checkpoint",
     "CrossLayerDistiller": "distill",
     "CrossLayerSearch": "search",
     "GumbelTemperatureDecay": "callbacks",

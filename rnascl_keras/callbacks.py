@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.files import atomic_write
 from rnascl_keras.gumbel import decayed_temperature
 
 
@@ -48,8 +50,8 @@ class ChoiceHistory(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self._started:
-            kept = [row for row in read_history(self.path) if int(row["epoch"]) < epoch]
-            self._write(kept, "w")
+            kept = [row for row in self._whole_rows() if int(row["epoch"]) < epoch]
+            atomic_write(self.path, _as_csv(kept, header=True))
             self._started = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -58,15 +60,24 @@ class ChoiceHistory(keras.callbacks.Callback):
             for choice, options in named_probabilities(self.model).items()
             for option, p in options.items()
         ]
-        self._write(rows, "a")
+        with open(self.path, "a", newline="") as file:
+            file.write(_as_csv(rows))
 
-    def _write(self, rows: list[dict[str, Any]], mode: str) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(self.path, mode, newline="") as file:
-            writer = csv.DictWriter(file, self.COLUMNS)
-            if mode == "w":
-                writer.writeheader()
-            writer.writerows(rows)
+    def _whole_rows(self) -> list[dict[str, str]]:
+        """Return the rows left by an earlier `fit`, but for one whose writing was cut short."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_text()
+        return _parsed(text[: text.rfind("\n") + 1], self.path)
+
+
+def _as_csv(rows: list[dict[str, Any]], header: bool = False) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ChoiceHistory.COLUMNS)
+    if header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def read_history(path: Path) -> list[dict[str, str]]:
@@ -75,11 +86,12 @@ def read_history(path: Path) -> list[dict[str, str]]:
     Raises:
         UserError: the file holds something else.
     """
-    if not path.exists():
-        return []
+    return _parsed(path.read_text(), path) if path.exists() else []
+
+
+def _parsed(text: str, path: Path) -> list[dict[str, str]]:
     try:
-        with open(path, newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = list(csv.DictReader(io.StringIO(text)))
         whole = all(
             row["epoch"].isdigit()
             and row["choice"]
@@ -134,69 +146,3 @@ class ChoiceHistograms(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self._writer.close()
-
-
-class Checkpoint(keras.callbacks.Callback):
-    """Saves the whole training state after each epoch, so that a cut-short `fit` goes on.
-
-    The state is every variable of the model outside its teacher, of all its optimizers, and of its
-    random generators, in one `.npz` that is replaced only by a whole new one.
-    `keras.callbacks.BackupAndRestore` knows one optimizer and leaves the random state out.
-
-    Args:
-        path: of the `.npz` file.
-        signature: of the settings; a state saved under another one is not restored.
-    """
-
-    def __init__(self, path: str | Path, signature: str = "") -> None:
-        super().__init__()
-        self.path = Path(path)
-        self.signature = signature
-
-    def restore(self, model: keras.Model) -> int:
-        """Put the saved state into a compiled model and return the epoch to go on with (or 0).
-
-        Raises:
-            UserError: the file is damaged, or of another model.
-        """
-        if not self.path.exists():
-            return 0
-        try:
-            with np.load(self.path) as saved:
-                epoch, signature = int(saved["epoch"]), str(saved["signature"])
-                values = [saved[f"v{k}"] for k in range(len(saved.files) - 2)]
-        except Exception as error:
-            raise UserError(
-                f"checkpoint {self.path} is damaged ({error}); delete it to start the stage anew."
-            ) from error
-        if signature != self.signature:
-            return 0
-        variables = training_state(model)
-        if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
-            raise UserError(
-                f"checkpoint {self.path} is of another model; delete it to start the stage anew."
-            )
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
-        return epoch
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        values = {f"v{k}": np.asarray(v) for k, v in enumerate(training_state(self.model))}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_name(f"part_{self.path.name}")
-        np.savez(beside, epoch=epoch + 1, signature=self.signature, **values)
-        beside.replace(self.path)
-
-
-def training_state(model: keras.Model) -> list[Any]:
-    """Return the variables that make up the state of a training, in a fixed order.
-
-    The model's own (weights, moving statistics, temperatures, random generators) and those of its
-    optimizers; not metrics, which start anew with each epoch.
-    """
-    metrics = {id(v) for metric in model.metrics for v in metric.variables}
-    optimizers = [model.optimizer, getattr(model, "architecture_optimizer", None)]
-    state = [v for v in model.variables if id(v) not in metrics]
-    for optimizer in filter(None, optimizers):
-        state += optimizer.variables
-    return state

@@ -15,6 +15,7 @@ import typer
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.recipe import load_recipe, recipe_names
+from rnascl_keras.stopping import EXIT_CODE, Stopped, WorkerLost, stopped_by_sigterm
 from rnascl_keras.workdir import Run
 
 if TYPE_CHECKING:
@@ -48,10 +49,27 @@ SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. search.epochs=5."),
 ]
+StrategyOption = Annotated[
+    str | None,
+    typer.Option(help="auto, one, mirrored, multi_worker or tpu: on what to train."),
+]
+SaveOption = Annotated[
+    int | None,
+    typer.Option("--save-every-steps", help="Save inside the epochs too, not only after each."),
+]
 
 
-def _start(recipe: str, workdir: Path | None, data_dir: str | None, changes: list | None) -> Run:
-    settings = load_recipe(recipe, changes or ())
+def _start(
+    recipe: str,
+    workdir: Path | None,
+    data_dir: str | None,
+    changes: list | None,
+    strategy: str | None = None,
+    save_every_steps: int | None = None,
+) -> Run:
+    options = {"strategy": strategy, "save_every_steps": save_every_steps}
+    given = [f"distribution.{key}={value}" for key, value in options.items() if value is not None]
+    settings = load_recipe(recipe, [*(changes or ()), *given])
     folder = workdir or Path("runs") / settings.name
     arguments = shlex.join([recipe, *(["--workdir", str(workdir)] if workdir else [])])
     return Run(settings, folder, data_dir, say=_say, arguments=arguments)
@@ -73,15 +91,19 @@ def run(
     workdir: WorkdirOption = None,
     data_dir: DataDirOption = None,
     set_: SetOption = None,
+    strategy: StrategyOption = None,
+    save_every_steps: SaveOption = None,
 ) -> None:
     """All stages: teacher, cache, search, derive, train, finetune, export, evaluate, report.
 
     A stage whose files are there, made from the same settings, is skipped; one that was cut short
-    goes on from its last epoch.
+    goes on from where it was saved last. On SIGTERM the step is finished and saved; the exit code
+    is then 75.
     """
-    work = _start(recipe, workdir, data_dir, set_)
+    work = _start(recipe, workdir, data_dir, set_, strategy, save_every_steps)
     _run_stages(work)
-    _show(work)
+    if work.is_chief:
+        _show(work)
 
 
 def _stage_command(name: str, text: str) -> None:
@@ -90,10 +112,12 @@ def _stage_command(name: str, text: str) -> None:
         workdir: WorkdirOption = None,
         data_dir: DataDirOption = None,
         set_: SetOption = None,
+        strategy: StrategyOption = None,
+        save_every_steps: SaveOption = None,
     ) -> None:
-        work = _start(recipe, workdir, data_dir, set_)
+        work = _start(recipe, workdir, data_dir, set_, strategy, save_every_steps)
         _run_stages(work, name)
-        if name == "report":
+        if name == "report" and work.is_chief:
             _show(work)
 
     app.command(name, help=text)(command)
@@ -317,14 +341,21 @@ def _quiet_start() -> Iterator[None]:
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
     try:
-        code = app(sys.argv[1:] or ["--help"], prog_name="rnascl", standalone_mode=False)
+        with stopped_by_sigterm():
+            code = app(sys.argv[1:] or ["--help"], prog_name="rnascl", standalone_mode=False)
     except UserError as error:
         _refuse(str(error))
+    except Stopped:
+        _say("rnascl: stopped by SIGTERM; the same command goes on from there.")
+        sys.exit(EXIT_CODE)
+    except WorkerLost:
+        _say("rnascl: a worker does not answer any more; start all of them again to go on.")
+        os._exit(EXIT_CODE)  # the interpreter's own end would wait for the worker that is gone
     except USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "rnascl"
         _refuse(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
     if code == STOPPED:
-        _say("rnascl: stopped; the same command goes on from the last whole epoch.")
+        _say("rnascl: stopped; the same command goes on from what was saved last.")
     sys.exit(code)
 
 

@@ -102,7 +102,8 @@ class CrossLayerDistiller(TrainingModel):
             decay = losses.l2_penalty(self.weight_variables, self.weight_decay)
             return parts["loss"] + decay, parts
 
-        parts = descend(decayed_loss, self.weight_variables, self.optimizer)
+        parts = descend(decayed_loss, self.weight_variables, self.optimizer, labels)
+        self.share_statistics()
         return self.record(parts, labels)
 
     def loss_parts(

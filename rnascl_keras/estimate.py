@@ -6,9 +6,8 @@ import time
 from collections.abc import Iterable
 
 import keras
-import numpy as np
 
-from rnascl_keras.callbacks import training_state
+from rnascl_keras.checkpoint import training_state
 
 
 def seconds_per_step(model: keras.Model, batches: Iterable, steps: int = 3) -> float:
@@ -18,7 +17,7 @@ def seconds_per_step(model: keras.Model, batches: Iterable, steps: int = 3) -> f
     variables, optimizers and random generators are put back afterwards.
     """
     state = training_state(model)
-    before = [np.asarray(variable).copy() for variable in state]
+    before = [variable.numpy().copy() for variable in state]
     model.make_train_function()
     iterator = iter(batches)
     model.train_function(iterator)

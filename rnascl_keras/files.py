@@ -6,27 +6,49 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from rnascl_keras.errors import UserError
 
 
-def atomic_write(path: Path, content: str | bytes) -> Path:
-    """Write `content` to `path` so that a reader sees the old file or the new one, never a part."""
+@contextmanager
+def written_beside(path: Path) -> Iterator[Path]:
+    """Give a path beside `path` to write to; then sync what is there and rename it to `path`.
+
+    A reader sees the old file or the whole new one, never a part, and after a power failure too.
+    Where writing fails, the old file stays and the part is removed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".part")
+    beside = path.with_name(f"part_{path.name}")
     try:
-        with open(beside, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
+        yield beside
+        with open(beside, "rb") as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    return path
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make what was renamed in `folder` survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write(path: Path, content: str | bytes) -> Path:
+    """Write `content` to `path` by `written_beside`; return `path`."""
+    with written_beside(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
+    return Path(path)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> Path:

@@ -8,6 +8,7 @@ import keras
 
 from rnascl_keras.architecture import Architecture, check_same_weights
 from rnascl_keras.errors import UserError
+from rnascl_keras.files import written_beside
 from rnascl_keras.teachers import load_teacher
 from rnascl_keras.teachers.cache import TeacherCache, open_cache
 from rnascl_keras.workdir import Run
@@ -27,10 +28,9 @@ def load_model(path: Path) -> keras.Model:
 
 
 def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file, beside first, then under its name."""
-    beside = path.with_name(f"part_{path.name}")
-    model.save(beside)
-    beside.replace(path)
+    """Write a `.keras` file, which is whole or absent."""
+    with written_beside(path) as beside:
+        model.save(beside)
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rnascl_keras import stages
+from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import read_json, sha256, write_json
+from rnascl_keras.lock import locked
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.teachers.cache.index import INDEX, shard_names
 from rnascl_keras.workdir import Run, digest
+from rnascl_keras.workers import lost_workers_told
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class Stage:
         needs: files it reads, made by earlier stages.
         makes: files it leaves behind.
         work: does it.
+        shared: whether all workers do it together, in the strategy's scope; else the chief alone.
     """
 
     name: str
@@ -34,6 +42,11 @@ class Stage:
     needs: Callable[[Run], list[str]]
     makes: Callable[[Run], list[str]]
     work: Callable[[Run], None]
+    shared: Callable[[Run], bool] = lambda run: False
+
+
+def _always(run: Run) -> bool:
+    return True
 
 
 def _files(*names: str) -> Callable[[Run], list[str]]:
@@ -80,13 +93,21 @@ def _models(run: Run) -> list[str]:
 SEARCHED = ("search/outcome.json", "search/supernet.weights.h5", "search/choices.csv")
 
 STAGES = (
-    Stage("teacher", ("data", "teacher"), _files(), _files("teacher.keras"), stages.teacher),
+    Stage(
+        "teacher",
+        ("data", "teacher"),
+        _files(),
+        _files("teacher.keras"),
+        stages.teacher,
+        shared=lambda run: not run.recipe.teacher.weights,
+    ),
     Stage(
         "cache",
         ("data", "views", "search.taps", "search.map_size"),
         _files("teacher.keras"),
         _cached_files,
         stages.cache,
+        shared=_always,
     ),
     Stage(
         "search",
@@ -94,6 +115,7 @@ STAGES = (
         _teaching,
         _files(*SEARCHED),
         stages.search,
+        shared=_always,
     ),
     Stage(
         "derive",
@@ -108,6 +130,7 @@ STAGES = (
         _train_needs,
         _files("student.keras"),
         stages.train,
+        shared=_always,
     ),
     Stage(
         "finetune",
@@ -115,6 +138,7 @@ STAGES = (
         lambda run: [*_teaching(run), "architecture.json", "student.keras"],
         _files("student_trades.keras"),
         stages.finetune,
+        shared=_always,
     ),
     Stage(
         "export",
@@ -134,6 +158,7 @@ STAGES = (
         ],
         _files("evaluation.json"),
         stages.evaluate,
+        shared=lambda run: run.workers == 1,
     ),
     Stage(
         "report",
@@ -156,26 +181,69 @@ def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
     """Do the named stages in order; one whose output is there, made from the same, is skipped.
 
     Raises:
-        UserError: a stage's input is missing, the settings do not fit, the folder is not writable.
+        UserError: a stage's input is missing, the settings do not fit, the folder is not writable
+            or another run works in it.
+        Stopped: SIGTERM came; what was done is saved.
+        WorkerLost: another of several workers does not answer any more.
     """
     run.open()
-    for stage in STAGES:
-        if stage.name not in names:
-            continue
-        if reason := _left_out(run, stage):
-            if len(names) == 1:
-                run.say(f"{stage.name}: left out, {reason}")
-            continue
-        _check_inputs(run, stage)
-        signature = _signature(run, stage)
-        if _is_done(run, stage, signature):
-            run.say(f"{stage.name}: already done from the same settings")
-            continue
-        run.signatures[stage.name] = signature
-        start = time.perf_counter()
-        stage.work(run)
-        _stamp(run, stage, signature, time.perf_counter() - start)
-        run.checkpoint(stage.name).unlink(missing_ok=True)
+    with lost_workers_told(run.strategy), _alone(run):
+        for stage in STAGES:
+            if stage.name not in names:
+                continue
+            if reason := _left_out(run, stage):
+                if len(names) == 1:
+                    run.say(f"{stage.name}: left out, {reason}")
+                continue
+            _do(run, stage)
+        run.total(0)  # no worker leaves before the chief is done
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """Hold the work folder; of several workers, the chief does, and it alone speaks."""
+    if run.is_chief:
+        with locked(run.path(".stages/lock")):
+            yield
+    else:
+        run.say = lambda line: None
+        yield
+
+
+def _do(run: Run, stage: Stage) -> None:
+    """Do a stage, unless it is done already."""
+    run.total(0)  # the files of the stages before are there for every worker
+    _check_inputs(run, stage)
+    signature = _signature(run, stage)
+    is_done = _is_done(run, stage, signature)
+    run.total(0)  # and nobody writes before all have looked
+    if is_done:
+        run.say(f"{stage.name}: already done from the same settings")
+        return
+    run.signatures[stage.name] = signature
+    start = time.perf_counter()
+    with _full_disk_told(run, stage):
+        if stage.shared(run):
+            with run.strategy.scope():
+                stage.work(run)
+        elif run.is_chief:
+            stage.work(run)
+        if run.is_chief:
+            _stamp(run, stage, signature, time.perf_counter() - start)
+            Checkpoint(run.checkpoint(stage.name)).remove()
+
+
+@contextmanager
+def _full_disk_told(run: Run, stage: Stage) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(
+            f"{stage.name}: {run.workdir} cannot be written to ({error.strerror}); make room and "
+            "give the same command: it goes on from what was saved last."
+        ) from error
 
 
 def durations(run: Run) -> dict[str, float]:

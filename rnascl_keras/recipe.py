@@ -17,6 +17,7 @@ from rnascl_keras.settings import (
     Data,
     Derive,
     Distillation,
+    Distribution,
     Evaluation,
     Export,
     Finetune,
@@ -32,6 +33,7 @@ __all__ = [
     "Cache",
     "Data",
     "Derive",
+    "Distribution",
     "Evaluation",
     "Export",
     "Finetune",
@@ -59,6 +61,7 @@ class Recipe(Settings):
     finetune: Finetune | None = Finetune()
     export: Export = Export()
     evaluation: Evaluation = Evaluation()
+    distribution: Distribution = Distribution()
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")

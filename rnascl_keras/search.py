@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from rnascl_keras import cost, losses
@@ -153,7 +154,7 @@ class CrossLayerSearch(TrainingModel):
     @property
     def gumbel_temperature(self) -> float:
         """The temperature of every Gumbel-softmax of this search."""
-        return float(self.tutor_choice.gumbel_temperature)
+        return float(self.tutor_choice.gumbel_temperature.numpy())
 
     @gumbel_temperature.setter
     def gumbel_temperature(self, value: float) -> None:
@@ -206,12 +207,14 @@ class CrossLayerSearch(TrainingModel):
             loss, parts = search_loss(slice(None, first))
             return loss + losses.l2_penalty(self.weight_variables, self.weight_decay), parts
 
-        parts = descend(decayed_loss, self.weight_variables, self.optimizer)
+        parts = descend(decayed_loss, self.weight_variables, self.optimizer, labels[:first])
         descend(
             lambda: search_loss(slice(first, None)),
             self.architecture_variables,
             self.architecture_optimizer,
+            labels[first:],
         )
+        self.share_statistics()
         return self.record(parts, labels[:first])
 
     def loss_parts(
@@ -248,12 +251,15 @@ class CrossLayerSearch(TrainingModel):
         loss = losses.search_loss(**parts, gamma_s=self.gamma_s, combine=self.combine)
         return {**parts, "loss": loss, "expected_macs": macs, "accuracy": accuracy(labels, logits)}
 
-    def _weight_images(self, images: Tensor) -> Tensor:
+    def _weight_images(self, images: Tensor) -> Tensor | int:
         """Return how many images of the batch update the weights, the others the choices."""
         size = images.shape[0]
-        if size is not None and size < 2:
-            raise UserError(f"{FAULT}{BATCH_OF_ONE}.")
-        size = tf.shape(images)[0] if size is None else tf.constant(size)
+        if size is not None:
+            if size < 2:
+                raise UserError(f"{FAULT}{BATCH_OF_ONE}.")
+            part = np.round(np.float32(1 - self.architecture_fraction) * np.float32(size))
+            return int(np.clip(part, 1, size - 1))
+        size = tf.shape(images)[0]
         size = require(size > 1, BATCH_OF_ONE, size)
         part = tf.cast(
             tf.round((1 - self.architecture_fraction) * tf.cast(size, tf.float32)), size.dtype

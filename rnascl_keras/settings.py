@@ -170,3 +170,19 @@ class Evaluation(Settings):
         for name in self.attacks:
             make_attack(name, self.epsilon)
         return self
+
+
+class Distribution(Settings):
+    """On what a run works, and how often it saves.
+
+    None of it belongs to what a stage was made from: a run that was begun on one device goes on
+    with several, and what is done stays done. `batch_size` is always that over all replicas.
+
+    `strategy` is a name that `distribution.make_strategy` knows. Batch normalisation sees each
+    replica's own images, or all where it is synchronised. The training state is saved after each
+    epoch and, with `save_every_steps`, inside it.
+    """
+
+    strategy: Literal["auto", "one", "mirrored", "multi_worker", "tpu"] = "auto"
+    synchronized_batch_norm: bool = False
+    save_every_steps: Count | None = None

@@ -9,7 +9,7 @@ from rnascl_keras.callbacks import ChoiceHistograms, ChoiceHistory
 from rnascl_keras.derive import check_budget, copy_sliced_weights, select
 from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import sha256
+from rnascl_keras.files import sha256, written_beside
 from rnascl_keras.fitting import fit_stage, seed_stage
 from rnascl_keras.model_files import cache_of, load_weights, save_model, student_of, teacher_of
 from rnascl_keras.outcome import SearchOutcome
@@ -57,7 +57,8 @@ def teacher(run: Run) -> None:
             f"recipe {run.recipe.name} wants a robust teacher of yours ({wanted}); give it with "
             "--set teacher.weights=FILE.keras, or make one with `rnascl teacher cifar10_teacher`."
         )
-    save_model(model, run.path("teacher.keras"))
+    if run.is_chief:
+        save_model(model, run.path("teacher.keras"))
 
 
 def cache(run: Run) -> None:
@@ -111,11 +112,12 @@ def search(run: Run) -> None:
         f"space {supernet.space.name}, {len(model.student_layers)} student layers x "
         f"{len(model.teacher_layers)} teacher layers"
     )
-    callbacks = [ChoiceHistory(folder / "choices.csv"), ChoiceHistograms(folder / "tensorboard")]
-    fit_stage(run, "search", model, settings, what, callbacks, cache)
-    supernet.save_weights(folder / "part.weights.h5")
-    (folder / "part.weights.h5").replace(folder / "supernet.weights.h5")
-    SearchOutcome.of(model).save(folder / "outcome.json")
+    histories = [ChoiceHistory(folder / "choices.csv"), ChoiceHistograms(folder / "tensorboard")]
+    fit_stage(run, "search", model, settings, what, histories if run.is_chief else [], cache)
+    if run.is_chief:
+        with written_beside(folder / "supernet.weights.h5") as beside:
+            supernet.save_weights(beside)
+        SearchOutcome.of(model).save(folder / "outcome.json")
 
 
 def derive(run: Run) -> None:
@@ -139,7 +141,8 @@ def train(run: Run) -> None:
         load_weights(supernet, run.path("search/supernet.weights.h5"))
         copy_sliced_weights(supernet, student)
     _distill(run, "train", student, architecture, run.recipe.train, None)
-    save_model(student, run.path("student.keras"))
+    if run.is_chief:
+        save_model(student, run.path("student.keras"))
 
 
 def finetune(run: Run) -> None:
@@ -155,7 +158,8 @@ def finetune(run: Run) -> None:
         steps=settings.steps,
     )
     _distill(run, "finetune", student, architecture, settings, trades)
-    save_model(student, run.path("student_trades.keras"))
+    if run.is_chief:
+        save_model(student, run.path("student_trades.keras"))
 
 
 def export(run: Run) -> None:

@@ -47,10 +47,8 @@ def train_teacher(run: Run) -> keras.Model:
         fit_stage(run, "teacher", trainer, settings, title, stopping)
     trainer.finish()
     if stopping:
-        run.say(
-            f"teacher: epoch {int(trainer.best.epoch) + 1} is kept, validation PGD accuracy "
-            f"{float(trainer.best.score):.1%}"
-        )
+        epoch, score = trainer.best.epoch.numpy(), trainer.best.score.numpy()
+        run.say(f"teacher: epoch {epoch + 1:.0f} is kept, validation PGD accuracy {score:.1%}")
     if settings.precision == "float32":
         return model
     deployed = build_teacher(**what)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from rnascl_keras.attacks.base import ascend
 from rnascl_keras.losses import kl_divergence
+from rnascl_keras.replicas import draw_for_images
 
 Tensor = Any
 
@@ -40,7 +41,7 @@ class Trades:
         The model is in inference mode, as in the published script.
         """
         clean = tf.stop_gradient(model(images, training=False))
-        start = keras.random.normal(tf.shape(images), seed=noise)
+        start = draw_for_images(lambda shape: keras.random.normal(shape, seed=noise), images)
         return ascend(
             lambda x: kl_divergence(clean, model(x, training=False)),
             images + self.start_deviation * tf.cast(start, images.dtype),

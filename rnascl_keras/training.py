@@ -11,15 +11,23 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras import losses
+from rnascl_keras.distributed_model import DistributedModel
 from rnascl_keras.errors import UserError
+from rnascl_keras.replicas import batch_share, moving_statistics, never_empty, share_statistics
 
 Tensor = Any
 
 FAULT = "the data do not fit: "
+EMPTY_REPLICA = (
+    "a batch has fewer images than there are replicas, so one would train on none; give larger "
+    "batches, and drop a short last one"
+)
 
 
-class TrainingModel(keras.Model):
+class TrainingModel(DistributedModel):
     """A `keras.Model` whose steps train `classifier` and report their losses by name.
+
+    Made and compiled in the scope of a `tf.distribute.Strategy`, it trains under that.
 
     Args:
         classifier: images -> logits.
@@ -72,9 +80,14 @@ class TrainingModel(keras.Model):
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """Cross-entropy and accuracy on clean images."""
         images, labels = unpack_batch(data, self.classes)
-        logits = self.classifier(images, training=False)
-        loss = tf.reduce_mean(losses.cross_entropy(labels, logits))
-        return self.record({"loss": loss, "accuracy": accuracy(labels, logits)}, labels)
+        shown, classes = never_empty(images, labels)
+        logits = self.classifier(shown, training=False)
+        loss = tf.reduce_mean(losses.cross_entropy(classes, logits))
+        return self.record({"loss": loss, "accuracy": accuracy(classes, logits)}, labels)
+
+    def share_statistics(self) -> None:
+        """Give all replicas the same moving statistics; to be called at the end of a step."""
+        share_statistics(moving_statistics(self.classifier))
 
     def record(self, parts: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
         """Add a batch's means to the epoch's, weighted by its size, and return the means so far."""
@@ -97,14 +110,20 @@ def descend(
     objective: Callable[[], tuple[Tensor, dict[str, Tensor]]],
     variables: Sequence[Any],
     optimizer: keras.optimizers.Optimizer,
+    labels: Tensor,
 ) -> dict[str, Tensor]:
     """Compute (loss, named parts), move `variables` down the loss's gradient, return the parts.
 
-    The loss is scaled where the optimizer does so (float16). No other variable moves.
+    The loss is the mean over the images whose `labels`, (batch,), are given: with several replicas
+    it counts as much as they are of the global batch. It is scaled where the optimizer does so
+    (float16). No other variable moves.
     """
+    share = batch_share(labels)
+    if tf.is_tensor(share):  # of a batch whose size is not known before
+        share = require(share > 0, EMPTY_REPLICA, share)
     with tf.GradientTape() as tape:
         loss, parts = objective()
-        scaled = optimizer.scale_loss(loss)
+        scaled = optimizer.scale_loss(loss if share is None else loss * share)
     optimizer.apply(tape.gradient(scaled, variables), variables)
     return parts
 

@@ -15,6 +15,8 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.recipe import Recipe
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from rnascl_keras.data import Splits
 
 
@@ -59,16 +61,50 @@ class Run:
             ) from error
 
     @cached_property
+    def strategy(self) -> tf.distribute.Strategy:
+        """The recipe's strategy; to be made before anything else that uses TensorFlow.
+
+        Raises:
+            UserError: the environment has no such devices.
+        """
+        from rnascl_keras.distribution import make_strategy
+
+        return make_strategy(self.recipe.distribution.strategy)
+
+    @property
+    def workers(self) -> int:
+        """Number of processes that work on this run together."""
+        from rnascl_keras.workers import worker_count
+
+        return worker_count(self.strategy)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the files that all workers share."""
+        from rnascl_keras.workers import is_chief
+
+        return is_chief(self.strategy)
+
+    def total(self, value: float) -> float:
+        """Return the sum of what every worker gives; all of them must ask."""
+        from rnascl_keras.workers import total
+
+        return total(self.strategy, value)
+
+    @cached_property
     def data(self) -> Splits:
         """The recipe's data set, loaded once.
 
         Raises:
-            UserError: it cannot be loaded, or a stage's batch is larger than its training split.
+            UserError: it cannot be loaded, or a stage's batch is larger than its training split or
+                cannot be shared by the replicas.
         """
-        from rnascl_keras.data import load_data
+        from rnascl_keras.data import Share, load_data
 
         data = load_data(data_dir=self.data_dir, **self.recipe.data_arguments())
+        replicas = Share(self.strategy.num_replicas_in_sync)
         for section, settings in self.recipe.trainings():
+            replicas.check(settings.batch_size, f"{section}.batch_size")
             if settings.batch_size > len(data.train):
                 raise UserError(
                     f"{section}.batch_size is {settings.batch_size}, but there are only "

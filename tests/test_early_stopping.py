@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from rnascl_keras.callbacks import Checkpoint
+from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.errors import UserError
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer

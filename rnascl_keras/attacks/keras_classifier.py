@@ -12,12 +12,14 @@ import tensorflow as tf
 from rnascl_keras.attacks.losses import Loss
 from rnascl_keras.errors import UserError
 from rnascl_keras.logits import logits_model
+from rnascl_keras.replicas import across_replicas
 
 
 class KerasClassifier:
     """A Keras classifier in inference mode; model, loss and gradient are one compiled function.
 
-    It reads the model's variables when it runs, so training in between is seen.
+    It reads the model's variables when it runs, so training in between is seen. Made in the scope
+    of a strategy, it spreads every batch over this host's replicas.
 
     Args:
         model: (batch, h, w, c) in [0, 1] -> (batch, classes). One whose last layer is a softmax is
@@ -31,7 +33,7 @@ class KerasClassifier:
     def __init__(self, model: keras.Model) -> None:
         self.model = logits_model(model)
         self.ends_in_softmax = self.model is not model
-        self._logits = tf.function(self._forward, autograph=False)
+        self._logits = tf.function(across_replicas(self._forward), autograph=False)
         self._gradients: dict[Loss, Any] = {}
         inputs = getattr(self.model, "inputs", None)
         double = bool(inputs) and inputs[0].dtype == "float64"
@@ -46,7 +48,8 @@ class KerasClassifier:
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Classifier.logits_and_gradient`."""
         if loss not in self._gradients:
-            self._gradients[loss] = tf.function(self._gradient_of(loss), autograph=False)
+            gradient_of = across_replicas(self._gradient_of(loss))
+            self._gradients[loss] = tf.function(gradient_of, autograph=False)
         logits, gradient = self._call(self._gradients[loss], images, labels, targets)
         return logits, gradient
 

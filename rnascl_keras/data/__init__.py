@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rnascl_keras.data.augmentation import AUGMENTATIONS
 from rnascl_keras.data.image_data import ImageData
+from rnascl_keras.data.share import Share
 from rnascl_keras.data.sources import Splits, load_data, load_test_data
 
-__all__ = ["AUGMENTATIONS", "ImageData", "Splits", "load_data", "load_test_data"]
+__all__ = ["AUGMENTATIONS", "ImageData", "Share", "Splits", "load_data", "load_test_data"]

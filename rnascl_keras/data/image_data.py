@@ -10,6 +10,7 @@ import numpy as np
 
 from rnascl_keras.data.augmentation import find_augmentation
 from rnascl_keras.data.pixels import ArrayPixels, FilePixels
+from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.errors import UserError
 
 if TYPE_CHECKING:
@@ -77,8 +78,10 @@ class ImageData:
         augmentation: str = "none",
         seed: int = 0,
         first_epoch: int = 0,
+        first_step: int = 0,
         views: int | None = None,
         indexed: bool = False,
+        share: Share = WHOLE,
     ) -> tf.data.Dataset:
         """Return shuffled, augmented batches without end, `steps_per_epoch` of them an epoch.
 
@@ -92,24 +95,31 @@ class ImageData:
             augmentation: a name of `AUGMENTATIONS`.
             seed: any integer.
             first_epoch: the epoch to start with, from 0.
+            first_step: the batch of that epoch to start with, from 0.
             views: what happens to an image in epoch e is what happened in epoch e mod `views`;
                 None never repeats. The order is every epoch's own either way.
             indexed: also say which images they are, and which view of each.
+            share: of replicas that share every batch: theirs, one after the other.
 
         Returns:
-            Batches as those of `batches`, but of exactly `batch_size` images each; where
-            `indexed`, of (images, labels, indices, views), the last two int64 (b,).
+            Batches as those of `batches`, but of exactly `batch_size` images each, or what is each
+            replica's part of them; where `indexed`, of (images, labels, indices, views), the last
+            two int64 (b,).
 
         Raises:
-            UserError: unknown augmentation, or a batch larger than the split.
+            UserError: unknown augmentation, a batch larger than the split, or one that cannot be
+                shared evenly.
         """
         row = find_augmentation(augmentation)
         self.steps_per_epoch(batch_size)
+        share.check(batch_size)
         if views is not None:
             _positive("views", views)
         from rnascl_keras.data import pipelines
 
-        return pipelines.training_batches(self, batch_size, row, seed, first_epoch, views, indexed)
+        return pipelines.training_batches(
+            self, batch_size, row, seed, first_epoch, first_step, views, indexed, share
+        )
 
     def view_batches(
         self,

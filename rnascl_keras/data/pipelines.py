@@ -12,6 +12,7 @@ from rnascl_keras.data.transforms import draws_needed
 
 if TYPE_CHECKING:
     from rnascl_keras.data.image_data import ImageData
+    from rnascl_keras.data.share import Share
 
 
 def batches(data: ImageData, batch_size: int) -> tf.data.Dataset:
@@ -29,28 +30,34 @@ def training_batches(
     augmentation: Augmentation,
     seed: int,
     first_epoch: int,
+    first_step: int,
     views: int | None,
     indexed: bool,
+    share: Share,
 ) -> tf.data.Dataset:
     """See `ImageData.training_batches`."""
     n = len(data)
     used = n - n % batch_size
     labels = tf.constant(data.labels)
+    each = batch_size // share.replicas
 
     def epoch_elements(epoch: tf.Tensor) -> tf.data.Dataset:
         order_seed, _ = _seeds(seed, epoch)
         # 62 random bits a key: no ties, so every permutation is equally likely
         keys = tf.random.stateless_uniform([n], order_seed, 0, 2**62, tf.int64)
         order = tf.argsort(keys)[:used]
+        if first_step:
+            order = order[tf.where(epoch == first_epoch, first_step * batch_size, 0) :]
+        order = share.of(order, batch_size)
         view = epoch if views is None else epoch % views
         target = tf.gather(labels, order)
         if indexed:
-            target = (target, tf.cast(order, tf.int64), tf.fill([used], view))
+            target = (target, tf.cast(order, tf.int64), tf.fill(tf.shape(order), view))
         draws = _draws(n, augmentation, seed, view)
         return tf.data.Dataset.from_tensor_slices((order, target, tf.gather(draws, order)))
 
     elements = tf.data.Dataset.counter(start=first_epoch).flat_map(epoch_elements)
-    dataset = data.pixels.batched(elements, batch_size, augmentation, drop_remainder=True)
+    dataset = data.pixels.batched(elements, each, augmentation, drop_remainder=True)
     if indexed:
         dataset = dataset.map(lambda images, target: (images, *target))
     return _finished(dataset)

@@ -13,6 +13,7 @@ import tensorflow as tf
 from rnascl_keras.attacks.base import ascend, check_epsilon
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.losses import cross_entropy, l2_penalty, trades_loss
+from rnascl_keras.replicas import draw_for_images, never_empty
 from rnascl_keras.teachers.weight_copies import WeightAverage, WeightCopy
 from rnascl_keras.trades import Trades
 from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
@@ -125,8 +126,11 @@ class AdversarialTrainer(TrainingModel):
         if self.start is None:
             return self.trades.adversarial(self.model, images, self.noise)
         reach = self.start.noise * self.epsilon
-        noise = keras.random.uniform(
-            tf.shape(images), -reach, reach, dtype=images.dtype, seed=self.noise
+        noise = draw_for_images(
+            lambda shape: keras.random.uniform(
+                shape, -reach, reach, dtype=images.dtype, seed=self.noise
+            ),
+            images,
         )
         return self._ascend(images + noise, images, labels, self.start.ball, self.steps)
 
@@ -145,7 +149,8 @@ class AdversarialTrainer(TrainingModel):
             parts = {"loss": loss, "accuracy": accuracy(labels, logits)}
             return loss + l2_penalty(self.weight_variables, self.weight_decay), parts
 
-        parts = descend(robust_loss, self.weight_variables, self.optimizer)
+        parts = descend(robust_loss, self.weight_variables, self.optimizer, labels)
+        self.share_statistics()
         if self.averaged:
             self.averaged.update()
         return self.record(parts, labels)
@@ -154,9 +159,10 @@ class AdversarialTrainer(TrainingModel):
         """Cross-entropy and accuracy on clean images, and accuracy under PGD."""
         logs = super().test_step(data)
         images, labels = unpack_batch(data, self.classes)
+        shown, classes = never_empty(images, labels)
         step = self.epsilon / 4
-        adversarial = self._ascend(images, images, labels, 1, VALIDATION_STEPS, step)
-        robust = accuracy(labels, self.model(adversarial, training=False))
+        adversarial = self._ascend(shown, shown, classes, 1, VALIDATION_STEPS, step)
+        robust = accuracy(classes, self.model(adversarial, training=False))
         return logs | self.record({"robust_accuracy": robust}, labels)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
@@ -166,7 +172,7 @@ class AdversarialTrainer(TrainingModel):
 
     def keep_best(self, robust_accuracy: float, epoch: int) -> bool:
         """Keep the weights that validation has just seen if they are the best so far."""
-        if robust_accuracy <= float(self.best.score):
+        if robust_accuracy <= float(self.best.score.numpy()):
             return False
         with self._averaged_weights():
             self.best.take(robust_accuracy, epoch)
@@ -174,7 +180,7 @@ class AdversarialTrainer(TrainingModel):
 
     def finish(self) -> None:
         """Put the best epoch's weights into `model`, or without validation the averaged ones."""
-        if self.best.epoch >= 0:
+        if self.best.epoch.numpy() >= 0:
             self.best.put()
         elif self.averaged:
             self.averaged.put()

@@ -32,7 +32,7 @@ class RobustEarlyStopping(keras.callbacks.Callback):
 
     def is_over(self, trainer: keras.Model, epochs_done: int) -> bool:
         """Return whether a training that did `epochs_done` epochs has lost its patience."""
-        best = int(trainer.best.epoch)
+        best = int(trainer.best.epoch.numpy())
         return self.patience is not None and 0 <= best < epochs_done - self.patience
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -40,7 +40,7 @@ class RobustEarlyStopping(keras.callbacks.Callback):
             raise UserError(
                 "RobustEarlyStopping needs validation_data in fit: images held out of training."
             )
-        robust, before = float(logs["val_robust_accuracy"]), float(self.model.best.score)
+        robust, before = float(logs["val_robust_accuracy"]), float(self.model.best.score.numpy())
         if robust < COLLAPSED * before:
             self.say(
                 f"catastrophic overfitting: in epoch {epoch + 1} the validation PGD accuracy is "
@@ -49,4 +49,6 @@ class RobustEarlyStopping(keras.callbacks.Callback):
         self.model.keep_best(robust, epoch)
         if self.is_over(self.model, epoch + 1):
             self.model.stop_training = True
-            self.say(f"no better epoch than {int(self.model.best.epoch) + 1}: training stops")
+            self.say(
+                f"no better epoch than {int(self.model.best.epoch.numpy()) + 1}: training stops"
+            )

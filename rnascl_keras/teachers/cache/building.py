@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import check_writable
+from rnascl_keras.replicas import across_replicas
 from rnascl_keras.summary import count, duration
 from rnascl_keras.teachers.cache.index import INDEX, write_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
@@ -33,6 +34,7 @@ from rnascl_keras.teachers.cache.shards import (
 )
 from rnascl_keras.teachers.checkpoints import check_teacher
 from rnascl_keras.teachers.live import LiveTeacher
+from rnascl_keras.workers import is_chief, total, worker_count, worker_index
 
 if TYPE_CHECKING:
     from rnascl_keras.data import ImageData
@@ -53,7 +55,8 @@ def build_cache(
     """Write what the teacher says on `views` views of every image, for `open_cache`.
 
     What is there already, whole and from the same settings, stays; so a build that was cut short
-    goes on. How large the cache gets, and about how long that takes, is said before.
+    goes on. How large the cache gets, and about how long that takes, is said before. In the scope
+    of a strategy the replicas share the batches, and several workers the shards.
 
     Args:
         folder: where to; it is made.
@@ -74,11 +77,16 @@ def build_cache(
     row = data.classes + len(live.layers) * int(np.prod(made_from.map_size))
     shards = plan(made_from.fingerprint, made_from.views, len(data), row, images_per_shard(row))
     build = _Build(Path(folder), live, data, made_from, batch_size, say)
+    strategy = tf.distribute.get_strategy()
     missing = build.sort_out(shards)
-    if missing:
+    total(strategy, 0)  # nobody removes or writes before all have looked
+    if missing and is_chief(strategy):
         build.make_room(shards, missing)
-        build.fill(missing)
-    build.finish(shards)
+    total(strategy, 0)
+    build.fill(missing[worker_index(strategy) :: worker_count(strategy)])
+    total(strategy, 0)
+    if is_chief(strategy):
+        build.finish(shards)
 
 
 @dataclass
@@ -91,12 +99,12 @@ class _Build:
     say: Callable[[str], None]
 
     def __post_init__(self) -> None:
-        self._ask = tf.function(self._row)
+        self._ask = tf.function(across_replicas(self._row))
 
     def sort_out(self, shards: list[Shard]) -> list[Shard]:
         """Return the shards that are to be made, and say what is wrong with those that are not."""
         for part in self.folder.glob("*.part"):  # left where the process was killed
-            part.unlink()
+            part.unlink(missing_ok=True)
         bar = tqdm(shards, desc="cache: looking", unit="shard", disable=None, delay=2)
         faults = {shard: shard.fault(self.folder) for shard in bar}
         damaged = [shard.name for shard in shards if faults[shard] == DAMAGED]
@@ -185,7 +193,7 @@ class _Build:
     def _rows(self, shard: Shard, bar: tqdm) -> Iterator[np.ndarray]:
         for images, _ in self._batches(shard):
             rows, finite = self._ask(images)
-            if not finite:
+            if not tf.reduce_all(finite):
                 raise UserError(
                     f"teacher {self.live.name!r} gives infinite or undefined (NaN) values on the "
                     "training images; give another."
@@ -194,7 +202,7 @@ class _Build:
             bar.update(len(rows))
 
     def _row(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return float16 (batch, row), and whether all is finite.
+        """Return float16 (batch, row), and whether each row is finite, (batch,).
 
         Of the logits, the distance to the largest is kept: a softmax does not see the shift, and
         float16 is finest near 0, where the probable classes then are.
@@ -203,7 +211,7 @@ class _Build:
         logits = tf.cast(logits, tf.float32)
         logits -= tf.reduce_max(logits, axis=-1, keepdims=True)
         flat = tf.reshape(maps, (tf.shape(maps)[0], -1))  # (batch, n_t, p) -> (batch, n_t * p)
-        finite = tf.reduce_all(tf.math.is_finite(logits)) & tf.reduce_all(tf.math.is_finite(flat))
+        finite = tf.reduce_all(tf.math.is_finite(tf.concat([logits, flat], axis=1)), axis=1)
         rows = tf.concat([tf.maximum(logits, LOWEST), flat], axis=1)
         return tf.cast(rows, tf.float16), finite
 

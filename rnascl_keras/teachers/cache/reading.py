@@ -13,6 +13,7 @@ from keras import ops
 from tqdm import tqdm
 
 from rnascl_keras.attention import normalize
+from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.errors import UserError
 from rnascl_keras.teachers.cache.index import read_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
@@ -67,14 +68,21 @@ class TeacherCache:
         """What answers: the cache itself, there is no model."""
         return self
 
-    def training_batches(self, batch_size: int, *, first_epoch: int = 0) -> tf.data.Dataset:
+    def training_batches(
+        self,
+        batch_size: int,
+        *,
+        first_epoch: int = 0,
+        first_step: int = 0,
+        share: Share = WHOLE,
+    ) -> tf.data.Dataset:
         """Return the batches of `ImageData.training_batches` with what the teacher says on them.
 
         Shards are mapped into memory, so only what a batch needs is read.
 
         Args:
             batch_size: images a batch, static.
-            first_epoch: the epoch to start with, from 0.
+            first_epoch, first_step, share: as of `ImageData.training_batches`.
 
         Returns:
             ``({"images": float32 (b, h, w, c), "teacher_logits": float16 (b, classes),
@@ -86,8 +94,10 @@ class TeacherCache:
             augmentation=self._settings.augmentation,
             seed=self._settings.seed,
             first_epoch=first_epoch,
+            first_step=first_step,
             views=self.views,
             indexed=True,
+            share=share,
         )
         return batches.map(
             self._with_answers, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True

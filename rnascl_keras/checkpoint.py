@@ -1,0 +1,246 @@
+"""The state of a training on disk: nothing is lost, whatever happens to the process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.files import written_beside
+from rnascl_keras.stopping import Stopped, StopRequest
+from rnascl_keras.workers import is_chief
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """What a checkpoint file holds.
+
+    Attributes:
+        epoch, step: where to go on: the step `step` of epoch `epoch`, both from 0.
+        signature: of the settings.
+        state: the values of `training_state`.
+        metrics: the values of the metrics' variables, inside an epoch; else none.
+    """
+
+    epoch: int
+    step: int
+    signature: str
+    state: list[np.ndarray]
+    metrics: list[np.ndarray]
+
+    def write(self, path: Path) -> None:
+        """Write the state as `.npz` with a checksum."""
+        arrays = self._arrays()
+        with written_beside(path) as beside:
+            np.savez(beside, checksum=_checksum(arrays), **arrays)
+
+    @classmethod
+    def read(cls, path: Path) -> SavedState:
+        """Read what `write` wrote.
+
+        Raises:
+            ValueError: it is not whole.
+        """
+        try:
+            with open(path, "rb") as opened, np.load(opened) as file:
+                arrays = {name: file[name] for name in file.files}
+            checksum = str(arrays.pop("checksum"))
+            if checksum != _checksum(arrays):
+                raise ValueError("its content does not fit its checksum")
+            return cls(
+                epoch=int(arrays["epoch"]),
+                step=int(arrays["step"]),
+                signature=str(arrays["signature"]),
+                state=[arrays[f"v{k}"] for k in range(int(arrays["variables"]))],
+                metrics=[arrays[f"m{k}"] for k in range(int(arrays["metrics"]))],
+            )
+        except Exception as error:  # a damaged zip fails in many ways
+            raise ValueError(str(error)) from error
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        numbers = {"epoch": self.epoch, "step": self.step, "signature": self.signature}
+        lengths = {"variables": len(self.state), "metrics": len(self.metrics)}
+        state = {f"v{k}": value for k, value in enumerate(self.state)}
+        metrics = {f"m{k}": value for k, value in enumerate(self.metrics)}
+        return {k: np.asarray(v) for k, v in {**numbers, **lengths, **state, **metrics}.items()}
+
+
+class Checkpoint(keras.callbacks.Callback):
+    """Saves the whole training state, so that a cut-short `fit` goes on as if nothing had been.
+
+    The state is every variable of the model outside its teacher, of all its optimizers, and of its
+    random generators, and the position in the data. `keras.callbacks.BackupAndRestore` knows one
+    optimizer and leaves the random state out. The file before the last is kept as well: should the
+    last be damaged, that one is taken.
+
+    With several workers only the chief writes; all of them read.
+
+    Args:
+        path: of the `.npz` file.
+        signature: of the settings; a state saved under another one is not restored.
+        every_steps: save after each so many steps of an epoch, too; None: only after each epoch.
+        steps_per_epoch: of `fit`; needed inside an epoch.
+        stop: tells when to save and stop; never, by default.
+        say: takes each line of news.
+
+    Attributes:
+        epoch, step: where the restored state goes on; 0, 0 where there was none.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        signature: str = "",
+        *,
+        every_steps: int | None = None,
+        steps_per_epoch: int | None = None,
+        stop: StopRequest | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self.signature = signature
+        self.every_steps = every_steps
+        self.steps_per_epoch = steps_per_epoch
+        self.stop = stop
+        self.say = say
+        self.epoch = self.step = 0
+        self._metrics: list[np.ndarray] = []
+
+    @property
+    def before(self) -> Path:
+        """The file before the last."""
+        return self.path.with_name(f"{self.path.stem}_before{self.path.suffix}")
+
+    def remove(self) -> None:
+        """Remove both files."""
+        self.path.unlink(missing_ok=True)
+        self.before.unlink(missing_ok=True)
+
+    def restore(self, model: keras.Model) -> int:
+        """Put the saved state into a compiled model and return the epoch to go on with (or 0).
+
+        Raises:
+            UserError: both files are damaged, or of another model.
+        """
+        saved = self._read()
+        if saved is None or saved.signature != self.signature:
+            return 0
+        variables = training_state(model)
+        if [v.shape for v in saved.state] != [tuple(v.shape) for v in variables]:
+            raise UserError(
+                f"checkpoint {self.path} is of another model; delete it to start the stage anew."
+            )
+        for variable, value in zip(variables, saved.state, strict=True):
+            variable.assign(value)
+        self.epoch, self.step, self._metrics = saved.epoch, saved.step, saved.metrics
+        return self.epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._current = epoch
+        self._first_step = self.step if epoch == self.epoch else 0
+        if self._first_step:
+            for variable, value in zip(_metric_variables(self.model), self._metrics, strict=True):
+                variable.assign(value)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        step = self._first_step + batch + 1
+        if self.steps_per_epoch is None or step >= self.steps_per_epoch:
+            return  # the end of the epoch saves
+        stop = self.stop is not None and self.stop.is_requested()
+        if stop or (self.every_steps and step % self.every_steps == 0):
+            self._save(self._current, step)
+        if stop:
+            raise Stopped
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._save(epoch + 1, 0)
+        if self.stop is not None and self.stop.is_requested():
+            raise Stopped
+
+    def _save(self, epoch: int, step: int) -> None:
+        # Several workers' metrics are added up when they are read, so all of them read.
+        metrics = [v.numpy() for v in _metric_variables(self.model)] if step else []
+        if not is_chief(self.model.distribute_strategy):
+            return
+        state = [v.numpy() for v in training_state(self.model)]
+        if self.path.exists():
+            self.path.replace(self.before)
+        SavedState(epoch, step, self.signature, state, metrics).write(self.path)
+
+    def _read(self) -> SavedState | None:
+        damage = []
+        for path in (self.path, self.before):
+            if not path.exists():
+                continue
+            try:
+                saved = SavedState.read(path)
+            except ValueError as error:
+                damage.append(f"checkpoint {path} is damaged ({error})")
+                continue
+            if damage:
+                self.say(f"{damage[0]}; the one before it is taken")
+            return saved
+        if damage:
+            raise UserError(f"{'; '.join(damage)}; delete it to start the stage anew.")
+        return None
+
+
+class RestOfEpoch(keras.callbacks.Callback):
+    """Ends the first epoch of a `fit` early: that was cut short, and only its rest is left.
+
+    It has to come before the callbacks that stop the training at an epoch's end.
+
+    Args:
+        epoch: the one that was cut short.
+        steps: of it that are left.
+    """
+
+    def __init__(self, epoch: int, steps: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+        self.steps = steps
+        self._inside = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._inside = epoch == self.epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._inside and batch + 1 >= self.steps:
+            self.model.stop_training = True  # which leaves the epoch at once
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._inside:
+            self.model.stop_training = False
+
+
+def training_state(model: keras.Model) -> list[Any]:
+    """Return the variables that make up the state of a training, in a fixed order.
+
+    The model's own (weights, moving statistics, temperatures, random generators) and those of its
+    optimizers; not metrics, which start anew with each epoch.
+    """
+    metrics = {id(v) for v in _metric_variables(model)}
+    optimizers = [model.optimizer, getattr(model, "architecture_optimizer", None)]
+    state = [v for v in model.variables if id(v) not in metrics]
+    for optimizer in filter(None, optimizers):
+        state += optimizer.variables
+    return state
+
+
+def _metric_variables(model: keras.Model) -> list[Any]:
+    return [v for metric in model.metrics for v in metric.variables]
+
+
+def _checksum(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(arrays.items()):
+        digest.update(f"{name} {value.dtype} {value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()

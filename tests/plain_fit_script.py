@@ -1,0 +1,30 @@
+"""One of several workers: plain `fit` and `evaluate`, as a user of the package writes them."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+
+from tiny_models import make_search, tiny_batch, values  # noqa: E402
+
+images, labels = tiny_batch(50)
+with strategy.scope():
+    model = make_search()
+data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(20)  # the last has 10
+options = tf.data.Options()
+options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+data = data.with_options(options)
+held_out = tf.data.Dataset.from_tensor_slices((images[:23], labels[:23])).batch(11)
+held_out = held_out.with_options(options)  # the last has one: nothing for the second worker
+logs = model.fit(data, epochs=2, validation_data=held_out, verbose=0).history
+found = model.evaluate(held_out, return_dict=True, verbose=0)
+assert model.optimizer.iterations.numpy() == 6
+
+with strategy.scope():  # what it should be: the accuracy of these weights on all 23
+    right = np.asarray(model.supernet(images[:23], training=False)).argmax(-1) == labels[:23]
+np.testing.assert_allclose(found["accuracy"], right.mean(), rtol=1e-5)
+np.testing.assert_allclose(logs["val_accuracy"][-1], right.mean(), rtol=1e-5)
+assert np.all(np.isfinite(logs["loss"]))
+total = sum(float(np.abs(value).sum()) for value in values(model.weight_variables))
+print("result", keras.__version__, found["loss"], logs["loss"], total)

@@ -1,0 +1,50 @@
+"""Several replicas train as one does: in a process of its own, with logical CPU devices."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rnascl_keras.replicas import batch_share, draw_for_images
+
+HERE = Path(__file__).parent
+
+
+def assert_equal_on(model, replicas):
+    command = [sys.executable, str(HERE / "replicas_script.py"), model, str(replicas)]
+    result = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True)
+    assert result.stdout == "equal\n", result.stdout + result.stderr[-3000:]
+
+
+def test_two_replicas_search_as_one():
+    """Weights, Gumbel variables, both optimizers, on every replica, after five steps."""
+    assert_equal_on("search", 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("replicas", [2, 4])
+@pytest.mark.parametrize("model", ["distiller", "trades", "pgd", "trades_teacher"])
+def test_several_replicas_train_as_one(model, replicas):
+    assert_equal_on(model, replicas)
+
+
+@pytest.mark.slow
+def test_four_replicas_search_as_one():
+    assert_equal_on("search", 4)
+
+
+def test_one_replica_is_left_as_it_is():
+    labels = tf.zeros((7,), tf.int64)
+    assert batch_share(labels) is None
+    shapes = []
+
+    def draw(shape):
+        shapes.append(list(np.asarray(shape)))
+        return tf.zeros(shape)
+
+    draw_for_images(draw, tf.zeros((7, 2, 2, 1)))
+    assert shapes == [[7, 2, 2, 1]]
