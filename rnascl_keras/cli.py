@@ -304,6 +304,48 @@ def convert_teacher(
     )
 
 
+@app.command()
+def compare(
+    recipe: RecipeArgument,
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Some of cross_entropy, last_layer, matched, uniform, random, searched, "
+            "random_widths, largest_widths, searched_trades, trades, ard, rslad; by default all."
+        ),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="A row of each method for each, e.g. 0,1.")] = "0",
+    radii: Annotated[
+        str | None,
+        typer.Option(help="Of PGD-20; by default 1/4, 1/2 and 1 of evaluation.epsilon."),
+    ] = None,
+    auto_attack: Annotated[
+        int, typer.Option(min=0, help="Images for AutoAttack at the largest radius; 0: none.")
+    ] = 0,
+) -> None:
+    """Train the same student in the paper's way and in others: a table and a picture.
+
+    Teacher, search and architecture are the recipe's and are made once. A row that is there, made
+    from the same settings, is skipped; one that was cut short goes on from what was saved last.
+    """
+    work = _start(recipe, workdir, data_dir, set_)
+    with _quiet_start():
+        from rnascl_keras.compare_run import compare_run
+        from rnascl_keras.comparison.methods import METHODS
+    chosen = methods.split(",") if methods else list(METHODS)
+    compare_run(work, chosen, _seeds(seeds), radii.split(",") if radii else (), auto_attack)
+
+
+def _seeds(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise UserError(f"--seeds wants integers of at least 0 such as 0,1; got {text!r}.")
+    return [int(part) for part in parts]
+
+
 _stage_command("report", "Write report.json and report.html, and print the closing table.")
 
 

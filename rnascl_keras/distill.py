@@ -20,8 +20,6 @@ from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
 
 Tensor = Any
 
-PARTS = ("loss", "cross_entropy", "trades", "kl", "attention", "accuracy")
-
 
 class CrossLayerDistiller(TrainingModel):
     """Trains a student by eq. 3: cross-entropy, the teacher's logits, and its tutors' maps.
@@ -32,6 +30,7 @@ class CrossLayerDistiller(TrainingModel):
         student: a functional or Sequential classifier for the same images and classes.
         tutors: `architecture.tutors`; none means distillation from the logits alone.
         gamma_t: weight of the attention loss.
+        classification_weight, kl_weight: of the other two terms, see `losses.training_loss`.
         kl, softening: of the distillation term, see `losses.distillation_kl`.
         teacher_taps: as in the search; their number is n_t of eq. 1.
         map_size: common (height, width) of attention maps, as in the search. This and
@@ -50,6 +49,9 @@ class CrossLayerDistiller(TrainingModel):
         distiller.student.save("student.keras")
     """
 
+    parts = ("loss", "cross_entropy", "trades", "kl", "attention", "accuracy")
+    """What `loss_parts` names, and a step reports."""
+
     def __init__(
         self,
         teacher: keras.Model | TeacherCache,
@@ -57,6 +59,8 @@ class CrossLayerDistiller(TrainingModel):
         tutors: Sequence[Tutor] = (),
         *,
         gamma_t: float = 1.0,
+        classification_weight: float = 1.0,
+        kl_weight: float = 1.0,
         kl: str = "student_teacher",
         softening: float = 1.0,
         teacher_taps: str | Sequence[str] | None = None,
@@ -66,7 +70,7 @@ class CrossLayerDistiller(TrainingModel):
         seed: int | None = None,
         name: str = "cross_layer_distiller",
     ) -> None:
-        super().__init__(student, PARTS, name)
+        super().__init__(student, self.parts, name)
         losses.check_kl(kl)
         self._teacher = asked(
             teacher, teacher_taps, map_size, student.input_shape[1:], student.output_shape[-1]
@@ -74,6 +78,8 @@ class CrossLayerDistiller(TrainingModel):
         self.student = student
         self.tutors = tuple(tutors)
         self.gamma_t = gamma_t
+        self.classification_weight = classification_weight
+        self.kl_weight = kl_weight
         self.kl = kl
         self.softening = softening
         self.map_size = self._teacher.map_size
@@ -93,9 +99,7 @@ class CrossLayerDistiller(TrainingModel):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
         teacher_logits, tutor_maps = self._teacher.says(data[0], self._tutors_used)
-        adversarial = (
-            self.trades.adversarial(self.student, images, self.noise) if self.trades else None
-        )
+        adversarial = self.adversarial(images, labels, teacher_logits)
 
         def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
             parts = self.loss_parts(images, labels, teacher_logits, tutor_maps, adversarial)
@@ -105,6 +109,11 @@ class CrossLayerDistiller(TrainingModel):
         parts = descend(decayed_loss, self.weight_variables, self.optimizer, labels)
         self.share_statistics()
         return self.record(parts, labels)
+
+    def adversarial(self, images: Tensor, labels: Tensor, teacher_logits: Tensor) -> Tensor | None:
+        """Return the adversarial images that the loss is taken on besides, (batch, h, w, c);
+        None without TRADES."""
+        return self.trades.adversarial(self.student, images, self.noise) if self.trades else None
 
     def loss_parts(
         self,
@@ -139,7 +148,12 @@ class CrossLayerDistiller(TrainingModel):
                 losses.trades_loss(labels, logits, adversarial_logits, self.trades.beta)
             )
         loss = losses.training_loss(
-            classification, parts["kl"], parts["attention"], gamma_t=self.gamma_t
+            classification,
+            parts["kl"],
+            parts["attention"],
+            gamma_t=self.gamma_t,
+            classification_weight=self.classification_weight,
+            kl_weight=self.kl_weight,
         )
         return {**parts, "loss": loss, "accuracy": accuracy(labels, logits)}
 

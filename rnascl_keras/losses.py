@@ -108,7 +108,13 @@ def search_loss(
 
 
 def training_loss(
-    classification: Tensor, kl: Tensor, attention: Tensor, *, gamma_t: float
+    classification: Tensor,
+    kl: Tensor,
+    attention: Tensor,
+    *,
+    gamma_t: float,
+    classification_weight: float = 1.0,
+    kl_weight: float = 1.0,
 ) -> Tensor:
     """Return eq. 3 for one batch, a scalar.
 
@@ -117,8 +123,9 @@ def training_loss(
         kl: mean over the batch.
         attention: eq. 1 with one-hot tutors, mean over the batch.
         gamma_t: weight of the attention loss.
+        classification_weight, kl_weight: of the other two terms, which eq. 3 does not weigh.
     """
-    return classification + kl + gamma_t * attention
+    return classification_weight * classification + kl_weight * kl + gamma_t * attention
 
 
 def trades_loss(

@@ -26,6 +26,7 @@ from rnascl_keras.settings import (
     Teacher,
     Train,
     Training,
+    Tutored,
 )
 from rnascl_keras.spaces import SearchSpace, get_space
 
@@ -95,6 +96,12 @@ class Recipe(Settings):
             "taps": self.search.taps,
             "map_size": self.search.map_size,
         }
+
+    def distiller_arguments(self, settings: Tutored) -> dict[str, Any]:
+        """Return the arguments of `CrossLayerDistiller` that a section settles."""
+        names = ("gamma_t", "classification_weight", "kl_weight", "kl", "softening", "map_size")
+        chosen = {name: getattr(settings, name) for name in (*names, "weight_decay")}
+        return {"teacher_taps": self.search.taps, **chosen}
 
     @property
     def views(self) -> int:

@@ -123,9 +123,11 @@ class Derive(Settings):
 
 
 class Tutored(Distillation):
-    """Training with the chosen tutors, by eq. 3."""
+    """Training with the chosen tutors, by eq. 3; the weights are 1 there, but for gamma_t."""
 
     gamma_t: float = 1.0
+    classification_weight: Annotated[float, Field(ge=0)] = 1.0
+    kl_weight: Annotated[float, Field(ge=0)] = 1.0
 
 
 class Train(Tutored):
@@ -144,6 +146,11 @@ class Finetune(Tutored):
     epsilon: Radius = 0.031
     step_size: Positive = 0.007
     steps: Count = 10
+
+    def trades(self) -> dict[str, Any]:
+        """Return the arguments of `trades.Trades`."""
+        kept = {name: getattr(self, name) for name in ("epsilon", "step_size", "steps")}
+        return {"beta": self.trades_beta, **kept}
 
 
 class Export(Settings):

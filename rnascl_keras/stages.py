@@ -151,13 +151,7 @@ def finetune(run: Run) -> None:
     architecture = Architecture.load(run.path("architecture.json"))
     student = student_of(run, "student")
     settings = run.recipe.finetune
-    trades = Trades(
-        beta=settings.trades_beta,
-        epsilon=settings.epsilon,
-        step_size=settings.step_size,
-        steps=settings.steps,
-    )
-    _distill(run, "finetune", student, architecture, settings, trades)
+    _distill(run, "finetune", student, architecture, settings, Trades(**settings.trades()))
     if run.is_chief:
         save_model(student, run.path("student_trades.keras"))
 
@@ -198,14 +192,9 @@ def _distill(
         teacher=cache or teacher_of(run),
         student=student,
         tutors=architecture.tutors,
-        gamma_t=settings.gamma_t,
-        kl=settings.kl,
-        softening=settings.softening,
-        teacher_taps=run.recipe.search.taps,
-        map_size=settings.map_size,
         trades=trades,
-        weight_decay=settings.weight_decay,
         seed=run.recipe.seed,
+        **run.recipe.distiller_arguments(settings),
     )
     model.compile(optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size)))
     method = f"TRADES, {trades.steps} inner steps" if trades else "eq. 3"

@@ -1,0 +1,50 @@
+"""`rnascl compare`: the same student trained in many ways, as a table, a picture and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from rnascl_keras.comparison.methods import find_methods
+from rnascl_keras.comparison.plot import clean_against_robust
+from rnascl_keras.comparison.published_results import TABLE_1
+from rnascl_keras.comparison.rows import Measures, compare_rows
+from rnascl_keras.comparison.table import comparison_table
+from rnascl_keras.file_evaluation import parse_radius
+from rnascl_keras.files import atomic_write, write_json
+from rnascl_keras.workdir import Run
+
+
+def compare_run(
+    run: Run,
+    methods: Sequence[str],
+    seeds: Sequence[int],
+    radii: Sequence[str],
+    auto_attack: int,
+) -> None:
+    """Write `compare.json` and `compare.svg` into the work folder, and print the table.
+
+    Args:
+        run: of the recipe.
+        methods: names, see `comparison.methods.METHODS`.
+        seeds: a row of each method for each.
+        radii: of PGD-20; by default a quarter, a half and the whole of `evaluation.epsilon`.
+        auto_attack: number of images for AutoAttack.
+
+    Raises:
+        UserError: a method or a radius is none.
+    """
+    find_methods(methods)
+    epsilon = run.recipe.evaluation.epsilon
+    chosen = [parse_radius(text, option="--radii") for text in radii]
+    chosen = chosen or [epsilon / 4, epsilon / 2, epsilon]
+    rows = compare_rows(run, methods, seeds, Measures(tuple(sorted(chosen)), auto_attack))
+    facts = {"recipe": run.recipe.name, "settings": run.recipe.model_dump(mode="json")}
+    write_json(run.path("compare.json"), facts | {"rows": rows})
+    is_paper = run.recipe.data.source == "cifar10"
+    drawn = clean_against_robust(rows, TABLE_1 if is_paper else ())
+    atomic_write(run.path("compare.svg"), drawn)
+    title = f"{run.recipe.name}, first {rows[0]['n']} test images, in %"
+    Console().print(comparison_table(title, rows))
+    run.say(f"compare: {run.path('compare.json')}, {run.path('compare.svg')}")

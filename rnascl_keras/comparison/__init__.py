@@ -1,0 +1,1 @@
+"""What else could have trained the student: baselines, and the comparison of all of them."""

@@ -1,0 +1,129 @@
+"""The ways to train the same student that are compared, each a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from rnascl_keras.architecture import Architecture
+from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
+from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
+from rnascl_keras.distill import CrossLayerDistiller
+from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.settings import Finetune, Tutored
+from rnascl_keras.trades import Trades
+
+Searched = tuple[Architecture, Sequence[str]]
+"""What the search has found, and the names of the teacher's layers."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way to train a student.
+
+    Attributes:
+        name: in a table.
+        adversarial: whether it takes adversarial images: then it goes on from the student of
+            `searched` with the recipe's `finetune`, otherwise it starts from scratch with `train`.
+        architecture: (searched, seed) -> the student's widths and tutors.
+        trainer: the class that trains.
+        arguments: settings -> what `trainer` takes besides what the recipe says.
+    """
+
+    name: str
+    adversarial: bool = False
+    architecture: Callable[[Searched, int], Architecture] = lambda searched, seed: searched[0]
+    trainer: type[CrossLayerDistiller] = CrossLayerDistiller
+    arguments: Callable[[Tutored], dict[str, Any]] = lambda settings: {}
+
+
+def _without_tutors(searched: Searched, seed: int) -> Architecture:
+    return replace(searched[0], tutors=())
+
+
+def _matched(searched: Searched, seed: int) -> Architecture:
+    found, teacher_layers = searched
+    return replace(found, tutors=matched_tutors(_student_layers(found), teacher_layers))
+
+
+def _random(searched: Searched, seed: int) -> Architecture:
+    found, teacher_layers = searched
+    return replace(found, tutors=random_tutors(_student_layers(found), teacher_layers, seed))
+
+
+def _random_widths(searched: Searched, seed: int) -> Architecture:
+    generator, found = np.random.default_rng(seed), searched[0]
+    widths = [
+        [int(generator.choice(stage.widths)) for _ in range(stage.depth)]
+        for stage in found.space.stages
+    ]
+    return replace(found, widths=widths)
+
+
+def _largest_widths(searched: Searched, seed: int) -> Architecture:
+    return replace(searched[0], widths=searched[0].space.widths_everywhere(max))
+
+
+def _student_layers(found: Architecture) -> list[str]:
+    return [tutor.student_layer for tutor in found.tutors]
+
+
+def _trades(settings: Finetune) -> dict[str, Any]:
+    return {"trades": Trades(**settings.trades())}
+
+
+def _inner(settings: Finetune) -> dict[str, Any]:
+    names = ("epsilon", "step_size", "steps")
+    return {name: getattr(settings, name) for name in names}
+
+
+METHODS = {
+    "cross_entropy": Method(
+        "Cross-entropy", architecture=_without_tutors, arguments=lambda s: {"kl_weight": 0.0}
+    ),
+    "last_layer": Method("Last-layer distillation", architecture=_without_tutors),
+    "matched": Method("Tutors matched by depth", architecture=_matched),
+    "uniform": Method("Uniform tutors", trainer=UniformTutors),
+    "random": Method("Random tutors", architecture=_random),
+    "searched": Method("RNAS-CL, searched tutors"),
+    "random_widths": Method("RNAS-CL, random widths", architecture=_random_widths),
+    "largest_widths": Method("RNAS-CL, largest widths", architecture=_largest_widths),
+    "searched_trades": Method("RNAS-CL + TRADES", True, arguments=_trades),
+    "trades": Method(
+        "TRADES alone",
+        True,
+        architecture=_without_tutors,
+        arguments=lambda s: {"kl_weight": 0.0, **_trades(s)},
+    ),
+    "ard": Method(
+        "ARD",
+        True,
+        architecture=_without_tutors,
+        trainer=ARD,
+        arguments=lambda s: {"softening": 30.0, **_inner(s)},
+    ),
+    "rslad": Method("RSLAD", True, architecture=_without_tutors, trainer=RSLAD, arguments=_inner),
+}
+START = "searched"
+"""The method from whose student the adversarial ones go on."""
+
+
+def find_methods(names: Sequence[str]) -> dict[str, Method]:
+    """Return the methods of these names in the order of `METHODS`, with what they start from.
+
+    Raises:
+        UserError: there is none of a name.
+    """
+    for name in names:
+        if name not in METHODS:
+            raise UserError(
+                f"method {name!r} is unknown; expected some of {', '.join(METHODS)}."
+                f"{nearest(name, METHODS)}"
+            )
+    wanted = set(names)
+    if any(METHODS[name].adversarial for name in names):
+        wanted.add(START)
+    return {name: method for name, method in METHODS.items() if name in wanted}

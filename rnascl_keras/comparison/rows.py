@@ -1,0 +1,197 @@
+"""The rows of a comparison: each student trained, attacked, and written down at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from rnascl_keras.architecture import Architecture
+from rnascl_keras.checkpoint import Checkpoint
+from rnascl_keras.comparison.methods import START, Method, find_methods
+from rnascl_keras.errors import UserError
+from rnascl_keras.evaluate import evaluate
+from rnascl_keras.files import read_json, sha256, write_json
+from rnascl_keras.fitting import fit_stage
+from rnascl_keras.lock import locked
+from rnascl_keras.model_files import cache_of, load_model, save_model, teacher_of
+from rnascl_keras.outcome import SearchOutcome
+from rnascl_keras.pipeline import run_stages
+from rnascl_keras.schedules import sgd
+from rnascl_keras.sweep import sweep_radii
+from rnascl_keras.workdir import Run, digest
+
+BEFORE = ("teacher", "cache", "search", "derive")
+"""The stages that all rows share."""
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is measured of each student.
+
+    Attributes:
+        radii: of PGD-20, on the recipe's `evaluation.n` images.
+        auto_attack: number of images for AutoAttack at the largest of them; 0: none.
+    """
+
+    radii: tuple[float, ...]
+    auto_attack: int = 0
+
+
+def compare_rows(
+    run: Run, names: Sequence[str], seeds: Sequence[int], measures: Measures
+) -> list[dict[str, Any]]:
+    """Train and measure a student for each method and seed; a row that is there is not made again.
+
+    All start from the run's own teacher, cache and architecture, see the same images in the same
+    order, and differ by the seed of their first weights and of what else is random.
+
+    Args:
+        run: the recipe's; the stages up to the architecture are done where they are not yet.
+        names: of methods, see `methods.METHODS`.
+        seeds: one row each.
+        measures: of each row.
+
+    Returns:
+        The rows, as they are in `compare/<method>_seed<seed>.json`.
+
+    Raises:
+        UserError: a method is unknown, or takes adversarial images where `finetune` is null; or
+            several workers are at it.
+    """
+    methods = find_methods(names)
+    foreign = [name for name in names if methods[name].adversarial and not run.recipe.finetune]
+    if foreign:
+        raise UserError(
+            f"{', '.join(foreign)} take the settings of finetune, which is null in recipe "
+            f"{run.recipe.name}; leave them out, or give it."
+        )
+    if run.workers > 1:
+        raise UserError(
+            "compare works on one host; start it once, without TF_CONFIG or --ntasks, there with "
+            "all GPUs."
+        )
+    run_stages(run, BEFORE)
+    rows = []
+    with locked(run.path(".stages/lock")):
+        for seed in seeds:
+            for name, method in methods.items():
+                row = _Row(run, name, method, seed, measures).made()
+                if name in names:
+                    rows.append(row)
+    return rows
+
+
+class _Row:
+    """A method with a seed, in the run's folder `compare/`."""
+
+    def __init__(self, run: Run, name: str, method: Method, seed: int, measures: Measures) -> None:
+        self.run, self.name, self.method, self.seed = run, name, method, seed
+        self.measures = measures
+        self.key = f"{name}_seed{seed}"
+        recipe = run.recipe
+        self.settings = recipe.finetune if method.adversarial else recipe.train
+        self.figures = run.path(f"compare/{self.key}.json")
+        self.student = run.path(f"compare/{self.key}.keras")
+        self.start = run.path(f"compare/{START}_seed{seed}.keras")
+
+    def made(self) -> dict[str, Any]:
+        """Return the row, made now where it is not there yet."""
+        signature, run = self._signature(), self.run
+        if self.figures.exists():
+            row = read_json(self.figures)
+            if row.get("signature") == signature and self.student.exists():
+                run.say(f"{self.key}: already done from the same settings")
+                return row
+        run.path("compare").mkdir(exist_ok=True)
+        run.signatures[self.key] = signature
+        begin = time.perf_counter()
+        architecture = self._architecture()
+        with run.strategy.scope():
+            student = self._trained(architecture)
+        seconds = time.perf_counter() - begin
+        save_model(student, self.student)
+        facts = {
+            "method": self.name,
+            "name": self.method.name,
+            "adversarial": self.method.adversarial,
+            "seed": self.seed,
+            "signature": signature,
+            "parameters": architecture.parameters,
+            "macs": architecture.macs,
+            "widths": [list(widths) for widths in architecture.widths],
+            "epochs": self.settings.epochs,
+            "seconds": seconds,
+        }
+        row = facts | self._measured(student)
+        write_json(self.figures, row)
+        Checkpoint(run.checkpoint(self.key)).remove()
+        return row
+
+    def _signature(self) -> str:
+        run = self.run
+        inputs = [sha256(run.path("architecture.json")), sha256(run.path("teacher.keras"))]
+        if self.method.adversarial:
+            inputs.append(sha256(self.start))
+        values = run.recipe.model_dump(mode="json")
+        shared = [values["data"], run.recipe.views, run.recipe.seed, values["evaluation"]]
+        settings = self.settings.model_dump(mode="json")
+        return digest([self.key, shared, settings, inputs, vars(self.measures)])
+
+    def _architecture(self) -> Architecture:
+        found = Architecture.load(self.run.path("architecture.json"))
+        outcome = SearchOutcome.load(self.run.path("search/outcome.json"))
+        return self.method.architecture((found, outcome.teacher_layers), self.seed)
+
+    def _trained(self, architecture: Architecture) -> keras.Model:
+        run, settings = self.run, self.settings
+        keras.utils.set_random_seed(1000 * self.seed + 7)
+        student = load_model(self.start) if self.method.adversarial else architecture.build()
+        cache = cache_of(run)
+        arguments = run.recipe.distiller_arguments(settings) | self.method.arguments(settings)
+        trainer = self.method.trainer(
+            cache or teacher_of(run), student, architecture.tutors, seed=self.seed, **arguments
+        )
+        trainer.compile(
+            optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size))
+        )
+        fit_stage(run, self.key, trainer, settings, self.method.name, cache=cache)
+        return student
+
+    def _measured(self, student: keras.Model) -> dict[str, Any]:
+        run, recipe = self.run, self.run.recipe
+        test, radii = run.data.test, self.measures.radii
+        images, labels = test.first(min(recipe.evaluation.n, len(test)))
+        settings = {"seed": recipe.seed}
+        clean, _ = evaluate(student, images, labels, attacks=(), epsilon=max(radii), **settings)
+        swept = sweep_radii(student, images, labels, radii=radii, attacks=("pgd",), **settings)
+        measured = {
+            "n": len(images),
+            "accuracy": clean.accuracy["clean"],
+            "interval": clean.intervals["clean"],
+            "pgd20": {
+                "epsilon": swept.epsilon,
+                "accuracy": swept.accuracy["pgd20"],
+                "intervals": swept.intervals["pgd20"],
+            },
+        }
+        if count := min(self.measures.auto_attack, len(images)):
+            strong, _ = evaluate(
+                student,
+                images[:count],
+                labels[:count],
+                attacks=("auto_attack",),
+                epsilon=max(radii),
+                check=0,
+                **settings,
+            )
+            measured["auto_attack"] = {
+                "n": count,
+                "epsilon": max(radii),
+                "accuracy": strong.accuracy["auto_attack"],
+                "interval": strong.intervals["auto_attack"],
+            }
+        return measured

@@ -1,0 +1,183 @@
+"""The baselines recomputed, tutors that were not searched, and the rows of a comparison."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import log_softmax
+from test_distill import cross_entropy
+from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teacher, sgd, tiny_batch
+
+from rnascl_keras.architecture import Architecture, Tutor
+from rnascl_keras.comparison.methods import METHODS, find_methods
+from rnascl_keras.comparison.plot import clean_against_robust
+from rnascl_keras.comparison.published_results import TABLE_1
+from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
+from rnascl_keras.comparison.table import spread
+from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
+from rnascl_keras.errors import UserError
+from rnascl_keras.files import read_json
+
+IMAGES, LABELS = tiny_batch()
+INNER = {"epsilon": 0.2, "step_size": 0.05, "steps": 5}
+ARCHITECTURE = Architecture(TINY, ((2, 4), (6, 2)), TUTORS, "", IMAGE, CLASSES)
+
+
+def kl(p, q, softening=1.0):
+    p, q = (log_softmax(np.float64(x) / softening, -1) for x in (p, q))
+    return softening**2 * np.mean(np.sum(np.exp(p) * (p - q), -1))
+
+
+def make(kind, **settings):
+    """A compiled trainer of the tiny student; equal settings give equal ones."""
+    keras.utils.set_random_seed(2)
+    trainer = kind(make_teacher(), ARCHITECTURE.build(), **{"seed": 4, **settings})
+    trainer.compile(sgd(), run_eagerly=True)
+    return trainer
+
+
+def adversarial_of(trainer):
+    """The adversarial images of the first step, by an equal trainer."""
+    teacher_logits = trainer.teacher(IMAGES)
+    return trainer.adversarial(tf.constant(IMAGES), tf.constant(LABELS), teacher_logits)
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.4])
+def test_ard_recomputed(alpha):
+    settings = {**INNER, "alpha": alpha, "softening": 30.0}
+    attacked = adversarial_of(make(ARD, **settings))
+    again = make(ARD, **settings)
+    clean, robust = (again.student(x, training=True) for x in (IMAGES, attacked))
+    expected = alpha * kl(again.teacher(IMAGES), robust, 30.0)
+    expected += (1 - alpha) * cross_entropy(clean)
+    found = make(ARD, **settings).train_on_batch(IMAGES, LABELS, return_dict=True)
+    # 30^2 times a difference of logarithms in float32
+    assert float(found["loss"]) == pytest.approx(expected, rel=5e-4)
+    assert expected > 0.01
+
+
+def test_rslad_recomputed():
+    attacked = adversarial_of(make(RSLAD, **INNER))
+    again = make(RSLAD, **INNER)
+    clean, robust = (again.student(x, training=True) for x in (IMAGES, attacked))
+    teacher_logits = again.teacher(IMAGES)
+    expected = kl(teacher_logits, clean) / 6 + 5 * kl(teacher_logits, robust) / 6
+    found = make(RSLAD, **INNER).train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", [ARD, RSLAD])
+def test_their_images_stay_in_the_ball_and_raise_what_they_should(kind):
+    trainer = make(kind, **INNER)
+    for _ in range(20):  # moving statistics that fit the images
+        trainer.student(IMAGES, training=True)
+    attacked = np.asarray(adversarial_of(trainer))
+    assert np.abs(attacked - IMAGES).max() <= 0.2 + 1e-6
+    assert attacked.min() >= 0 and attacked.max() <= 1
+    teacher_logits = trainer.teacher(IMAGES)
+
+    def raised(images):
+        logits = trainer.student(images)
+        return cross_entropy(logits) if kind is ARD else kl(teacher_logits, logits)
+
+    noise = np.random.default_rng(0).choice([-0.2, 0.2], IMAGES.shape).astype("float32")
+    random = np.clip(IMAGES + noise, 0, 1)
+    assert raised(attacked) > raised(IMAGES) + 2 * abs(raised(random) - raised(IMAGES))
+
+
+def test_weights_of_eq_3_weigh_its_terms():
+    weights = {"classification_weight": 0.25, "kl_weight": 3.0, "gamma_t": 2.0}
+    parts = make_distiller(**weights).train_on_batch(IMAGES, LABELS, return_dict=True)
+    expected = 0.25 * parts["cross_entropy"] + 3 * parts["kl"] + 2 * parts["attention"]
+    assert float(parts["loss"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_uniform_tutors_are_the_mean_over_all_layers():
+    trainer = make(UniformTutors, tutors=TUTORS)
+    layers = ("conv1", "conv2", "conv3")
+    each = []
+    for layer in layers:
+        tutors = [Tutor(tutor.student_layer, layer) for tutor in TUTORS]
+        distiller = make_distiller(tutors=tutors, compiling={"run_eagerly": True})
+        parts = distiller.train_on_batch(IMAGES, LABELS, return_dict=True)
+        each.append(float(parts["attention"]))
+    found = trainer.train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["attention"]) == pytest.approx(np.mean(each), rel=1e-5)
+
+
+def test_tutors_matched_by_depth_and_drawn():
+    student, teacher = [f"s{k}" for k in range(5)], [f"t{k}" for k in range(9)]
+    assert [t.teacher_layer for t in matched_tutors(student, teacher)] == teacher[::2]
+    assert [t.student_layer for t in matched_tutors(student, teacher)] == student
+    assert matched_tutors(["s"], teacher) == [Tutor("s", "t0")]
+    drawn = [t.teacher_layer for t in random_tutors(student * 200, teacher, seed=1)]
+    counts = [drawn.count(layer) for layer in teacher]
+    assert sum(counts) == 1000 and min(counts) > 70
+    assert random_tutors(student, teacher, 1) == random_tutors(student, teacher, 1)
+    assert random_tutors(student, teacher, 1) != random_tutors(student, teacher, 2)
+
+
+def test_each_method_changes_what_its_name_says():
+    searched = ARCHITECTURE, ["conv1", "conv2", "conv3"]
+    for name, method in METHODS.items():
+        found = method.architecture(searched, 3)
+        assert (found.widths == ARCHITECTURE.widths) == (not name.endswith("_widths")), name
+        kept = name in ("uniform", "searched", "searched_trades") or name.endswith("_widths")
+        assert (found.tutors == TUTORS) == kept, name
+    largest = METHODS["largest_widths"].architecture(searched, 0)
+    assert largest.widths == ((4, 4), (6, 6))
+    drawn = METHODS["random_widths"].architecture(searched, 0)
+    assert drawn == METHODS["random_widths"].architecture(searched, 0)
+
+
+def test_methods_come_with_what_they_start_from():
+    assert list(find_methods(["rslad", "matched"])) == ["matched", "searched", "rslad"]
+    with pytest.raises(UserError, match="Did you mean 'matched'"):
+        find_methods(["mached"])
+
+
+def test_spread():
+    assert spread([0.5]) == "50.0"
+    assert spread([0.5, 0.6, 0.4]) == "50.0 (40.0 to 60.0)"
+
+
+def test_the_published_points_are_marked_as_such():
+    row = {"method": "ard", "name": "ARD", "adversarial": True, "macs": 7e6, "accuracy": 0.6}
+    row["pgd20"] = {"epsilon": [8 / 255], "accuracy": [0.3]}
+    text = clean_against_robust([row], TABLE_1)
+    assert ">ARD<" in text and ">RNAS-CL-S3*<" in text and "as published" in text
+    assert "published" not in clean_against_robust([row])
+
+
+@pytest.mark.parametrize(
+    "methods", [("uniform", "rslad"), pytest.param(tuple(METHODS), marks=pytest.mark.slow)]
+)
+def test_a_comparison(methods, work, tiny, rnascl, snapshot):
+    """From a finished run: every method once; a second call makes nothing again."""
+    options = ("--workdir", work, "--radii", "0.05,0.1", "--methods", ",".join(methods))
+    options += ("--auto-attack", "5")
+    result = rnascl("compare", tiny, *options)
+    assert result.code == 0, result.err
+    assert all(METHODS[name].name.split()[0] in result.out for name in methods)
+    found = read_json(work / "compare.json")
+    assert [row["method"] for row in found["rows"]] == list(methods)
+    for row in found["rows"]:
+        assert row["n"] == 50 and row["pgd20"]["epsilon"] == [0.05, 0.1]
+        assert row["pgd20"]["accuracy"][1] <= row["pgd20"]["accuracy"][0] <= row["accuracy"]
+        assert row["auto_attack"]["n"] == 5
+        model = keras.models.load_model(work / f"compare/{row['method']}_seed0.keras")
+        assert sum(v.numpy().size for v in model.trainable_variables) == row["parameters"]
+    before = snapshot(work)
+    again = rnascl("compare", tiny, *options)
+    assert again.code == 0
+    assert again.err.count("_seed0: already done") == len({*methods, "searched"})
+    assert snapshot(work) == before
+
+
+def test_what_cannot_be_compared(refused, tiny, tmp_path):
+    options = ("compare", tiny, "--workdir", tmp_path / "no")
+    assert "method 'mached' is unknown" in refused(*options, "--methods", "mached")
+    assert "--seeds wants integers" in refused(*options, "--seeds", "one")
+    assert "--radii must be a number in (0, 1]" in refused(*options, "--radii", "8")
+    line = refused(*options, "--set", "finetune=null", "--methods", "ard,matched")
+    assert "ard take the settings of finetune, which is null" in line
