@@ -10,6 +10,7 @@ import tensorflow as tf
 from rnascl_keras import losses
 from rnascl_keras.attacks.ascent import ascend
 from rnascl_keras.distill import CrossLayerDistiller
+from rnascl_keras.replicas import draw_for_images
 from rnascl_keras.training import accuracy
 
 Tensor = Any
@@ -70,7 +71,9 @@ class ARD(RobustDistiller):
         self.alpha = alpha
 
     def start(self, images: Tensor) -> Tensor:
-        change = keras.random.uniform(tf.shape(images), -1.0, 1.0, seed=self.noise)
+        change = draw_for_images(
+            lambda shape: keras.random.uniform(shape, -1.0, 1.0, seed=self.noise), images
+        )
         return images + self.epsilon * tf.cast(change, images.dtype)
 
     def objective(self, logits: Tensor, labels: Tensor, teacher_logits: Tensor) -> Tensor:
@@ -116,7 +119,7 @@ class RSLAD(RobustDistiller):
         self.adversarial_share = adversarial_share
 
     def start(self, images: Tensor) -> Tensor:
-        change = keras.random.normal(tf.shape(images), seed=self.noise)
+        change = draw_for_images(lambda shape: keras.random.normal(shape, seed=self.noise), images)
         return images + 0.001 * tf.cast(change, images.dtype)
 
     def objective(self, logits: Tensor, labels: Tensor, teacher_logits: Tensor) -> Tensor:
