@@ -36,21 +36,25 @@ def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     radii = rows[0]["pgd20"]["epsilon"]
     strong = [row["auto_attack"] for row in rows if "auto_attack" in row]
     table = Table(title=title)
-    table.add_column("")
-    for head in ("seeds", "parameters", "MACs", "epochs", "clean"):
+    table.add_column("", no_wrap=True)
+    for head in ("Param.", "MACs", "Clean"):
         table.add_column(head, justify="right")
     for epsilon in radii:
-        table.add_column(f"PGD-20, {radius(epsilon)}", justify="right")
+        table.add_column(f"PGD-20\n{radius(epsilon)}", justify="right")
     if strong:
-        head = f"AutoAttack, {radius(strong[0]['epsilon'])}, n = {strong[0]['n']}"
+        head = f"AA\n{radius(strong[0]['epsilon'])}\nn={strong[0]['n']}"
         table.add_column(head, justify="right")
     for found in by_method(rows).values():
         first = found[0]
-        cells = [first["name"], str(len(found)), count(first["parameters"]), count(first["macs"])]
-        cells += [str(first["epochs"]), spread([row["accuracy"] for row in found])]
+        cells = [first["name"], count(first["parameters"]), count(first["macs"])]
+        cells.append(spread([row["accuracy"] for row in found]))
         for k in range(len(radii)):
             cells.append(spread([row["pgd20"]["accuracy"][k] for row in found]))
         if strong:
             cells.append(spread([row["auto_attack"]["accuracy"] for row in found]))
         table.add_row(*cells)
+    seeds = sorted({row["seed"] for row in rows})
+    table.caption = f"seeds {', '.join(map(str, seeds))}: mean (smallest to largest)"
+    if strong:
+        table.caption += "; AA: AutoAttack, standard"
     return table
