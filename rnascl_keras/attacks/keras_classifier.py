@@ -35,6 +35,7 @@ class KerasClassifier:
         self.ends_in_softmax = self.model is not model
         self._logits = tf.function(across_replicas(self._forward), autograph=False)
         self._gradients: dict[Loss, Any] = {}
+        self._traced: dict[tuple, Any] = {}
         inputs = getattr(self.model, "inputs", None)
         double = bool(inputs) and inputs[0].dtype == "float64"
         self._dtype = tf.float64 if double else tf.float32
@@ -83,12 +84,20 @@ class KerasClassifier:
         a device meets few shapes; return its results, cut back."""
         self._check_shape(images)
         rows = np.minimum(np.arange(_padded(len(images))), len(images) - 1)
-        specs = [tf.TensorSpec((None, *images.shape[1:]), self._dtype)]
-        specs += [tf.TensorSpec((None,), tf.int64)] * len(classes)
-        compiled = function.get_concrete_function(*specs)
+        compiled = self._compiled(function, images.shape[1:], len(classes))
         tensors = [tf.constant(images[rows], self._dtype)]
         tensors += [tf.constant(part[rows], tf.int64) for part in classes]
         return [result.numpy()[: len(images)] for result in compiled(*tensors)]
+
+    def _compiled(self, function: Any, image_shape: tuple[int, ...], classes: int) -> Any:
+        """Return `function` traced for batches of any size; kept, since to look it up anew costs
+        half as much as a small network's pass."""
+        key = function, image_shape
+        if key not in self._traced:
+            specs = [tf.TensorSpec((None, *image_shape), self._dtype)]
+            specs += [tf.TensorSpec((None,), tf.int64)] * classes
+            self._traced[key] = function.get_concrete_function(*specs)
+        return self._traced[key]
 
     def _check_shape(self, images: np.ndarray) -> None:
         expected = getattr(self.model, "input_shape", None)
