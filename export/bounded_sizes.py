@@ -37,7 +37,7 @@ def check_sizes(graph: onnx.GraphProto) -> None:
     for node in graph.node:
         for name in filter(None, node.output):
             _size(name, known)
-        for inner in _inner(node):
+        for inner in subgraphs(node):
             check_sizes(inner)
 
 
@@ -75,7 +75,7 @@ class _Constants:
         self.varying.difference_update(weights)
         total = 0
         for node in graph.node:
-            inner = list(_inner(node))
+            inner = list(subgraphs(node))
             constant = node.op_type not in _RANDOM and not self._varies(node, inner)
             total += sum(map(self.elements, inner))
             outputs = set(filter(None, node.output))
@@ -90,10 +90,11 @@ class _Constants:
     def _varies(self, node: onnx.NodeProto, inner: Iterable[onnx.GraphProto]) -> bool:
         if self.varying.intersection(node.input):
             return True
-        return any(self._varies(each, _inner(each)) for graph in inner for each in graph.node)
+        return any(self._varies(each, subgraphs(each)) for graph in inner for each in graph.node)
 
 
-def _inner(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graphs in a node's attributes."""
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield attribute.g

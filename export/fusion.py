@@ -11,7 +11,7 @@ from pathlib import Path
 
 import onnx
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, one_line
 
 
 def fused(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -36,8 +36,9 @@ def fused(model: onnx.ModelProto) -> onnx.ModelProto:
                 model.SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's errors have no closer base class
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(f"onnxruntime cannot run the exported graph: {reason}") from error
+            raise UserError(
+                f"onnxruntime cannot run the exported graph: {one_line(error)}"
+            ) from error
         optimised = onnx.load(path)
     drop_unused_opsets(optimised)
     return optimised

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.compact import compact
 from rnascl_keras.export.fusion import drop_unused_opsets
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
@@ -124,8 +124,7 @@ def _quantised(onnx_path: Path, folder: Path, images: np.ndarray) -> onnx.ModelP
         _tidy(quantised, model)
         onnx.checker.check_model(quantised, full_check=True)
     except Exception as error:  # the quantiser's errors have no common class
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{onnx_path} cannot be quantised: {reason}") from error
+        raise UserError(f"{onnx_path} cannot be quantised: {one_line(error)}") from error
     return quantised
 
 

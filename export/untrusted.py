@@ -13,7 +13,7 @@ import onnx
 from onnx import checker, inliner
 
 from rnascl_keras.errors import UserError, one_line
-from rnascl_keras.export.bounded_sizes import check_constants, check_sizes
+from rnascl_keras.export.bounded_sizes import check_constants, check_sizes, subgraphs
 from rnascl_keras.export.gradient.preparation import folded
 from rnascl_keras.export.weights import check_weights, embed_external_data
 
@@ -63,7 +63,7 @@ def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     graphs = list(_graphs(model.graph))
     bodies = [graph.node for graph in graphs]
     for function in model.functions:
-        inner = [g for node in function.node for sub in _subgraphs(node) for g in _graphs(sub, 2)]
+        inner = [g for node in function.node for sub in subgraphs(node) for g in _graphs(sub, 2)]
         graphs += inner
         bodies += [function.node, *(graph.node for graph in inner)]
     _check_counts(bodies)
@@ -91,20 +91,13 @@ def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     return model
 
 
-def _subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
 def _graphs(graph: onnx.GraphProto, depth: int = 1) -> Iterator[onnx.GraphProto]:
     """Yield a graph and all within it."""
     if depth > DEEPEST:
         raise UserError(f"its graphs lie more than {DEEPEST} deep in each other; flatten them.")
     yield graph
     for node in graph.node:
-        for inner in _subgraphs(node):
+        for inner in subgraphs(node):
             yield from _graphs(inner, depth + 1)
 
 
@@ -146,7 +139,7 @@ def _check_calls(model: onnx.ModelProto) -> None:
             if name in functions and name not in counts:
                 counts[name] = count(functions[name], depth + 1)
             total += 1 + counts.get(name, 0)
-            total += sum(count(graph.node, depth) for graph in _subgraphs(node))
+            total += sum(count(graph.node, depth) for graph in subgraphs(node))
         return total
 
     for nodes in (model.graph.node, *functions.values()):

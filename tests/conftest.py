@@ -91,6 +91,15 @@ def work(whole_run, tmp_path) -> Path:
 
 
 @pytest.fixture
+def unsearched(work) -> Path:
+    """A whole run's folder without its search and what came after."""
+    shutil.rmtree(work / "search")
+    for name in ("architecture.json", ".stages/search.json", ".stages/derive.json"):
+        (work / name).unlink()
+    return work
+
+
+@pytest.fixture
 def refused(snapshot, tmp_path):
     """A function: arguments -> the one line on standard error; no file has changed meanwhile."""
     from rnascl_keras.pipeline import STAGE_NAMES

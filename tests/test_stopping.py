@@ -3,7 +3,6 @@
 import os
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,14 +29,6 @@ def tell(self, batch, logs=None):
 Checkpoint.on_train_batch_end = tell
 main()
 """
-
-
-@pytest.fixture
-def unsearched(work):
-    shutil.rmtree(work / "search")
-    for name in ("architecture.json", ".stages/search.json", ".stages/derive.json"):
-        (work / name).unlink()
-    return work
 
 
 def assert_same_end(folder, whole_run):

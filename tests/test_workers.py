@@ -1,7 +1,6 @@
 """Two real processes that search together over loopback; and what if one of them dies."""
 
 import json
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -13,15 +12,6 @@ from workers import finished, started
 
 HERE = Path(__file__).parent
 SYNCHRONIZED = ("--set", "distribution.synchronized_batch_norm=true")
-
-
-@pytest.fixture
-def unsearched(work):
-    """A whole run's folder without its search and what came after."""
-    shutil.rmtree(work / "search")
-    for name in ("architecture.json", ".stages/search.json", ".stages/derive.json"):
-        (work / name).unlink()
-    return work
 
 
 def weights(folder):

@@ -41,6 +41,32 @@ class RobustDistiller(CrossLayerDistiller):
         """Return what the ascent raises, for each image, (batch,)."""
         raise NotImplementedError
 
+    def terms(
+        self, labels: Tensor, teacher_logits: Tensor, logits: Tensor, attacked: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the loss and its parts by name, scalars.
+
+        Args:
+            labels: (batch,).
+            teacher_logits: on the clean images, (batch, classes).
+            logits, attacked: the student's, on the clean and on the adversarial images.
+        """
+        raise NotImplementedError
+
+    def loss_parts(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        teacher_logits: Tensor,
+        tutor_maps: Tensor,
+        adversarial: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Return the loss and its parts by name, as `CrossLayerDistiller.loss_parts`."""
+        logits = self.student(images, training=True)
+        attacked = self.student(adversarial, training=True)
+        terms = self.terms(labels, teacher_logits, logits, attacked)
+        return {**terms, "accuracy": accuracy(labels, logits)}
+
     def adversarial(self, images: Tensor, labels: Tensor, teacher_logits: Tensor) -> Tensor:
         return ascend(
             lambda x: self.objective(self.student(x, training=False), labels, teacher_logits),
@@ -79,26 +105,13 @@ class ARD(RobustDistiller):
     def objective(self, logits: Tensor, labels: Tensor, teacher_logits: Tensor) -> Tensor:
         return losses.cross_entropy(labels, logits)
 
-    def loss_parts(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        teacher_logits: Tensor,
-        tutor_maps: Tensor,
-        adversarial: Tensor | None = None,
+    def terms(
+        self, labels: Tensor, teacher_logits: Tensor, logits: Tensor, attacked: Tensor
     ) -> dict[str, Tensor]:
-        """Return the loss and its parts by name, as `CrossLayerDistiller.loss_parts`."""
-        logits = self.student(images, training=True)
-        attacked = self.student(adversarial, training=True)
         kl = tf.reduce_mean(losses.kl_divergence(teacher_logits, attacked, self.softening))
         clean = tf.reduce_mean(losses.cross_entropy(labels, logits))
         loss = self.alpha * kl + (1 - self.alpha) * clean
-        return {
-            "loss": loss,
-            "kl": kl,
-            "cross_entropy": clean,
-            "accuracy": accuracy(labels, logits),
-        }
+        return {"loss": loss, "kl": kl, "cross_entropy": clean}
 
 
 class RSLAD(RobustDistiller):
@@ -125,23 +138,10 @@ class RSLAD(RobustDistiller):
     def objective(self, logits: Tensor, labels: Tensor, teacher_logits: Tensor) -> Tensor:
         return losses.kl_divergence(teacher_logits, logits)
 
-    def loss_parts(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        teacher_logits: Tensor,
-        tutor_maps: Tensor,
-        adversarial: Tensor | None = None,
+    def terms(
+        self, labels: Tensor, teacher_logits: Tensor, logits: Tensor, attacked: Tensor
     ) -> dict[str, Tensor]:
-        """Return the loss and its parts by name, as `CrossLayerDistiller.loss_parts`."""
-        logits = self.student(images, training=True)
-        attacked = self.student(adversarial, training=True)
         clean = tf.reduce_mean(losses.kl_divergence(teacher_logits, logits))
         robust = tf.reduce_mean(losses.kl_divergence(teacher_logits, attacked))
         share = self.adversarial_share
-        return {
-            "loss": (1 - share) * clean + share * robust,
-            "kl": clean,
-            "robust_kl": robust,
-            "accuracy": accuracy(labels, logits),
-        }
+        return {"loss": (1 - share) * clean + share * robust, "kl": clean, "robust_kl": robust}
