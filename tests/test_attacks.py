@@ -1,5 +1,6 @@
 """Attacks with fixed steps against NumPy in float64, and what all attacks share."""
 
+import itertools
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from rnascl_keras.attacks import ATTACKS, CW, FGSM, MIFGSM, PGD, make_attack
 from rnascl_keras.attacks.base import IteratedAttack, ascend
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.attacks.norms import L2, NORMS, Linf
+from rnascl_keras.attacks.state import Found
 from rnascl_keras.errors import UserError
 
 IMAGES = images_of()
@@ -123,12 +125,48 @@ def test_restarts_start_elsewhere_and_break_no_fewer_images():
     found = model.logits(attack.perturb(model, images, labels)).argmax(1) == labels
     first = PGD(0.05, steps=2, step_size=0.01)
     once = model.logits(first.perturb(model, images, labels)).argmax(1) == labels
-    assert len(attack.starts) == 3
+    assert len(attack.starts) == 2
     assert np.all(found <= once) and found.sum() < once.sum()
     rows, points = attack.starts[1]
-    # the second run starts with what the first has left, elsewhere
-    np.testing.assert_array_equal(rows, np.flatnonzero(once))
-    assert not np.any(np.isclose(points, attack.starts[0][1][once], atol=1e-6).all((1, 2, 3)))
+    # the second and third run start, side by side, with what the first has left, elsewhere
+    np.testing.assert_array_equal(rows, np.tile(np.flatnonzero(once), 2))
+    starts = attack.starts[0][1][once], *np.split(points, 2)
+    for one, other in itertools.combinations(starts, 2):
+        assert not np.any(np.isclose(one, other, atol=1e-6).all((1, 2, 3)))
+
+
+def test_of_runs_side_by_side_the_first_to_fall_and_the_largest_margin_count():
+    images, labels = np.zeros((3, 1, 1, 1)), np.zeros(3, int)
+    found = Found.nothing(images, labels, np.array([[1.0, 0.0]] * 3))
+    points = np.arange(1.0, 5.0).reshape(4, 1, 1, 1)
+    found.fell(np.array([1, 2, 1]), points[:3], np.array([0.1, 0.2, 0.3]))
+    assert found.robust.tolist() == [True, False, False]
+    assert found.images[:, 0, 0, 0].tolist() == [0, 1, 2] and found.margin[1] == 0.1
+    found.offer(np.array([0, 0, 0]), points[:3], np.array([-3.0, -1.0, -2.0]))
+    assert found.images[0, 0, 0, 0] == 2 and found.margin[0] == -1
+
+
+def test_runs_side_by_side_find_what_runs_one_by_one_find():
+    """Of each image that a later run breaks, the run that needs the fewest steps counts."""
+    model, images = two_layers(), images_of(60)
+    labels = model.logits(images).argmax(1)
+    together = PGD(0.05, steps=4, step_size=0.01, restarts=5).perturb(model, images, labels)
+    broken, seen = model.logits(together).argmax(1) != labels, np.zeros(60, bool)
+    logits = model.logits(images)
+    for run in range(5):
+
+        class Only(PGD):
+            def start(self, state, run=run):
+                state.generators = [np.random.default_rng((0, int(i), run)) for i in state.rows]
+                return super().start(state)
+
+        alone = Only(0.05, steps=4, step_size=0.01).run(model, images, labels, logits)
+        fallen = ~alone.robust
+        seen |= fallen
+        if run == 0:
+            np.testing.assert_array_equal(together[fallen], alone.images[fallen])
+    np.testing.assert_array_equal(broken, seen)
+    assert 0 < seen.sum() < 60
 
 
 def test_mi_fgsm_divides_by_the_norm_before_adding_momentum():

@@ -49,7 +49,8 @@ class IteratedAttack(Attack):
         random_start: start from a uniform point of the ball instead of the image.
         restarts: number of runs, of which an image that does not fall keeps the best.
         targets: number of target classes, the most probable first, for each of which all restarts
-            are run; 0 for an untargeted attack.
+            are run; 0 for an untargeted attack. The first run is made alone, for most images that
+            fall, fall in it; then all others side by side, so that few images, too, fill a batch.
         stop_early: an image is done with as soon as it is misclassified. Without, it goes through
             all steps, and counts by where it ends.
     """
@@ -111,40 +112,51 @@ class IteratedAttack(Attack):
         found = Found.nothing(images, labels, logits)
         if self.best_so_far:
             found.margin = margins(logits, labels)
-        runs = [target for target in self._targets(logits, labels) for _ in range(self.restarts)]
-        for run, targets in enumerate(runs):
+        targets = np.repeat(self._targets(logits, labels), self.restarts, axis=0)  # (runs, n)
+        for runs in filter(len, np.split(np.arange(len(targets)), [1])):
             robust = np.flatnonzero(found.robust)
-            in_flight = max(1, IN_FLIGHT // images[:1].nbytes)
+            in_flight = max(1, IN_FLIGHT // (len(runs) * images[:1].nbytes))
             for first in range(0, len(robust), in_flight):
                 rows = robust[first : first + in_flight]
-                numbers = [np.random.default_rng((seed, int(i), run)) for i in indices[rows]]
-                state = State(rows, images[rows], labels[rows], targets[rows], numbers)
+                every, run = np.tile(rows, len(runs)), np.repeat(runs, len(rows))
+                seeds = zip(indices[every].tolist(), run.tolist(), strict=True)
+                numbers = [np.random.default_rng((seed, *own)) for own in seeds]
+                state = State(every, images[every], labels[every], targets[run, every], numbers)
                 state.classifier, state.restart = classifier, run % self.restarts
                 for share in self._climb(state, found):
                     if progress is not None:
-                        part = (first + share * len(rows)) / len(robust)
-                        progress((run + part) / len(runs), float(found.robust.mean()))
+                        part = len(runs) * (first + share * len(rows)) / len(robust)
+                        progress((runs[0] + part) / len(targets), float(found.robust.mean()))
         return found
 
     def _climb(self, state: State, found: Found) -> Iterator[float]:
-        """One run on the images of `state`, into `found`; yield the share of it that is done."""
+        """The runs of `state`, into `found`; yield the share of them that is done."""
         state.x = self._confine(state, self.start(state))
         for step in range(self.steps + 1):
             last = step == self.steps
             self._look(state, gradient=self.follows_gradient and not last)
-            inside = self._inside(state)
-            if self.stop_early or last:
-                fallen = inside & (state.logits.argmax(axis=1) != state.labels)
-                margin = margins(state.logits[fallen], state.labels[fallen])
-                found.fell(state.rows[fallen], state.x[fallen], margin)
-                state.keep(~fallen)
-                inside = inside[~fallen]
-            if self.best_so_far:
-                state.note_best(inside)
+            self._settle(state, found, last)
             yield (step + 1) / (self.steps + 1)
             if last or not len(state):
                 break
             state.x = self._confine(state, self.advance(state, step))
+        self._offer(state, found)
+
+    def _settle(self, state: State, found: Found, last: bool = False) -> None:
+        """Drop the images that have fallen at `state.x`, and note which points are best so far."""
+        inside = self._inside(state)
+        if self.stop_early or last:
+            fallen = inside & (state.logits.argmax(axis=1) != state.labels)
+            margin = margins(state.logits[fallen], state.labels[fallen])
+            found.fell(state.rows[fallen], state.x[fallen], margin)
+            left = found.robust[state.rows]
+            state.keep(left)
+            inside = inside[left]
+        if self.best_so_far:
+            state.note_best(inside)
+
+    def _offer(self, state: State, found: Found) -> None:
+        """Tell where the images are best that have not fallen."""
         if self.best_so_far:
             found.offer(state.rows, state.best_x, state.best_margin)
         else:
@@ -179,11 +191,11 @@ class IteratedAttack(Attack):
                 f"{self.loss.__name__}; this one has {classes}: attack it with pgd, cw and square."
             )
 
-    def _targets(self, logits: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
-        """Return the target classes of each run, (n,); of an untargeted attack the labels."""
+    def _targets(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return the target classes, (targets, n); of an untargeted attack the labels, (1, n)."""
         if not self.targets:
-            return [labels]
+            return labels[None]
         others = logits.copy()
         np.put_along_axis(others, labels[:, None], np.inf, axis=1)
         ranked = np.argsort(-others, axis=1)  # the true class first
-        return list(ranked[:, 1 : self.targets + 1].T)
+        return ranked[:, 1 : self.targets + 1].T

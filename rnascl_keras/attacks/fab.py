@@ -55,12 +55,11 @@ class FAB(IteratedAttack):
 
     def start(self, state: State) -> np.ndarray:
         """The image; in later runs a random point at half the radius."""
-        if state.restart == 0:
-            return state.images
-        shape = state.images.shape[1:]
-        change = [self.norm.random_change(generator, shape) for generator in state.generators]
-        moved = state.images + 0.5 * self.epsilon * np.stack(change).astype(state.images.dtype)
-        return np.clip(moved, 0, 1)
+        points, radius = state.images.copy(), 0.5 * self.epsilon
+        for row in np.flatnonzero(state.restart):
+            change = self.norm.random_change(state.generators[row], points.shape[1:])
+            points[row] += radius * change
+        return np.clip(points, 0, 1)
 
     def advance(self, state: State, step: int) -> np.ndarray:
         self._step_back(state)

@@ -29,16 +29,17 @@ def towards_hyperplane(
     shape = points.shape
     points, normal = points.reshape(len(points), -1), normal.reshape(len(points), -1)
     way = np.sign(normal) * np.sign(distance)[:, None]
-    room = np.where(way > 0, 1 - points, points) * (way != 0)
-    gain = np.abs(normal)
+    room = np.where(way > 0, 1 - points, points) * (way != 0)  # none where nothing is gained
     weight = norm.dual_weight(normal)
+    gain_free = np.abs(normal) * weight
+    gain_fixed = np.abs(normal) * room
     needed = np.abs(distance)
 
     t = np.zeros((len(points), 1), points.dtype)
     for _ in range(ITERATIONS):
-        free = (t * weight < room) & (gain > 0)
-        slope = np.sum(np.where(free, gain * weight, 0), axis=1)
-        fixed = np.sum(np.where(free, 0, gain * room), axis=1)
+        free = (t * weight < room).astype(points.dtype)
+        slope = np.einsum("bp,bp->b", free, gain_free)
+        fixed = np.einsum("bp,bp->b", 1 - free, gain_fixed)
         root = np.divide(needed - fixed, slope, out=np.zeros_like(slope), where=slope > 0)
         # Where nothing is free any more, all pixels are at their ends.
         following = np.where(slope > 0, root, t[:, 0])[:, None]

@@ -31,14 +31,23 @@ class Found:
         return cls(images.copy(), robust, np.full(len(images), -np.inf))
 
     def fell(self, rows: np.ndarray, images: np.ndarray, margin: np.ndarray) -> None:
-        """Note misclassified images of `rows`."""
-        self.images[rows], self.margin[rows], self.robust[rows] = images, margin, False
+        """Note misclassified images of `rows`; of a row that comes several times, the first."""
+        rows, first = np.unique(rows, return_index=True)
+        self.images[rows], self.margin[rows], self.robust[rows] = (
+            images[first],
+            margin[first],
+            False,
+        )
 
     def offer(self, rows: np.ndarray, images: np.ndarray, margin: np.ndarray) -> None:
-        """Take the images of `rows` whose margin is larger than what there is."""
-        better = margin > self.margin[rows]
-        self.images[rows[better]] = images[better]
-        self.margin[rows[better]] = margin[better]
+        """Take the images of `rows` whose margin is larger than what there is, and the largest
+        where a row comes several times."""
+        falling = np.argsort(-margin, kind="stable")
+        rows, first = np.unique(rows[falling], return_index=True)
+        best = falling[first]
+        better = margin[best] > self.margin[rows]
+        self.images[rows[better]] = images[best[better]]
+        self.margin[rows[better]] = margin[best[better]]
 
     def merge(self, rows: np.ndarray, other: Found) -> None:
         """Take what another attack has found on `rows`, which had been robust."""
@@ -49,7 +58,8 @@ class Found:
 
 
 class State:
-    """What one run knows of the images it still attacks: every array has a row for each of them.
+    """What runs side by side know of the images they still attack: every array has a row for each
+    image and run.
 
     Attacks add arrays of their own as attributes; those of images that fall are dropped.
 
@@ -57,7 +67,8 @@ class State:
         rows: (b,) which images of the attack's data these are.
         images, labels, targets: (b, h, w, c), (b,), (b,).
         generators: (b,) one `numpy.random.Generator` for each image, of its own seed.
-        classifier, restart: the model, and the number of the run against this target.
+        classifier: the model.
+        restart: (b,) the number of the run against this target.
         x: (b, h, w, c) the points looked at.
         logits, loss, gradient: what the model said there; the gradient only where it was asked for.
         best_x, best_loss, best_margin: the points of the largest loss so far, inside the ball.

@@ -1,0 +1,61 @@
+"""Where Square's squares lie, and what they hold for L2 (Andriushchenko et al., 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rnascl_keras.attacks.norms import TINY
+from rnascl_keras.attacks.state import choose
+
+Window = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def signs(uniform: np.ndarray) -> np.ndarray:
+    """Return -1 or 1, as likely, from numbers of U(0, 1)."""
+    return np.where(uniform < 0.5, -1.0, 1.0)
+
+
+def window(uniform: np.ndarray, side: int, h: int, w: int) -> Window:
+    """Return the index of one random square in each image, from (b, 2) numbers of U(0, 1)."""
+    top, left = (uniform * (h - side + 1, w - side + 1)).astype(int).T
+    along = np.arange(side)
+    image = np.arange(len(uniform))[:, None, None]
+    return image, top[:, None, None] + along[:, None], left[:, None, None] + along
+
+
+def tiled_bumps(
+    generators: Sequence[np.random.Generator], shape: tuple[int, ...], side: int
+) -> np.ndarray:
+    """Return bumps side by side, each of random sign and one of two ways: of each generator an
+    image of `shape`, (h, w, c)."""
+    h, w, c = shape
+    b = len(generators)
+    change = np.zeros((b, h, w, c))
+    upright = np.broadcast_to(bump(side)[None, :, :, None], (b, side, side, 1))
+    for top in range(h % side // 2, h - side + 1, side):
+        for left in range(w % side // 2, w - side + 1, side):
+            drawn = np.stack([generator.random(c + 1) for generator in generators])
+            tile = choose(drawn[:, 0] < 0.5, upright, upright.transpose(0, 2, 1, 3))
+            tile = signs(drawn[:, 1:])[:, None, None] * tile
+            change[:, top : top + side, left : left + side] = tile
+    return change
+
+
+def bump(side: int) -> np.ndarray:
+    """Return (side, side) of length 1: a hill over one half, a hollow over the other (eq. 2)."""
+    upper = side // 2
+    halves = np.concatenate([_hill(upper, side), -_hill(side - upper, side)])
+    return halves / np.linalg.norm(halves)
+
+
+def _hill(height: int, width: int) -> np.ndarray:
+    """Return a pyramid whose value at distance d from the middle is the sum of 1 / (r + 1)^2 over
+    r >= d, of length 1."""
+    down, right = np.arange(height) - height // 2, np.arange(width) - width // 2
+    distance = np.maximum(np.abs(down)[:, None], np.abs(right))
+    reach = max(height // 2, width // 2) + 1
+    tails = np.cumsum(1 / np.arange(reach, 0, -1.0) ** 2)[::-1]
+    hill = tails[distance]
+    return hill / max(np.linalg.norm(hill), TINY)
