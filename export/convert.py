@@ -100,8 +100,10 @@ def export_student(
         _write_saved_model(model, made_saved_model)
         difference, agreement = _compare(model, made_onnx, made_saved_model, images, tolerance)
         size, digest = made_onnx.stat().st_size, files.sha256(made_onnx)
-        _publish(made_saved_model, saved_model_path)
-        os.replace(made_onnx, onnx_path)
+        if saved_model_path.exists():  # goes with what is left of `beside`
+            os.replace(saved_model_path, beside / "replaced")
+        files.publish(made_saved_model, saved_model_path)
+        files.publish(made_onnx, onnx_path)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return ExportedModel(onnx_path, saved_model_path, size, digest, difference, agreement)
@@ -209,10 +211,3 @@ def _write_saved_model(model: keras.Model, path: Path) -> None:
         input_signature=_signature(model),
     )
     archive.write_out(str(path), verbose=False)
-
-
-def _publish(made: Path, path: Path) -> None:
-    """Move the folder `made` to `path`; one that is there goes beside `made`, to be deleted."""
-    if path.exists():
-        os.replace(path, made.with_name(made.name + "_replaced"))
-    os.replace(made, path)

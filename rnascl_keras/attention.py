@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from keras import ops
+from keras.config import floatx
 
 Tensor = Any
 
@@ -23,7 +24,7 @@ def attention_map(activation: Tensor) -> Tensor:
     """
     # Squares overflow float16 at 256, so the cast comes first.
     # (batch, h, w, c) -> (batch, h, w)
-    return ops.sum(ops.square(ops.cast(activation, "float32")), axis=-1)
+    return ops.sum(ops.square(ops.cast(activation, floatx())), axis=-1)
 
 
 @cache
@@ -49,8 +50,8 @@ def resize_map(maps: Tensor, target: Sequence[int]) -> Tensor:
     compiles and which are fast on a CPU.
     """
     height, width = maps.shape[1:]
-    rows = ops.convert_to_tensor(resize_matrix(height, target[0]))
-    columns = ops.convert_to_tensor(resize_matrix(width, target[1]))
+    rows = ops.convert_to_tensor(resize_matrix(height, target[0]), floatx())
+    columns = ops.convert_to_tensor(resize_matrix(width, target[1]), floatx())
     if height != target[0]:
         maps = ops.matmul(rows, maps)  # (batch, h, w) -> (batch, h', w)
     if width != target[1]:
@@ -134,7 +135,7 @@ def attention_loss(student_maps: Tensor, teacher_maps: Tensor, tutors: Tensor) -
     """
     distances = ops.mean(pairwise_distances(student_maps, teacher_maps), axis=0)
     n_s, n_t = tutors.shape
-    return ops.sum(ops.cast(tutors, "float32") * distances) / (n_s * n_t)
+    return ops.sum(ops.cast(tutors, floatx()) * distances) / (n_s * n_t)
 
 
 def tutored_attention_loss(student_maps: Tensor, tutor_maps: Tensor, n_t: int) -> Tensor:

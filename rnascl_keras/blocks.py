@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 from keras import layers, ops
+from keras.config import floatx
 
 from rnascl_keras.spaces import EXPANSION
 
@@ -128,7 +129,7 @@ def classifier(
     if head_width:
         x = convolution(x, "head", head_width)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return layers.Dense(classes, name="logits", dtype="float32")(x)
+    return layers.Dense(classes, name="logits", dtype=floatx())(x)
 
 
 def image_input(input_shape: tuple[int, int, int]) -> keras.KerasTensor:

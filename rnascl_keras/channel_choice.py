@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from keras.config import floatx
 
 from rnascl_keras.gumbel import GumbelChoice
 
@@ -44,7 +45,7 @@ class ChannelChoice(GumbelChoice):
         return self.sample() if training else self.selected()
 
     def compute_output_spec(self, x: Tensor, training: bool = False) -> keras.KerasTensor:
-        return keras.KerasTensor(self.shape, dtype="float32")
+        return keras.KerasTensor(self.shape, dtype=floatx())
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
@@ -75,7 +76,7 @@ class ChannelMask(keras.layers.Layer):
 
     def call(self, inputs: tuple[Tensor, Tensor]) -> Tensor:
         z, g = inputs
-        mask = ops.matmul(ops.cast(g, "float32"), ops.convert_to_tensor(self.masks))
+        mask = ops.matmul(ops.cast(g, floatx()), ops.convert_to_tensor(self.masks, floatx()))
         return z * ops.cast(mask, z.dtype)  # (channels,) over (batch, h, w, channels)
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
+from keras.config import floatx
 
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.spaces import EXPANSION, SearchSpace
@@ -129,10 +130,10 @@ def expected_macs(
         scalar, float32, in single multiply-adds.
     """
     rows = [stage.widths for stage in space.stages for _ in range(stage.depth)]
-    first = np.float32(space.stem_width)
+    first = float(space.stem_width)
     means, squares = [first], [first**2]
     for choices, p in zip(rows, probabilities, strict=True):
-        widths = np.asarray(choices, "float32")
+        widths = np.asarray(choices, floatx())
         means.append(ops.sum(p * widths))
         squares.append(ops.sum(p * widths**2))
     constant, last = frame_macs(space, input_shape, classes)

@@ -26,18 +26,22 @@ def written_beside(path: Path) -> Iterator[Path]:
     beside = path.with_name(f"part_{path.name}")
     try:
         yield beside
-        with open(beside, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(beside, path)
+        publish(beside, path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make what was renamed in `folder` survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def publish(made: Path, path: Path) -> None:
+    """Rename the file or folder `made` to `path`, which after a power failure too is whole."""
+    for part in (made, *made.rglob("*")):
+        _sync(part)
+    os.replace(made, path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 from keras import ops
+from keras.config import floatx
 
 from rnascl_keras.errors import UserError, nearest
 
@@ -74,12 +75,12 @@ class GumbelChoice(keras.layers.Layer):
         self.seed_generator = keras.random.SeedGenerator(seed)
         # In float32 whatever the precision policy: gradients here are of size 1e-6.
         self.logits = self.add_weight(
-            shape=self.shape, initializer="zeros", dtype="float32", autocast=False, name="logits"
+            shape=self.shape, initializer="zeros", dtype=floatx(), autocast=False, name="logits"
         )
         self.gumbel_temperature = self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(START_TEMPERATURE),
-            dtype="float32",
+            dtype=floatx(),
             autocast=False,
             trainable=False,
             name="gumbel_temperature",
@@ -91,7 +92,7 @@ class GumbelChoice(keras.layers.Layer):
 
     def selected(self) -> Tensor:
         """Return the one-hot argmax of the parameters."""
-        return ops.one_hot(ops.argmax(self.logits, axis=-1), self.shape[-1], dtype="float32")
+        return ops.one_hot(ops.argmax(self.logits, axis=-1), self.shape[-1], dtype=floatx())
 
     def probabilities(self) -> Tensor:
         """Return softmax(v): how probable each choice is to be the largest under Gumbel noise."""
@@ -99,10 +100,10 @@ class GumbelChoice(keras.layers.Layer):
 
     def _draw_noise(self) -> Tensor:
         if self.noise == "normal":
-            return keras.random.normal(self.shape, dtype="float32", seed=self.seed_generator)
+            return keras.random.normal(self.shape, dtype=floatx(), seed=self.seed_generator)
         # -log(-log(u)), with u away from 0 and 1 where a logarithm would be infinite
         u = keras.random.uniform(
-            self.shape, 1e-7, 1 - 1e-7, dtype="float32", seed=self.seed_generator
+            self.shape, 1e-7, 1 - 1e-7, dtype=floatx(), seed=self.seed_generator
         )
         return -ops.log(-ops.log(u))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from keras import ops
+from keras.config import floatx
 
 from rnascl_keras.errors import UserError, nearest
 
@@ -20,7 +21,7 @@ KL_DIRECTIONS = ("student_teacher", "teacher_student")
 
 def log_probabilities(logits: Tensor, softening: float = 1.0) -> Tensor:
     """Return log softmax(logits / softening) in float32, shape (batch, classes)."""
-    return ops.log_softmax(ops.cast(logits, "float32") / softening, axis=-1)
+    return ops.log_softmax(ops.cast(logits, floatx()) / softening, axis=-1)
 
 
 def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
@@ -33,7 +34,7 @@ def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
     Returns:
         float32, shape (batch,).
     """
-    chosen = ops.one_hot(labels, logits.shape[-1], dtype="float32")
+    chosen = ops.one_hot(labels, logits.shape[-1], dtype=floatx())
     return -ops.sum(chosen * log_probabilities(logits), axis=-1)
 
 
@@ -147,5 +148,5 @@ def l2_penalty(variables: Iterable[Any], rate: float) -> Tensor:
     momentum 0.9, about ten times weaker.
     """
     kernels = [v for v in variables if v.name.endswith("kernel")]
-    squares = [ops.sum(ops.square(ops.cast(v, "float32"))) for v in kernels]
-    return 0.5 * rate * sum(squares, start=ops.zeros((), "float32"))
+    squares = [ops.sum(ops.square(ops.cast(v, floatx()))) for v in kernels]
+    return 0.5 * rate * sum(squares, start=ops.zeros((), floatx()))

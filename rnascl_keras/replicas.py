@@ -30,7 +30,7 @@ def batch_share(labels: Tensor) -> Tensor | float | None:
         return None
     if labels.shape[0] is not None:
         return 1.0 / context.num_replicas_in_sync
-    size = tf.cast(tf.shape(labels)[0], tf.float32)
+    size = tf.cast(tf.shape(labels)[0], keras.config.floatx())
     return size / context.all_reduce(tf.distribute.ReduceOp.SUM, size)
 
 

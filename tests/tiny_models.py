@@ -35,7 +35,7 @@ def make_teacher(classes=CLASSES):
         x = keras.layers.BatchNormalization(name=f"bn{k}")(x)
         x = keras.layers.ReLU(name=f"relu{k}")(x)
     x = keras.layers.GlobalAveragePooling2D()(x)
-    logits = keras.layers.Dense(classes, dtype="float32", name="logits")(x)
+    logits = keras.layers.Dense(classes, dtype=keras.config.floatx(), name="logits")(x)
     model = keras.Model(images, logits, name="tiny_teacher")
     rng = np.random.default_rng(9)
     for k in (1, 2, 3):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import keras
 import numpy as np
 from keras import ops
+from keras.config import floatx
 
 
 class _Copy(keras.layers.Layer):
     """Variables of the shapes and values of a model's weights."""
 
     def __init__(self, model: keras.Model, name: str) -> None:
-        super().__init__(trainable=False, dtype="float32", name=name)
+        super().__init__(trainable=False, dtype=floatx(), name=name)
         self.originals = tuple(model.weights)
         self.copies = [
             self.add_weight(
@@ -55,7 +56,7 @@ class WeightAverage(_Copy):
         self.updates.assign_add(1.0)
         keep = ops.minimum(self.decay, (1.0 + self.updates) / (10.0 + self.updates))
         for copy, weight in zip(self.copies, self.originals, strict=True):
-            copy.assign(keep * copy + (1.0 - keep) * ops.cast(weight, "float32"))
+            copy.assign(keep * copy + (1.0 - keep) * ops.cast(weight, floatx()))
 
     def swap(self) -> None:
         """Exchange the model's weights with the averaged ones."""

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from keras.config import floatx
 from tqdm import tqdm
 
 from rnascl_keras.attention import normalize
@@ -118,11 +119,11 @@ class TeacherCache:
                 "the batches hold images alone, without what the teacher says; with a TeacherCache "
                 "take those of its training_batches."
             )
-        logits = ops.cast(inputs["teacher_logits"], "float32")
+        logits = ops.cast(inputs["teacher_logits"], floatx())
         maps = inputs["teacher_maps"]
         if layers is not None:
             maps = tf.gather(maps, tf.constant(layers, tf.int32), axis=1)
-        maps = ops.cast(maps, "float32")
+        maps = ops.cast(maps, floatx())
         return logits, normalize(maps) if maps.shape[1] else maps
 
     def _with_answers(
