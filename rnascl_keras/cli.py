@@ -376,19 +376,22 @@ def tune(
     ] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the choice of settings.")] = 0,
 ) -> None:
-    """Try settings, and write the best as a recipe: tune.json, tune.png, RECIPE_tuned.py.
+    """Try settings, and write the best: tune.json, tune.png, RECIPE_tuned.py.
 
-    A trial searches and trains a student, and attacks it by PGD-20 on the validation images, which
-    the recipe has to hold back (data.validation). Teacher and cache are made once, a search only
-    where its settings differ: tuning gamma_t alone searches once.
+    A trial searches and trains a student, and attacks it by PGD-20 on the
+    validation images, which the recipe has to hold back (data.validation).
+    Teacher and cache are made once, a search only where its settings differ:
+    tuning gamma_t alone searches once.
 
-    Start with the few settings that matter most, with fewer epochs:
+    Start with the few settings that matter most, and with fewer epochs:
 
-    rnascl tune digits --tune gamma_t,kl,softening --trials 10 --set train.epochs=10
+    rnascl tune digits --tune gamma_t,kl --trials 10 --set train.epochs=10
 
-    Stopped in any way, the same command goes on; with more --trials, it adds some. All is kept in
-    the folder tune/ of the run. The best of many trials looks better than it is: run the recipe
-    that was written, and believe what it says of the test images.
+    Stopped in any way, the same command goes on; more --trials add to those
+    that are there. All is kept in the folder tune/ of the run.
+
+    The best of many trials looks better than it is: run the recipe that was
+    written, and believe what it says of the test images.
     """
     work = _start(recipe, workdir, data_dir, set_)
     with _quiet_start():

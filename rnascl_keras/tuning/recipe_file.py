@@ -10,6 +10,7 @@ from rnascl_keras.settings import Settings
 from rnascl_keras.spaces import SearchSpace, Stage
 
 INDENT = "    "
+WIDTH = 80
 
 
 def recipe_file(recipe: Recipe, docstring: str) -> str:
@@ -45,14 +46,20 @@ def _source(value: Any, indent: str, used: set[str]) -> str:
         fields = vars(value)
     elif isinstance(value, (tuple, list)):
         items = [_source(item, inner, used) for item in value]
-        return f"({', '.join(items)}{',' if len(items) == 1 else ''})"
+        return _bracketed("", items, indent)
     else:
         return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
     name = type(value).__name__
     used.add(name)
     given = [f"{key}={_source(item, inner, used)}" for key, item in fields.items()]
-    text = f"{name}({', '.join(given)})"
-    if len(indent) + len(text) < 80 and "\n" not in text:
+    return _bracketed(name, given, indent)
+
+
+def _bracketed(name: str, items: list[str], indent: str) -> str:
+    """Return `name(item, ...)` in one line, or a line for each item where that is too long."""
+    comma = "," if len(items) == 1 and not name else ""
+    text = f"{name}({', '.join(items)}{comma})"
+    if len(indent) + len(text) < WIDTH and "\n" not in text:
         return text
-    lines = "".join(f"{inner}{item},\n" for item in given)
+    lines = "".join(f"{indent}{INDENT}{item},\n" for item in items)
     return f"{name}(\n{lines}{indent})"
