@@ -12,22 +12,33 @@ import numpy as np
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import atomic_write
-from rnascl_keras.gumbel import decayed_temperature
+from rnascl_keras.gumbel import DECAY_RATE, START_TEMPERATURE, decayed_temperature
 
 
 class GumbelTemperatureDecay(keras.callbacks.Callback):
     """Lowers the Gumbel temperature after each epoch (A.1); the logs hold the epoch's own.
 
     From 5.0 to 0.0555 over the search, whatever its number of epochs.
+
+    Args:
+        start, rate: others than A.1's, see `gumbel.decayed_temperature`.
     """
 
+    def __init__(self, start: float = START_TEMPERATURE, rate: float = DECAY_RATE) -> None:
+        super().__init__()
+        self.start = start
+        self.rate = rate
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.model.gumbel_temperature = decayed_temperature(epoch, self.params["epochs"])
+        self.model.gumbel_temperature = self._temperature(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs["gumbel_temperature"] = self.model.gumbel_temperature
-        self.model.gumbel_temperature = decayed_temperature(epoch + 1, self.params["epochs"])
+        self.model.gumbel_temperature = self._temperature(epoch + 1)
+
+    def _temperature(self, epoch: int) -> float:
+        return decayed_temperature(epoch, self.params["epochs"], self.start, self.rate)
 
 
 class ChoiceHistory(keras.callbacks.Callback):

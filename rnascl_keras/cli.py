@@ -346,6 +346,67 @@ def _seeds(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
+@app.command()
+def tune(
+    recipe: RecipeArgument,
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="bayesian (few trials), hyperband (many short ones, the best of them longer) or "
+            "random."
+        ),
+    ] = "bayesian",
+    trials: Annotated[int, typer.Option(help="At most so many, the recipe as it is first.")] = 20,
+    hours: Annotated[float | None, typer.Option(help="No trial begins later than that.")] = None,
+    names: Annotated[
+        str | None,
+        typer.Option(
+            "--tune",
+            metavar="NAMES",
+            help="Some of gamma_s, gamma_t, kl, softening, combine, beta, alpha, taps, map_size, "
+            "noise, gumbel_temperature, gumbel_decay; by default all. beta and alpha count with "
+            "combine multiply and add.",
+        ),
+    ] = None,
+    least_clean: Annotated[
+        float, typer.Option(help="Clean accuracy, 0 to 1, below which a student counts last.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of the choice of settings.")] = 0,
+) -> None:
+    """Try settings, and write the best: tune.json, tune.png, RECIPE_tuned.py.
+
+    A trial searches and trains a student, and attacks it by PGD-20 on the
+    validation images, which the recipe has to hold back (data.validation).
+    Teacher and cache are made once, a search only where its settings differ:
+    tuning gamma_t alone searches once.
+
+    Start with the few settings that matter most, and with fewer epochs:
+
+    rnascl tune digits --tune gamma_t,kl --trials 10 --set train.epochs=10
+
+    Stopped in any way, the same command goes on; more --trials add to those
+    that are there. All is kept in the folder tune/ of the run.
+
+    The best of many trials looks better than it is: run the recipe that was
+    written, and believe what it says of the test images.
+    """
+    work = _start(recipe, workdir, data_dir, set_)
+    with _quiet_start():
+        from rnascl_keras.tune_run import tune_run
+    tune_run(
+        work,
+        method=method,
+        trials=trials,
+        hours=hours,
+        names=names.split(",") if names else (),
+        least_clean=least_clean,
+        seed=seed,
+    )
+
+
 _stage_command("report", "Write report.json and report.html, and print the closing table.")
 
 

@@ -30,13 +30,20 @@ def gumbel_softmax(logits: Tensor, noise: Tensor, gumbel_temperature: Tensor) ->
     return ops.softmax((logits + noise) / gumbel_temperature, axis=-1)
 
 
-def decayed_temperature(epoch: int, epochs: int) -> float:
+def decayed_temperature(
+    epoch: int, epochs: int, start: float = START_TEMPERATURE, rate: float = DECAY_RATE
+) -> float:
     """Return tau in `epoch` (from 0) of a search of `epochs` epochs.
 
     A.1: 5.0, times exp(-0.045) after each of 100 epochs, 0.0555 after the last. A shorter search
     scales the rate, so that it ends there too.
+
+    Args:
+        epoch, epochs: see above.
+        start: tau at the start.
+        rate: of decay in a search of 100 epochs.
     """
-    return START_TEMPERATURE * math.exp(-DECAY_RATE * DECAY_EPOCHS * epoch / epochs)
+    return start * math.exp(-rate * DECAY_EPOCHS * epoch / epochs)
 
 
 class GumbelChoice(keras.layers.Layer):

@@ -104,7 +104,11 @@ class Cache(Settings):
 
 
 class Search(Distillation):
-    """Eq. 2, its split batches, and the Gumbel variables' Adam."""
+    """Eq. 2, its split batches, and the Gumbel variables' Adam.
+
+    The Gumbel temperature starts at `gumbel_temperature` and is multiplied by exp(-`gumbel_decay`)
+    after each of 100 epochs; fewer or more epochs end at the same temperature.
+    """
 
     gamma_s: float = 1.0
     alpha: float = 0.2
@@ -112,6 +116,8 @@ class Search(Distillation):
     combine: Literal["multiply", "add"] = "multiply"
     taps: Literal["conv", "block"] = "conv"
     noise: Literal["gumbel", "normal"] = "gumbel"
+    gumbel_temperature: Positive = 5.0
+    gumbel_decay: Annotated[float, Field(ge=0)] = 0.045
     architecture_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     architecture_learning_rate: Positive = 0.01
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from rnascl_keras.architecture import Architecture
-from rnascl_keras.callbacks import ChoiceHistograms, ChoiceHistory
+from rnascl_keras.callbacks import ChoiceHistograms, ChoiceHistory, GumbelTemperatureDecay
 from rnascl_keras.derive import check_budget, copy_sliced_weights, select
 from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.errors import UserError
@@ -112,8 +112,13 @@ def search(run: Run) -> None:
         f"space {supernet.space.name}, {len(model.student_layers)} student layers x "
         f"{len(model.teacher_layers)} teacher layers"
     )
-    histories = [ChoiceHistory(folder / "choices.csv"), ChoiceHistograms(folder / "tensorboard")]
-    fit_stage(run, "search", model, settings, what, histories if run.is_chief else [], cache)
+    callbacks = [GumbelTemperatureDecay(settings.gumbel_temperature, settings.gumbel_decay)]
+    if run.is_chief:
+        callbacks += [
+            ChoiceHistory(folder / "choices.csv"),
+            ChoiceHistograms(folder / "tensorboard"),
+        ]
+    fit_stage(run, "search", model, settings, what, callbacks, cache)
     if run.is_chief:
         with written_beside(folder / "supernet.weights.h5") as beside:
             supernet.save_weights(beside)

@@ -50,6 +50,15 @@ def test_the_temperature_falls_after_each_epoch(added):
         assert float(choice.gumbel_temperature) == pytest.approx(5 * math.exp(-4.5))
 
 
+def test_another_start_and_decay_of_the_temperature():
+    search = make_search(compiling=EAGER)
+    callbacks = [GumbelTemperatureDecay(start=2.0, rate=0.01)]
+    history = search.fit(IMAGES, LABELS, batch_size=20, epochs=2, verbose=0, callbacks=callbacks)
+    found = history.history["gumbel_temperature"]
+    np.testing.assert_allclose(found, [2, 2 * math.exp(-0.5)], rtol=1e-6)
+    assert search.gumbel_temperature == pytest.approx(2 * math.exp(-1))
+
+
 def batches_of(data, first_epoch):
     """Digits as three classes, 20 images a batch; `fit` takes three batches an epoch."""
     pairs = data.training_batches(20, augmentation="shift", seed=3, first_epoch=first_epoch)

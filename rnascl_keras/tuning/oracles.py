@@ -1,0 +1,84 @@
+"""What chooses the settings of the next trial: Keras Tuner's oracles, made to survive a kill."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
+
+from rnascl_keras.files import write_json
+
+OBJECTIVE = "score"
+INITIAL_POINTS = 5
+"""Random trials before the Bayesian ones: Keras Tuner's own default, three for each
+hyperparameter, would leave nothing else of a budget of twenty."""
+
+
+class _Steady:
+    """What is added to an oracle: the first trial is the recipe as it is; no trial begins after
+    `deadline`, of `time.monotonic`; and its files are whole or absent, also after a kill."""
+
+    deadline: float | None = None
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        if self.deadline is not None and time.monotonic() >= self.deadline:
+            return {"status": "STOPPED"}
+        return super().populate_space(trial_id)
+
+    def _random_values(self) -> dict[str, Any] | None:
+        if self.trials:
+            return super()._random_values()
+        return dict(self.hyperparameters.values)
+
+    def save(self) -> None:
+        write_json(Path(self._get_oracle_fname()), self.get_state())
+
+    def _save_trial(self, trial: Any) -> None:
+        write_json(Path(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
+
+    def reload(self) -> None:
+        super().reload()
+        # One that was killed between its own file and the oracle's was never begun.
+        self.trials = {name: self.trials[name] for name in self.start_order}
+
+
+class _Hyperband(_Steady, HyperbandOracle):
+    pass
+
+
+class _Bayesian(_Steady, BayesianOptimizationOracle):
+    pass
+
+
+class _Random(_Steady, RandomSearchOracle):
+    pass
+
+
+METHODS = ("hyperband", "bayesian", "random")
+
+
+def make_oracle(method: str, trials: int, epochs: int, seed: int) -> keras_tuner.Oracle:
+    """Return an oracle.
+
+    Args:
+        method: of `METHODS`.
+        trials: it stops after so many.
+        epochs: of a whole training; Hyperband begins with fewer.
+        seed: of its draws, at least 0.
+    """
+    shared = {
+        "objective": keras_tuner.Objective(OBJECTIVE, "max"),
+        "seed": seed + 1,  # 0 would mean none to Keras Tuner
+    }
+    if method == "hyperband":
+        oracle = _Hyperband(max_epochs=epochs, hyperband_iterations=None, **shared)
+        oracle.max_trials = trials
+    elif method == "bayesian":
+        oracle = _Bayesian(max_trials=trials, num_initial_points=INITIAL_POINTS, **shared)
+    else:
+        oracle = _Random(max_trials=trials, **shared)
+    oracle.verbose = 0
+    return oracle

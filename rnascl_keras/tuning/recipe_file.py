@@ -1,0 +1,65 @@
+"""A recipe as the text of a recipe file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rnascl_keras.recipe import Recipe
+from rnascl_keras.settings import Settings
+from rnascl_keras.spaces import SearchSpace, Stage
+
+INDENT = "    "
+WIDTH = 80
+
+
+def recipe_file(recipe: Recipe, docstring: str) -> str:
+    """Return the text of a `.py` file that defines this recipe.
+
+    Settings at their defaults are left out.
+
+    Args:
+        recipe: any.
+        docstring: of the file, without its quotes.
+    """
+    used = {Recipe.__name__}
+    body = _source(recipe, "", used)
+    spaces = sorted(used & {SearchSpace.__name__, Stage.__name__})
+    lines = [f"from rnascl_keras.recipe import {', '.join(sorted(used - set(spaces)))}"]
+    if spaces:
+        lines.append(f"from rnascl_keras.spaces import {', '.join(spaces)}")
+    escaped = docstring.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    imports = "\n".join(lines)
+    return f'"""{escaped}\n"""\n\n{imports}\n\nrecipe = {body}\n'
+
+
+def _source(value: Any, indent: str, used: set[str]) -> str:
+    """Return Python that gives `value`; note in `used` the classes it names."""
+    inner = indent + INDENT
+    if isinstance(value, Settings):
+        fields = {
+            name: getattr(value, name)
+            for name, field in type(value).model_fields.items()
+            if field.is_required() or getattr(value, name) != field.default
+        }
+    elif isinstance(value, (SearchSpace, Stage)):
+        fields = vars(value)
+    elif isinstance(value, (tuple, list)):
+        items = [_source(item, inner, used) for item in value]
+        return _bracketed("", items, indent)
+    else:
+        return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    name = type(value).__name__
+    used.add(name)
+    given = [f"{key}={_source(item, inner, used)}" for key, item in fields.items()]
+    return _bracketed(name, given, indent)
+
+
+def _bracketed(name: str, items: list[str], indent: str) -> str:
+    """Return `name(item, ...)` in one line, or a line for each item where that is too long."""
+    comma = "," if len(items) == 1 and not name else ""
+    text = f"{name}({', '.join(items)}{comma})"
+    if len(indent) + len(text) < WIDTH and "\n" not in text:
+        return text
+    lines = "".join(f"{indent}{INDENT}{item},\n" for item in items)
+    return f"{name}(\n{lines}{indent})"

@@ -1,0 +1,333 @@
+"""Tuning: what is tried, in which order, how it is ranked, and that nothing is done twice."""
+
+import ast
+import json
+import signal
+import subprocess
+import sys
+
+import keras_tuner
+import numpy as np
+import pytest
+from keras_tuner.engine.base_tuner import BaseTuner
+from PIL import Image
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.files import read_json
+from rnascl_keras.recipe import load_recipe, recipe_names, with_settings
+from rnascl_keras.tuning import tuner as tuner_module
+from rnascl_keras.tuning.hyper_model import RecipeHyperModel
+from rnascl_keras.tuning.hyperparameters import HYPERPARAMETERS, find_names
+from rnascl_keras.tuning.oracles import METHODS, make_oracle
+from rnascl_keras.tuning.ranking import ranked, score
+from rnascl_keras.tuning.recipe_file import recipe_file
+from rnascl_keras.tuning.trial_runs import shortened, trial_run
+from rnascl_keras.workdir import Run
+
+IMAGE = (32, 32, 3)
+DIGITS = load_recipe("digits")
+
+
+def hyper_model(recipe=DIGITS, names=()):
+    return RecipeHyperModel(recipe, find_names(names, recipe), IMAGE)
+
+
+def built(model, **values):
+    """The recipe that a hypermodel builds for these values, the others at their defaults."""
+    hp = keras_tuner.HyperParameters()
+    for _ in range(2):  # the first build declares what the second gets
+        hp.values.update(values)
+        recipe = model.build(hp)
+    return recipe
+
+
+def test_students_that_are_clean_enough_come_first_and_then_count_by_their_robustness():
+    rng = np.random.default_rng(0)
+    pairs = rng.choice([0.0, 0.1, 0.49, 0.5, 0.51, 0.9, 1.0], (60, 2))
+    trials = [
+        {"trial": f"{k:02}", "clean": c, "score": score(c, r, 0.5), "robust": r}
+        | {"settings": k, "epochs": {"train": 1}}
+        for k, (c, r) in enumerate(pairs)
+    ]
+    enough = [t for t in trials if t["clean"] >= 0.5]
+    short = [t for t in trials if t["clean"] < 0.5]
+    expected = sorted(enough, key=lambda t: (t["robust"], t["clean"]), reverse=True)
+    expected += sorted(short, key=lambda t: t["clean"], reverse=True)
+    found = ranked(trials)
+    assert [(t["clean"], t["score"]) for t in found] == [(t["clean"], t["score"]) for t in expected]
+    assert [t["robust"] for t in found[: len(enough)]] == [
+        t["robust"] for t in expected[: len(enough)]
+    ]
+
+
+def test_the_longest_trial_stands_for_its_settings():
+    short = {"trial": "0", "settings": {"kl": "a"}, "score": 0.9, "clean": 0.9}
+    other = {"trial": "1", "settings": {"kl": "b"}, "score": 0.5, "clean": 0.9}
+    long = short | {"trial": "2", "score": 0.4}
+    trials = [
+        trial | {"epochs": {"train": epochs}}
+        for trial, epochs in ((short, 2), (other, 2), (long, 6))
+    ]
+    assert [trial["trial"] for trial in ranked(trials)] == ["1", "2"]
+
+
+def test_every_value_is_a_setting_that_the_recipe_takes():
+    model = hyper_model()
+    for name, values in model.choices.items():
+        parent, needed = HYPERPARAMETERS[name].only_with or ("kl", model.own["kl"])
+        assert model.own[name] in values and len(values) > 1
+        for value in values:
+            recipe = built(model, **{parent: needed, name: value})
+            for setting in HYPERPARAMETERS[name].settings:
+                section, key = setting.split(".")
+                found = getattr(getattr(recipe, section), key)
+                if name == "map_size":
+                    found = "x".join(map(str, found or (8, 8)))
+                assert found == value, setting
+    assert model.choices["gamma_t"] == model.choices["gamma_s"] == [0.01, 0.1, 1, 10, 100]
+    assert model.choices["map_size"] == ["4x4", "8x8", "16x16"]
+
+
+def test_without_a_change_it_is_the_recipe_and_its_own_values_are_among_those_tried():
+    recipe = with_settings(
+        DIGITS, ["search.gamma_s=3", "finetune=null", "search.map_size=[6,6]", "train.softening=3"]
+    )
+    model = hyper_model(recipe)
+    assert built(model) == recipe
+    assert model.choices["gamma_s"] == [0.01, 0.1, 1, 3, 10, 100]
+    assert model.choices["map_size"] == ["3x3", "6x6", "12x12"]
+    changed = built(model, softening=4.0)
+    assert changed.search.softening == changed.train.softening == 4
+
+
+def test_beta_counts_where_it_multiplies_and_alpha_where_it_adds():
+    model = hyper_model(names=["combine", "beta", "alpha"])
+    added = built(model, combine="add", alpha=3.2, beta=2.4)
+    assert (added.search.combine, added.search.alpha, added.search.beta) == ("add", 3.2, 0.6)
+    multiplied = built(model, combine="multiply", alpha=3.2, beta=2.4)
+    assert (multiplied.search.alpha, multiplied.search.beta) == (0.2, 2.4)
+    with pytest.raises(UserError, match="--tune alpha: it counts only with combine=add"):
+        find_names(["alpha"], DIGITS)
+    assert built(hyper_model(names=["beta"]), beta=0.3).search.beta == 0.3
+
+
+def test_an_unknown_name_is_told():
+    with pytest.raises(UserError, match="Did you mean 'gamma_s'"):
+        find_names(["gama_s"], DIGITS)
+
+
+class Quick(BaseTuner):
+    """A tuner whose trials are over at once, or end it."""
+
+    def __init__(self, folder, method, trials=8, ends_at=None, epochs=9):
+        self.ends_at, self.done = ends_at, []
+        oracle = make_oracle(method, trials, epochs, seed=0)
+        arguments = {"directory": str(folder), "project_name": "quick"}
+        super().__init__(oracle, hyper_model(), **arguments)
+
+    def reload(self):
+        self.oracle.reload()
+
+    def run_trial(self, trial):
+        if len(self.done) == self.ends_at:
+            raise KeyboardInterrupt
+        recipe = self.hypermodel.build(trial.hyperparameters)
+        self.done.append(recipe)
+        return {"score": -abs(np.log10(recipe.train.gamma_t) - 1) - recipe.search.gamma_s / 1e3}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_tuning_that_was_cut_short_goes_on_as_if_it_had_not_been(method, tmp_path):
+    whole = Quick(tmp_path / "whole", method)
+    whole.search()
+    assert whole.done[0] == DIGITS
+    # Hyperband's longer trials have the same settings; for others, twice the same is rare
+    assert len(whole.done) == 8 and len({repr(recipe) for recipe in whole.done}) >= 6
+    first = Quick(tmp_path / "cut", method, ends_at=5)
+    with pytest.raises(KeyboardInterrupt):
+        first.search()
+    again = Quick(tmp_path / "cut", method)
+    again.search()
+    if method == "bayesian":  # its own random restarts begin anew
+        assert len(first.done + again.done) == 8
+    else:
+        assert first.done + again.done == whole.done
+    more = Quick(tmp_path / "cut", method, trials=10)
+    more.search()
+    assert len(more.done) == 2
+
+
+def test_files_of_a_killed_process_are_no_obstacle(tmp_path):
+    tuner = Quick(tmp_path, "random", trials=2)
+    tuner.search()
+    folder = tmp_path / "quick"
+    # killed between the trial's file and the oracle's, and in the middle of the tuner's own
+    orphan = read_json(folder / "trial_1/trial.json") | {"trial_id": "2", "status": "RUNNING"}
+    (folder / "trial_2").mkdir()
+    (folder / "trial_2/trial.json").write_text(json.dumps(orphan))
+    (folder / "tuner0.json").write_text("")
+    again = Quick(tmp_path, "random", trials=4)
+    again.search()
+    assert len(again.done) == 2
+    assert [t.status for t in again.oracle.trials.values()] == ["COMPLETED"] * 4
+
+
+def test_no_trial_begins_after_the_deadline(tmp_path):
+    tuner = Quick(tmp_path, "random")
+    tuner.oracle.deadline = 0.0
+    tuner.search()
+    assert tuner.done == []
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipe_survives_being_written(name, tmp_path):
+    recipe = load_recipe(name).model_copy(update={"name": ""})
+    path = tmp_path / "again.py"
+    told = 'All "quotes", \\backslashes and """ survive.'
+    path.write_text(recipe_file(recipe, told))
+    assert load_recipe(str(path)) == recipe.model_copy(update={"name": "again"})
+    assert ast.get_docstring(ast.parse(path.read_text())) == told
+    assert max(map(len, path.read_text().splitlines())) <= 100
+
+
+def test_trials_share_what_they_have_in_common(tmp_path):
+    run = Run(with_settings(DIGITS, ["cache.views=7"]), tmp_path)
+
+    def trial(share=1.0, **values):
+        return trial_run(run, shortened(built(hyper_model(run.recipe), **values), 7, share))
+
+    plain, weighted, tapped = trial(), trial(gamma_t=10.0), trial(taps="block")
+    for name in ("teacher.keras", "cache/cache.json"):
+        assert plain.path(name) == weighted.path(name) == run.path(name)
+    assert plain.path("search/outcome.json") == weighted.path("search/outcome.json")
+    assert plain.path("architecture.json").parent == plain.path("search").parent
+    assert plain.path("student.keras") != weighted.path("student.keras")
+    assert tapped.path("teacher.keras") == run.path("teacher.keras")
+    assert tapped.path("cache") not in (plain.path("cache"), tapped.path("."))
+    assert tapped.path("search") != plain.path("search")
+    short = trial(share=0.15)
+    assert (short.recipe.search.epochs, short.recipe.train.epochs) == (2, 3)
+    assert short.recipe.views == plain.recipe.views == 7  # the same cache serves
+    assert short.path("search") != plain.path("search")
+
+
+OPTIONS = ("--set", "data.validation=60", "--set", "cache.views=1", "--least-clean", "0.05")
+OPTIONS += ("--set", "search.epochs=1", "--set", "train.epochs=1", "--set", "finetune=null")
+OPTIONS += ("--tune", "gamma_t,kl,taps", "--method", "random")
+
+
+def figures(path):
+    """What a tuning has found, without how long it took."""
+    found = read_json(path / "tune.json")
+    return [{k: v for k, v in trial.items() if k != "seconds"} for trial in found["trials"]]
+
+
+def test_a_tuning_of_real_trials(tiny, tmp_path, rnascl, snapshot, monkeypatch):
+    work, cut = tmp_path / "work", tmp_path / "cut"
+    result = rnascl("tune", tiny, "--workdir", work, *OPTIONS, "--trials", 2)
+    assert result.code == 0, result.err
+    assert "taps are left out: model 'digits_cnn' has no blocks" in result.err
+    assert "the recipe as it is" in result.out and "0.1 on 50 validation images" in result.out
+    found = read_json(work / "tune.json")
+    best, other = found["trials"]
+    assert best["score"] == best["pgd20"] >= other["pgd20"]
+    assert 0 <= best["pgd20"] <= best["clean"] <= 1
+    assert result.err.count("search: space tiny") == 1 + (
+        best["settings"]["kl"] != other["settings"]["kl"]
+    )
+
+    picture = Image.open(work / "tune.png")
+    assert picture.info["Description"] == found["picture"]["text"]
+    assert "2 trials of recipe tiny" in found["picture"]["text"] and picture.size[0] > 800
+
+    # cut short inside the second trial, and again before its end was written down
+    measured, calls = tuner_module._measured, []
+
+    def killed(run):
+        calls.append(run)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return measured(run)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuner_module, "_measured", killed)
+        first = rnascl("tune", tiny, "--workdir", cut, *OPTIONS, "--trials", 2)
+    assert first.code == 130
+    before = snapshot(calls[0].workdir)
+    again = rnascl("tune", tiny, "--workdir", cut, *OPTIONS, "--trials", 2)
+    assert again.code == 0, again.err
+    assert snapshot(calls[0].workdir) == before
+    assert again.err.count("train: already done") == 1 and "eq. 3" not in again.err
+    assert figures(cut) == figures(work)
+
+    third = rnascl("tune", tiny, "--workdir", cut, *OPTIONS, "--trials", 2)
+    assert "tune: trial" not in third.err and figures(cut) == figures(work)
+
+    # the recipe that was written takes the teacher of the run it was tuned in
+    written = work / "tiny_tuned.py"
+    recipe = load_recipe(str(written))
+    assert (recipe.train.gamma_t, recipe.train.kl) == (
+        best["settings"]["gamma_t"],
+        best["settings"]["kl"],
+    )
+    assert (recipe.name, recipe.data.validation, recipe.finetune) == ("tiny_tuned", 60, None)
+    for stage in ("teacher", "cache", "search"):
+        done = rnascl(stage, written, "--workdir", work)
+        assert done.code == 0, done.err
+        assert ("already done" in done.err) == (stage != "search")
+
+
+@pytest.mark.slow
+def test_a_killed_tuning_goes_on(tiny, tmp_path):
+    """kill -9 at the beginning of the second trial's search, of its training, and after its end."""
+    program = "import sys; from rnascl_keras.cli import main; main()"
+    options = ["tune", str(tiny), *OPTIONS, "--trials", "3", "--workdir"]
+
+    def start(folder):
+        command = [sys.executable, "-c", program, *options, str(folder)]
+        return subprocess.Popen(
+            command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+
+    whole = start(tmp_path / "whole")
+    told = whole.communicate()[1]
+    assert whole.returncode == 0, told
+    lines = []
+    for stop in ("tune: trial 1 ", "train: ", "tune: trial 2 "):
+        process = start(tmp_path / "cut")
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith(stop):
+                process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+    last = start(tmp_path / "cut")
+    lines.append(last.communicate()[1])
+    assert last.returncode == 0, lines[-1]
+    assert figures(tmp_path / "cut") == figures(tmp_path / "whole")
+    assert "".join(lines).count("tune: trial 0 (") == 1
+
+
+def test_a_students_numbers_that_are_none_are_no_accuracy(tmp_path):
+    import keras
+
+    model = keras.Sequential(
+        [keras.Input((4, 4, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
+    )
+    model.layers[-1].set_weights([np.full((16, 3), np.nan), np.zeros(3)])
+    images = np.zeros((5, 4, 4, 1), "float32")
+    found = tuner_module._attacked(model, images, np.zeros(5, int), 0.1, 0)
+    assert (found["clean"], found["pgd20"]) == (0, 0)
+    assert found["intervals"]["clean"][0] == pytest.approx(0)
+
+
+def test_what_cannot_be_tuned(refused, tiny, tmp_path):
+    options = ("tune", tiny, "--workdir", tmp_path / "no", "--set", "data.validation=60")
+    assert "--method must be one of hyperband, bayesian, random; got 'bayes'" in refused(
+        *options, "--method", "bayes"
+    )
+    assert "--tune 'gama' is unknown" in refused(*options, "--tune", "gama")
+    assert "--trials must be at least 1" in refused(*options, "--trials", 0)
+    assert "--hours must be above 0" in refused(*options, "--hours", -1)
+    assert "--least-clean is a share from 0 to 1" in refused(*options, "--least-clean", 80)
+    line = refused("tune", tiny, "--workdir", tmp_path / "no")
+    assert "recipe tiny holds none back; give e.g. --set data.validation=1000" in line
