@@ -1,4 +1,4 @@
-"""The rows of a comparison as a table: mean over the seeds, and the smallest and largest."""
+"""A comparison in tables and in words: means and spread over the seeds, paired differences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from rnascl_keras.summary import count, percent, radius
+from rnascl_keras.summary import attack_name, count, percent, radius
+
+VERDICTS = {"better": "better on", "worse": "worse on", "undecided": "not told apart on"}
 
 
 def by_method(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -58,3 +60,69 @@ def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     if strong:
         table.caption += "; AA: AutoAttack, standard"
     return table
+
+
+def by_pair(
+    found: Iterable[dict[str, Any]],
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return the differences of each pair of methods."""
+    pairs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for difference in found:
+        pairs.setdefault((difference["method"], difference["against"]), []).append(difference)
+    return pairs
+
+
+def differences_table(names: dict[str, str], found: Sequence[dict[str, Any]]) -> Table:
+    """Return a table with a line for each pair of methods and a column for each measure.
+
+    Args:
+        names: by method, how it is written.
+        found: as `differences.differences` returns them; at least one.
+    """
+    columns = list(dict.fromkeys(measured(difference, "\n") for difference in found))
+    table = Table(title="The paper's own method minus another, on the same images, in points")
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for (method, against), pair in by_pair(found).items():
+        cells = {
+            measured(difference, "\n"): "\n".join(
+                [points(difference["mean"]), *map(interval, difference["seeds"])]
+            )
+            for difference in pair
+        }
+        title = f"{names[method]} - {names[against]}"
+        table.add_row(title, *(cells.get(column, "") for column in columns), end_section=True)
+    table.caption = "mean over the seeds; under it each seed's 95 % interval over other images"
+    return table
+
+
+def in_words(names: dict[str, str], pair: Sequence[dict[str, Any]]) -> str:
+    """Return what the differences of one pair of methods allow to say, in one sentence.
+
+    "Better" and "worse" are said where the intervals of all seeds exclude 0 on the same side.
+    """
+    said = [
+        f"{words} {', '.join(measured(d, ' at ') for d in pair if d['verdict'] == verdict)}"
+        for verdict, words in VERDICTS.items()
+        if any(d["verdict"] == verdict for d in pair)
+    ]
+    return f"{names[pair[0]['method']]}, against {names[pair[0]['against']]}: {'; '.join(said)}."
+
+
+def measured(difference: dict[str, Any], between: str) -> str:
+    """Write what was measured: ``clean``, or the attack and its radius with `between` between."""
+    if difference["epsilon"] is None:
+        return "clean"
+    return f"{attack_name(difference['measure'])}{between}{radius(difference['epsilon'])}"
+
+
+def points(difference: float) -> str:
+    """Write a difference of shares in percentage points with its sign: 0.0123 as ``+1.2``."""
+    text = f"{100 * difference:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
+
+
+def interval(seed: dict[str, Any]) -> str:
+    """Write the interval of one seed's difference in percentage points: ``−0.3 to +2.7``."""
+    return " to ".join(map(points, seed["interval"]))
