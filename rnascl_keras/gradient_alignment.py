@@ -18,7 +18,9 @@ def with_input_gradients(
 ) -> tuple[Any, Tensor]:
     """Return what `forward` gives, and how each image's cross-entropy changes with its pixels.
 
-    Under a tape that watches weights, the gradients can be differentiated once more.
+    Under a tape that watches weights, the gradients can be differentiated once more. In training
+    mode that second derivative is exact but for batch normalisation: its moments stop the gradient
+    at the mean, which is right once and leaves a small term out of the second.
 
     Args:
         forward: images -> (logits (batch, classes), anything else).

@@ -29,7 +29,7 @@ def spread(shares: Sequence[float]) -> str:
 
 
 def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
-    """Return a table with a line for each method.
+    """Return a table with two lines for each method; it fits into 80 columns.
 
     Args:
         title: above it.
@@ -39,27 +39,29 @@ def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     strong = [row["auto_attack"] for row in rows if "auto_attack" in row]
     table = Table(title=title)
     table.add_column("", no_wrap=True)
-    for head in ("Param.", "MACs", "Clean"):
-        table.add_column(head, justify="right")
-    for epsilon in radii:
-        table.add_column(f"PGD-20\n{radius(epsilon)}", justify="right")
+    heads = ["Clean", *(f"PGD-20\n{radius(epsilon)}" for epsilon in radii)]
     if strong:
-        head = f"AA\n{radius(strong[0]['epsilon'])}\nn={strong[0]['n']}"
-        table.add_column(head, justify="right")
+        heads.append(f"AA\n{radius(strong[0]['epsilon'])}\nn={strong[0]['n']}")
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
     for found in by_method(rows).values():
         first = found[0]
-        cells = [first["name"], count(first["parameters"]), count(first["macs"])]
-        cells.append(spread([row["accuracy"] for row in found]))
-        for k in range(len(radii)):
-            cells.append(spread([row["pgd20"]["accuracy"][k] for row in found]))
+        size = f"[dim]{count(first['parameters'])} parameters, {count(first['macs'])} MACs[/dim]"
+        shares = [[row["accuracy"] for row in found]]
+        shares += [[row["pgd20"]["accuracy"][k] for row in found] for k in range(len(radii))]
         if strong:
-            cells.append(spread([row["auto_attack"]["accuracy"] for row in found]))
-        table.add_row(*cells)
+            shares.append([row["auto_attack"]["accuracy"] for row in found])
+        table.add_row(f"{first['name']}\n{size}", *map(_cell, shares))
     seeds = sorted({row["seed"] for row in rows})
-    table.caption = f"seeds {', '.join(map(str, seeds))}: mean (smallest to largest)"
+    table.caption = f"seeds {', '.join(map(str, seeds))}: mean, and ± half the range over them"
     if strong:
         table.caption += "; AA: AutoAttack, standard"
     return table
+
+
+def _cell(shares: Sequence[float]) -> str:
+    mean = percent(sum(shares) / len(shares))
+    return mean if len(shares) == 1 else f"{mean}\n±{percent((max(shares) - min(shares)) / 2)}"
 
 
 def by_pair(
@@ -73,27 +75,23 @@ def by_pair(
 
 
 def differences_table(names: dict[str, str], found: Sequence[dict[str, Any]]) -> Table:
-    """Return a table with a line for each pair of methods and a column for each measure.
+    """Return a table with a section for each pair of methods and a line for each measure.
 
     Args:
         names: by method, how it is written.
         found: as `differences.differences` returns them; at least one.
     """
-    columns = list(dict.fromkeys(measured(difference, "\n") for difference in found))
     table = Table(title="The paper's own method minus another, on the same images, in points")
     table.add_column("")
-    for column in columns:
-        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("Mean", justify="right", no_wrap=True)
+    for seed in found[0]["seeds"]:
+        table.add_column(f"95 % interval, seed {seed['seed']}", justify="right", no_wrap=True)
     for (method, against), pair in by_pair(found).items():
-        cells = {
-            measured(difference, "\n"): "\n".join(
-                [points(difference["mean"]), *map(interval, difference["seeds"])]
-            )
-            for difference in pair
-        }
-        title = f"{names[method]} - {names[against]}"
-        table.add_row(title, *(cells.get(column, "") for column in columns), end_section=True)
-    table.caption = "mean over the seeds; under it each seed's 95 % interval over other images"
+        table.add_row(f"[bold]{names[method]} - {names[against]}[/bold]")
+        for difference in pair:
+            cells = [points(difference["mean"]), *map(interval, difference["seeds"])]
+            table.add_row(f"  {measured(difference, ' at ')}", *cells)
+        table.add_section()
     return table
 
 
