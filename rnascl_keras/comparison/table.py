@@ -100,10 +100,12 @@ def in_words(names: dict[str, str], pair: Sequence[dict[str, Any]]) -> str:
 
     "Better" and "worse" are said where the intervals of all seeds exclude 0 on the same side.
     """
+    found = {verdict: [d for d in pair if d["verdict"] == verdict] for verdict in VERDICTS}
     said = [
-        f"{words} {', '.join(measured(d, ' at ') for d in pair if d['verdict'] == verdict)}"
-        for verdict, words in VERDICTS.items()
-        if any(d["verdict"] == verdict for d in pair)
+        f"{VERDICTS[verdict]} "
+        + ("all measures" if own == list(pair) else ", ".join(measured(d, " at ") for d in own))
+        for verdict, own in found.items()
+        if own
     ]
     return f"{names[pair[0]['method']]}, against {names[pair[0]['against']]}: {'; '.join(said)}."
 
