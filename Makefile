@@ -1,14 +1,22 @@
 # make demo    the whole method on 8 x 8 digits, on a CPU; everything it makes lies in runs/digits
 # make test    the tests that take seconds
+# make results-quick    the comparison of RESULTS.md on digits, anew: about 20 minutes on two cores
+# make results          the tables of RESULTS.md, from the files in results/
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint format clean
+.PHONY: demo results-quick results test lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/rnascl run digits
+
+results-quick: $(VENV)/.installed
+	$(BIN)/rnascl compare digits --seeds 0,1 --auto-attack 50
+
+results: $(VENV)/.installed
+	$(BIN)/python -m benchmarks.results
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow"

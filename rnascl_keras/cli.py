@@ -313,8 +313,9 @@ def compare(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Some of cross_entropy, last_layer, matched, uniform, random, searched, "
-            "random_widths, largest_widths, searched_trades, trades, ard, rslad; by default all."
+            help="Some of cross_entropy, last_layer, gradient_alignment, matched, uniform, random, "
+            "searched, random_widths, largest_widths, searched_trades, trades, ard, rslad; by "
+            "default all."
         ),
     ] = None,
     seeds: Annotated[str, typer.Option(help="A row of each method for each, e.g. 0,1.")] = "0",
@@ -336,7 +337,9 @@ def compare(
         from rnascl_keras.compare_run import compare_run
         from rnascl_keras.comparison.methods import METHODS
     chosen = methods.split(",") if methods else list(METHODS)
-    compare_run(work, chosen, _seeds(seeds), radii.split(",") if radii else (), auto_attack)
+    arguments = [recipe, *(part for change in set_ or () for part in ("--set", change))]
+    measures = radii.split(",") if radii else (), auto_attack
+    compare_run(work, chosen, _seeds(seeds), *measures, arguments)
 
 
 def _seeds(text: str) -> list[int]:

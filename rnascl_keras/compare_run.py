@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
+from rnascl_keras.comparison.differences import differences
 from rnascl_keras.comparison.methods import find_methods
 from rnascl_keras.comparison.plot import clean_against_robust
 from rnascl_keras.comparison.published_results import TABLE_1
 from rnascl_keras.comparison.rows import Measures, compare_rows
-from rnascl_keras.comparison.table import comparison_table
+from rnascl_keras.comparison.table import (
+    by_pair,
+    comparison_table,
+    differences_table,
+    in_words,
+)
 from rnascl_keras.file_evaluation import parse_radius
 from rnascl_keras.files import atomic_write, write_json
 from rnascl_keras.workdir import Run
@@ -22,6 +30,7 @@ def compare_run(
     seeds: Sequence[int],
     radii: Sequence[str],
     auto_attack: int,
+    arguments: Sequence[str] = (),
 ) -> None:
     """Write `compare.json` and `compare.svg` into the work folder, and print the table.
 
@@ -31,6 +40,7 @@ def compare_run(
         seeds: a row of each method for each.
         radii: of PGD-20; by default a quarter, a half and the whole of `evaluation.epsilon`.
         auto_attack: number of images for AutoAttack.
+        arguments: the recipe and its changed settings, as they were given on the command line.
 
     Raises:
         UserError: a method or a radius is none.
@@ -40,11 +50,29 @@ def compare_run(
     chosen = [parse_radius(text, option="--radii") for text in radii]
     chosen = chosen or [epsilon / 4, epsilon / 2, epsilon]
     rows = compare_rows(run, methods, seeds, Measures(tuple(sorted(chosen)), auto_attack))
-    facts = {"recipe": run.recipe.name, "settings": run.recipe.model_dump(mode="json")}
-    write_json(run.path("compare.json"), facts | {"rows": rows})
+    found = differences(rows)
+    facts = {
+        "recipe": run.recipe.name,
+        "command": shlex.join(["rnascl", "compare", *(arguments or [run.recipe.name])])
+        + _measuring(radii, auto_attack),
+        "settings": run.recipe.model_dump(mode="json"),
+    }
+    write_json(run.path("compare.json"), facts | {"rows": rows, "differences": found})
     is_paper = run.recipe.data.source == "cifar10"
     drawn = clean_against_robust(rows, TABLE_1 if is_paper else ())
     atomic_write(run.path("compare.svg"), drawn)
     title = f"{run.recipe.name}, first {rows[0]['n']} test images, in %"
-    Console().print(comparison_table(title, rows))
+    console = Console()
+    console.print(comparison_table(title, rows))
+    if found:
+        names = {row["method"]: row["name"] for row in rows}
+        console.print(differences_table(names, found))
+        for pair in by_pair(found).values():
+            console.print(Text(in_words(names, pair)))
     run.say(f"compare: {run.path('compare.json')}, {run.path('compare.svg')}")
+
+
+def _measuring(radii: Sequence[str], auto_attack: int) -> str:
+    """Return the options of the command that say what is measured, where they were given."""
+    options = f" --radii {','.join(radii)}" if radii else ""
+    return options + (f" --auto-attack {auto_attack}" if auto_attack else "")

@@ -12,6 +12,7 @@ from rnascl_keras import losses
 from rnascl_keras.architecture import Tutor
 from rnascl_keras.attention import tutored_attention_loss, unit_maps
 from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.gradient_alignment import alignment_loss, with_input_gradients
 from rnascl_keras.taps import tap
 from rnascl_keras.teachers.asking import asked
 from rnascl_keras.teachers.cache import TeacherCache
@@ -32,6 +33,8 @@ class CrossLayerDistiller(TrainingModel):
         gamma_t: weight of the attention loss.
         classification_weight, kl_weight: of the other two terms, see `losses.training_loss`.
         kl, softening: of the distillation term, see `losses.distillation_kl`.
+        gradient_weight: of one further term, see `gradient_alignment.alignment_loss`; 0: without
+            it. The teacher's input gradients are not in a cache, so it has to be a model.
         teacher_taps: as in the search; their number is n_t of eq. 1.
         map_size: common (height, width) of attention maps, as in the search. This and
             `teacher_taps` are a cache's own where `teacher` is one.
@@ -50,7 +53,7 @@ class CrossLayerDistiller(TrainingModel):
     """
 
     parts = ("loss", "cross_entropy", "trades", "kl", "attention", "accuracy")
-    """What `loss_parts` names, and a step reports."""
+    """What `loss_parts` names, and a step reports; "gradient_alignment" comes to it where used."""
 
     def __init__(
         self,
@@ -63,6 +66,7 @@ class CrossLayerDistiller(TrainingModel):
         kl_weight: float = 1.0,
         kl: str = "student_teacher",
         softening: float = 1.0,
+        gradient_weight: float = 0.0,
         teacher_taps: str | Sequence[str] | None = None,
         map_size: tuple[int, int] | None = None,
         trades: Trades | None = None,
@@ -70,8 +74,14 @@ class CrossLayerDistiller(TrainingModel):
         seed: int | None = None,
         name: str = "cross_layer_distiller",
     ) -> None:
-        super().__init__(student, self.parts, name)
+        aligned = ("gradient_alignment",) if gradient_weight else ()
+        super().__init__(student, (*self.parts, *aligned), name)
         losses.check_kl(kl)
+        if gradient_weight and isinstance(teacher, TeacherCache):
+            raise UserError(
+                f"gradient_weight is {gradient_weight}, but a cache does not hold the teacher's "
+                "input gradients; give the teacher itself (in a recipe: cache.views=0)."
+            )
         self._teacher = asked(
             teacher, teacher_taps, map_size, student.input_shape[1:], student.output_shape[-1]
         )
@@ -82,6 +92,7 @@ class CrossLayerDistiller(TrainingModel):
         self.kl_weight = kl_weight
         self.kl = kl
         self.softening = softening
+        self.gradient_weight = gradient_weight
         self.map_size = self._teacher.map_size
         self.trades = trades
         self.weight_decay = weight_decay
@@ -100,9 +111,11 @@ class CrossLayerDistiller(TrainingModel):
         images, labels = unpack_batch(data, self.classes)
         teacher_logits, tutor_maps = self._teacher.says(data[0], self._tutors_used)
         adversarial = self.adversarial(images, labels, teacher_logits)
+        gradients = self._teacher.input_gradients(images, labels) if self.gradient_weight else None
+        batch = (images, labels, teacher_logits, tutor_maps, adversarial, gradients)
 
         def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
-            parts = self.loss_parts(images, labels, teacher_logits, tutor_maps, adversarial)
+            parts = self.loss_parts(*batch)
             decay = losses.l2_penalty(self.weight_variables, self.weight_decay)
             return parts["loss"] + decay, parts
 
@@ -122,6 +135,7 @@ class CrossLayerDistiller(TrainingModel):
         teacher_logits: Tensor,
         tutor_maps: Tensor,
         adversarial: Tensor | None = None,
+        teacher_gradients: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return eq. 3 and its parts by name, scalars.
 
@@ -132,8 +146,14 @@ class CrossLayerDistiller(TrainingModel):
             tutor_maps: unit maps of the teacher's layers that are tutors, in the teacher's order,
                 (batch, tutors in use, p).
             adversarial: as images, where TRADES is used.
+            teacher_gradients: as images, where the student's input gradients are aligned with them.
         """
-        logits, activations = self._student_pass(images)
+        if teacher_gradients is None:
+            logits, activations = self._student_pass(images)
+        else:
+            (logits, activations), gradients = with_input_gradients(
+                self._student_pass, images, labels
+            )
         parts = {
             "cross_entropy": tf.reduce_mean(losses.cross_entropy(labels, logits)),
             "kl": tf.reduce_mean(
@@ -155,6 +175,9 @@ class CrossLayerDistiller(TrainingModel):
             classification_weight=self.classification_weight,
             kl_weight=self.kl_weight,
         )
+        if teacher_gradients is not None:
+            parts["gradient_alignment"] = alignment_loss(gradients, teacher_gradients)
+            loss += self.gradient_weight * parts["gradient_alignment"]
         return {**parts, "loss": loss, "accuracy": accuracy(labels, logits)}
 
     def _student_pass(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:

@@ -40,6 +40,7 @@ class Evaluation:
             images would change, not what a stronger attack would.
         per_class: by the same keys, the accuracy of each class; None where it has no image.
         class_counts: number of images of each class.
+        right: by the same keys, which images are classified right, (n,) bool.
         check: whether the robustness may be false, see `false_robustness.Check`; None where that
             was not looked at.
     """
@@ -52,11 +53,13 @@ class Evaluation:
     intervals: dict[str, list[float]]
     per_class: dict[str, list[float | None]]
     class_counts: list[int]
+    right: dict[str, np.ndarray]
     check: Check | None = None
 
     def as_dict(self) -> dict:
-        """Return the evaluation as plain JSON values."""
+        """Return the evaluation as plain JSON values, without the single images."""
         plain = dict(vars(self))
+        del plain["right"]
         plain["check"] = self.check.as_dict() if self.check else None
         return plain
 
@@ -143,6 +146,7 @@ def evaluate(
         intervals={key: wilson_interval(value) for key, value in right.items()},
         per_class={key: _by_class(value, labels, counts) for key, value in right.items()},
         class_counts=counts.tolist(),
+        right=right,
         check=checked,
     )
     return evaluation, adversarial

@@ -76,6 +76,17 @@ class Recipe(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _align_with_a_live_teacher(self) -> Recipe:
+        for name in ("train", "finetune"):
+            section = getattr(self, name)
+            if self.cache.views and section and section.gradient_weight:
+                raise UserError(
+                    f"{name}.gradient_weight={section.gradient_weight:g} needs the teacher's input "
+                    "gradients, which its cache does not hold; set cache.views=0 to ask it live."
+                )
+        return self
+
     def data_arguments(self) -> dict[str, Any]:
         """Return the arguments of `data.load_data` that the recipe settles."""
         return self.data.model_dump(exclude={"augmentation"})
@@ -99,8 +110,9 @@ class Recipe(Settings):
 
     def distiller_arguments(self, settings: Tutored) -> dict[str, Any]:
         """Return the arguments of `CrossLayerDistiller` that a section settles."""
-        names = ("gamma_t", "classification_weight", "kl_weight", "kl", "softening", "map_size")
-        chosen = {name: getattr(settings, name) for name in (*names, "weight_decay")}
+        names = ("gamma_t", "classification_weight", "kl_weight", "gradient_weight", "kl")
+        names += ("softening", "map_size", "weight_decay")
+        chosen = {name: getattr(settings, name) for name in names}
         return {"teacher_taps": self.search.taps, **chosen}
 
     @property

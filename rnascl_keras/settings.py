@@ -129,11 +129,16 @@ class Derive(Settings):
 
 
 class Tutored(Distillation):
-    """Training with the chosen tutors, by eq. 3; the weights are 1 there, but for gamma_t."""
+    """Training with the chosen tutors, by eq. 3; the weights are 1 there, but for gamma_t.
+
+    `gradient_weight` adds input-gradient alignment (Shao et al., 2021). At 0 it is left out of what
+    is written, so that what was made before there was such a setting stays done.
+    """
 
     gamma_t: float = 1.0
     classification_weight: Annotated[float, Field(ge=0)] = 1.0
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
+    gradient_weight: Annotated[float, Field(ge=0, exclude_if=lambda weight: weight == 0)] = 0.0
 
 
 class Train(Tutored):

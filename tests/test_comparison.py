@@ -16,7 +16,7 @@ from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
 from rnascl_keras.comparison.table import spread
 from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import read_json
+from rnascl_keras.files import read_json, write_json
 
 IMAGES, LABELS = tiny_batch()
 INNER = {"epsilon": 0.2, "step_size": 0.05, "steps": 5}
@@ -165,6 +165,9 @@ def test_a_comparison(methods, work, tiny, rnascl, snapshot):
         assert row["n"] == 50 and row["pgd20"]["epsilon"] == [0.05, 0.1]
         assert row["pgd20"]["accuracy"][1] <= row["pgd20"]["accuracy"][0] <= row["accuracy"]
         assert row["auto_attack"]["n"] == 5
+        clean, attacked = row["right"]["clean"], row["right"]["pgd20"][1]
+        assert (len(clean), clean.count("1")) == (50, round(50 * row["accuracy"]))
+        assert attacked.count("1") == round(50 * row["pgd20"]["accuracy"][1])
         model = keras.models.load_model(work / f"compare/{row['method']}_seed0.keras")
         assert sum(v.numpy().size for v in model.trainable_variables) == row["parameters"]
     before = snapshot(work)
@@ -172,6 +175,14 @@ def test_a_comparison(methods, work, tiny, rnascl, snapshot):
     assert again.code == 0
     assert again.err.count("_seed0: already done") == len({*methods, "searched"})
     assert snapshot(work) == before
+    # a row of an earlier version, without its single images: measured again, not trained again
+    path = work / "compare/uniform_seed0.json"
+    row = read_json(path)
+    write_json(path, {key: value for key, value in row.items() if key != "right"})
+    kept = (work / "compare/uniform_seed0.keras").read_bytes()
+    assert rnascl("compare", tiny, *options).code == 0
+    assert read_json(path)["right"] == row["right"]
+    assert (work / "compare/uniform_seed0.keras").read_bytes() == kept
 
 
 def test_what_cannot_be_compared(refused, tiny, tmp_path):

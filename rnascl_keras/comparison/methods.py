@@ -31,6 +31,7 @@ class Method:
         architecture: (searched, seed) -> the student's widths and tutors.
         trainer: the class that trains.
         arguments: settings -> what `trainer` takes besides what the recipe says.
+        live: whether it has to ask the teacher itself, also where the recipe has a cache.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Method:
     architecture: Callable[[Searched, int], Architecture] = lambda searched, seed: searched[0]
     trainer: type[CrossLayerDistiller] = CrossLayerDistiller
     arguments: Callable[[Tutored], dict[str, Any]] = lambda settings: {}
+    live: bool = False
 
 
 def _without_tutors(searched: Searched, seed: int) -> Architecture:
@@ -75,16 +77,27 @@ def _trades(settings: Finetune) -> dict[str, Any]:
     return {"trades": Trades(**settings.trades())}
 
 
+def _aligned(settings: Tutored) -> dict[str, Any]:
+    return {"gradient_weight": settings.gradient_weight or GRADIENT_WEIGHT}
+
+
 def _inner(settings: Finetune) -> dict[str, Any]:
     names = ("epsilon", "step_size", "steps")
     return {name: getattr(settings, name) for name in names}
 
+
+GRADIENT_WEIGHT = 1.0
+"""Of input-gradient alignment, where the recipe has none; at 10 a student of the digits learns to
+be flat instead of right."""
 
 METHODS = {
     "cross_entropy": Method(
         "Cross-entropy", architecture=_without_tutors, arguments=lambda s: {"kl_weight": 0.0}
     ),
     "last_layer": Method("Last-layer distillation", architecture=_without_tutors),
+    "gradient_alignment": Method(
+        "KDIGA", architecture=_without_tutors, arguments=_aligned, live=True
+    ),
     "matched": Method("Tutors matched by depth", architecture=_matched),
     "uniform": Method("Uniform tutors", trainer=UniformTutors),
     "random": Method("Random tutors", architecture=_random),

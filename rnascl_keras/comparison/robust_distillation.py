@@ -60,6 +60,7 @@ class RobustDistiller(CrossLayerDistiller):
         teacher_logits: Tensor,
         tutor_maps: Tensor,
         adversarial: Tensor | None = None,
+        teacher_gradients: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Return the loss and its parts by name, as `CrossLayerDistiller.loss_parts`."""
         logits = self.student(images, training=True)

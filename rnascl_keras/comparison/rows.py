@@ -8,20 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 
 from rnascl_keras.architecture import Architecture
 from rnascl_keras.checkpoint import Checkpoint
+from rnascl_keras.comparison.differences import as_text
 from rnascl_keras.comparison.methods import START, Method, find_methods
 from rnascl_keras.errors import UserError
-from rnascl_keras.evaluate import evaluate
+from rnascl_keras.evaluate import Evaluation, evaluate
 from rnascl_keras.files import read_json, sha256, write_json
 from rnascl_keras.fitting import fit_stage
+from rnascl_keras.hardware import hardware
 from rnascl_keras.lock import locked
 from rnascl_keras.model_files import cache_of, load_model, save_model, teacher_of
 from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.pipeline import run_stages
 from rnascl_keras.schedules import sgd
-from rnascl_keras.sweep import sweep_radii
 from rnascl_keras.workdir import Run, digest
 
 BEFORE = ("teacher", "cache", "search", "derive")
@@ -33,7 +35,7 @@ class Measures:
     """What is measured of each student.
 
     Attributes:
-        radii: of PGD-20, on the recipe's `evaluation.n` images.
+        radii: of PGD-20, from small to large, on the recipe's `evaluation.n` images.
         auto_attack: number of images for AutoAttack at the largest of them; 0: none.
     """
 
@@ -99,14 +101,30 @@ class _Row:
         self.start = run.path(f"compare/{START}_seed{seed}.keras")
 
     def made(self) -> dict[str, Any]:
-        """Return the row, made now where it is not there yet."""
+        """Return the row, made now where it is not there yet.
+
+        One that an earlier version has left without its single images is measured again, of the
+        student that was kept.
+        """
         signature, run = self._signature(), self.run
-        if self.figures.exists():
-            row = read_json(self.figures)
-            if row.get("signature") == signature and self.student.exists():
-                run.say(f"{self.key}: already done from the same settings")
-                return row
+        row = read_json(self.figures) if self.figures.exists() and self.student.exists() else {}
+        if row.get("signature") != signature:
+            row = self._trained_row(signature)
+        elif "right" in row:
+            run.say(f"{self.key}: already done from the same settings")
+            return row
+        begin = time.perf_counter()
+        row |= self._measured(load_model(self.student))
+        row |= {"hardware": hardware(), "evaluation_seconds": time.perf_counter() - begin}
+        write_json(self.figures, row)
+        Checkpoint(run.checkpoint(self.key)).remove()
+        return row
+
+    def _trained_row(self, signature: str) -> dict[str, Any]:
+        """Train the student, keep it, and return what is known of it without measuring."""
+        run = self.run
         run.path("compare").mkdir(exist_ok=True)
+        self.figures.unlink(missing_ok=True)  # it would be of another student
         run.signatures[self.key] = signature
         begin = time.perf_counter()
         architecture = self._architecture()
@@ -114,7 +132,7 @@ class _Row:
             student = self._trained(architecture)
         seconds = time.perf_counter() - begin
         save_model(student, self.student)
-        facts = {
+        return {
             "method": self.name,
             "name": self.method.name,
             "adversarial": self.method.adversarial,
@@ -126,10 +144,6 @@ class _Row:
             "epochs": self.settings.epochs,
             "seconds": seconds,
         }
-        row = facts | self._measured(student)
-        write_json(self.figures, row)
-        Checkpoint(run.checkpoint(self.key)).remove()
-        return row
 
     def _signature(self) -> str:
         run = self.run
@@ -152,8 +166,9 @@ class _Row:
         student = load_model(self.start) if self.method.adversarial else architecture.build()
         cache = cache_of(run)
         arguments = run.recipe.distiller_arguments(settings) | self.method.arguments(settings)
+        asked = None if self.method.live else cache
         trainer = self.method.trainer(
-            cache or teacher_of(run), student, architecture.tutors, seed=self.seed, **arguments
+            asked or teacher_of(run), student, architecture.tutors, seed=self.seed, **arguments
         )
         trainer.compile(
             optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size))
@@ -162,36 +177,42 @@ class _Row:
         return student
 
     def _measured(self, student: keras.Model) -> dict[str, Any]:
-        run, recipe = self.run, self.run.recipe
-        test, radii = run.data.test, self.measures.radii
-        images, labels = test.first(min(recipe.evaluation.n, len(test)))
-        settings = {"seed": recipe.seed}
-        clean, _ = evaluate(student, images, labels, attacks=(), epsilon=max(radii), **settings)
-        swept = sweep_radii(student, images, labels, radii=radii, attacks=("pgd",), **settings)
+        radii, data = self.measures.radii, self.run.data.test
+        images, labels = data.first(min(self.run.recipe.evaluation.n, len(data)))
+        swept = [self._attacked(student, images, labels, "pgd", epsilon) for epsilon in radii]
         measured = {
             "n": len(images),
-            "accuracy": clean.accuracy["clean"],
-            "interval": clean.intervals["clean"],
+            "accuracy": swept[0].accuracy["clean"],
+            "interval": swept[0].intervals["clean"],
             "pgd20": {
-                "epsilon": swept.epsilon,
-                "accuracy": swept.accuracy["pgd20"],
-                "intervals": swept.intervals["pgd20"],
+                "epsilon": list(radii),
+                "accuracy": [found.accuracy["pgd20"] for found in swept],
+                "intervals": [found.intervals["pgd20"] for found in swept],
+            },
+            "right": {
+                "clean": as_text(swept[0].right["clean"]),
+                "pgd20": [as_text(found.right["pgd20"]) for found in swept],
             },
         }
         if count := min(self.measures.auto_attack, len(images)):
-            strong, _ = evaluate(
-                student,
-                images[:count],
-                labels[:count],
-                attacks=("auto_attack",),
-                epsilon=max(radii),
-                check=0,
-                **settings,
-            )
+            first = images[:count], labels[:count]
+            strong = self._attacked(student, *first, "auto_attack", radii[-1])
             measured["auto_attack"] = {
                 "n": count,
-                "epsilon": max(radii),
+                "epsilon": radii[-1],
                 "accuracy": strong.accuracy["auto_attack"],
                 "interval": strong.intervals["auto_attack"],
             }
+            measured["right"]["auto_attack"] = as_text(strong.right["auto_attack"])
         return measured
+
+    def _attacked(
+        self,
+        student: keras.Model,
+        images: np.ndarray,
+        labels: np.ndarray,
+        attack: str,
+        epsilon: float,
+    ) -> Evaluation:
+        settings = {"attacks": (attack,), "epsilon": epsilon, "seed": self.run.recipe.seed}
+        return evaluate(student, images, labels, check=0, **settings)[0]

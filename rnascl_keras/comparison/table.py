@@ -1,4 +1,4 @@
-"""The rows of a comparison as a table: mean over the seeds, and the smallest and largest."""
+"""A comparison in tables and in words: means and spread over the seeds, paired differences."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from rnascl_keras.summary import count, percent, radius
+from rnascl_keras.summary import attack_name, count, percent, radius
+
+VERDICTS = {"better": "better on", "worse": "worse on", "undecided": "not told apart on"}
 
 
 def by_method(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -27,7 +29,7 @@ def spread(shares: Sequence[float]) -> str:
 
 
 def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
-    """Return a table with a line for each method.
+    """Return a table with two lines for each method; it fits into 80 columns.
 
     Args:
         title: above it.
@@ -37,24 +39,90 @@ def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     strong = [row["auto_attack"] for row in rows if "auto_attack" in row]
     table = Table(title=title)
     table.add_column("", no_wrap=True)
-    for head in ("Param.", "MACs", "Clean"):
-        table.add_column(head, justify="right")
-    for epsilon in radii:
-        table.add_column(f"PGD-20\n{radius(epsilon)}", justify="right")
+    heads = ["Clean", *(f"PGD-20\n{radius(epsilon)}" for epsilon in radii)]
     if strong:
-        head = f"AA\n{radius(strong[0]['epsilon'])}\nn={strong[0]['n']}"
-        table.add_column(head, justify="right")
+        heads.append(f"AA\n{radius(strong[0]['epsilon'])}\nn={strong[0]['n']}")
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
     for found in by_method(rows).values():
         first = found[0]
-        cells = [first["name"], count(first["parameters"]), count(first["macs"])]
-        cells.append(spread([row["accuracy"] for row in found]))
-        for k in range(len(radii)):
-            cells.append(spread([row["pgd20"]["accuracy"][k] for row in found]))
+        size = f"[dim]{count(first['parameters'])} parameters, {count(first['macs'])} MACs[/dim]"
+        shares = [[row["accuracy"] for row in found]]
+        shares += [[row["pgd20"]["accuracy"][k] for row in found] for k in range(len(radii))]
         if strong:
-            cells.append(spread([row["auto_attack"]["accuracy"] for row in found]))
-        table.add_row(*cells)
+            shares.append([row["auto_attack"]["accuracy"] for row in found])
+        table.add_row(f"{first['name']}\n{size}", *map(_cell, shares))
     seeds = sorted({row["seed"] for row in rows})
-    table.caption = f"seeds {', '.join(map(str, seeds))}: mean (smallest to largest)"
+    table.caption = f"seeds {', '.join(map(str, seeds))}: mean, and ± half the range over them"
     if strong:
         table.caption += "; AA: AutoAttack, standard"
     return table
+
+
+def _cell(shares: Sequence[float]) -> str:
+    mean = percent(sum(shares) / len(shares))
+    return mean if len(shares) == 1 else f"{mean}\n±{percent((max(shares) - min(shares)) / 2)}"
+
+
+def by_pair(
+    found: Iterable[dict[str, Any]],
+) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """Return the differences of each pair of methods."""
+    pairs: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for difference in found:
+        pairs.setdefault((difference["method"], difference["against"]), []).append(difference)
+    return pairs
+
+
+def differences_table(names: dict[str, str], found: Sequence[dict[str, Any]]) -> Table:
+    """Return a table with a section for each pair of methods and a line for each measure.
+
+    Args:
+        names: by method, how it is written.
+        found: as `differences.differences` returns them; at least one.
+    """
+    table = Table(title="The paper's own method minus another, on the same images, in points")
+    table.add_column("")
+    table.add_column("Mean", justify="right", no_wrap=True)
+    for seed in found[0]["seeds"]:
+        table.add_column(f"95 % interval, seed {seed['seed']}", justify="right", no_wrap=True)
+    for (method, against), pair in by_pair(found).items():
+        table.add_row(f"[bold]{names[method]} - {names[against]}[/bold]")
+        for difference in pair:
+            cells = [points(difference["mean"]), *map(interval, difference["seeds"])]
+            table.add_row(f"  {measured(difference, ' at ')}", *cells)
+        table.add_section()
+    return table
+
+
+def in_words(names: dict[str, str], pair: Sequence[dict[str, Any]]) -> str:
+    """Return what the differences of one pair of methods allow to say, in one sentence.
+
+    "Better" and "worse" are said where the intervals of all seeds exclude 0 on the same side.
+    """
+    found = {verdict: [d for d in pair if d["verdict"] == verdict] for verdict in VERDICTS}
+    said = [
+        f"{VERDICTS[verdict]} "
+        + ("all measures" if own == list(pair) else ", ".join(measured(d, " at ") for d in own))
+        for verdict, own in found.items()
+        if own
+    ]
+    return f"{names[pair[0]['method']]}, against {names[pair[0]['against']]}: {'; '.join(said)}."
+
+
+def measured(difference: dict[str, Any], between: str) -> str:
+    """Write what was measured: ``clean``, or the attack and its radius with `between` between."""
+    if difference["epsilon"] is None:
+        return "clean"
+    return f"{attack_name(difference['measure'])}{between}{radius(difference['epsilon'])}"
+
+
+def points(difference: float) -> str:
+    """Write a difference of shares in percentage points with its sign: 0.0123 as ``+1.2``."""
+    text = f"{100 * difference:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
+
+
+def interval(seed: dict[str, Any]) -> str:
+    """Write the interval of one seed's difference in percentage points: ``−0.3 to +2.7``."""
+    return " to ".join(map(points, seed["interval"]))

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from rnascl_keras.attention import unit_maps
 from rnascl_keras.fingerprint import fingerprint
+from rnascl_keras.gradient_alignment import with_input_gradients
 from rnascl_keras.logits import logits_model
 from rnascl_keras.taps import tap
 
@@ -65,3 +66,13 @@ class LiveTeacher:
         if not wanted:
             return logits, tf.zeros((tf.shape(logits)[0], 0, self.map_size[0] * self.map_size[1]))
         return logits, unit_maps(wanted, self.map_size)
+
+    def input_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return how each image's cross-entropy changes with its pixels, float32 (batch, h, w, c).
+
+        Args:
+            images: (batch, h, w, c).
+            labels: (batch,).
+        """
+        _, gradients = with_input_gradients(lambda x: (self.source(x),), images, labels)
+        return gradients

@@ -1,0 +1,172 @@
+"""Fill the tables of RESULTS.md from the files in results/, so that no figure is typed.
+
+    python -m benchmarks.results
+
+A table stands between `<!-- table: KIND FILE -->` and `<!-- end -->`, where KIND is one of `TABLES`
+and FILE, without its `.json`, is in results/: a `compare.json` as `rnascl compare` leaves it, or
+for `run` the `report.json` of `rnascl run`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rnascl_keras.comparison.methods import METHODS
+from rnascl_keras.comparison.published_results import TABLE_1
+from rnascl_keras.comparison.table import (
+    by_method,
+    by_pair,
+    in_words,
+    interval,
+    measured,
+    points,
+    spread,
+)
+from rnascl_keras.files import read_json
+from rnascl_keras.summary import (
+    MODELS,
+    accuracy_keys,
+    attack_name,
+    count,
+    duration,
+    model_keys,
+    percent,
+    radius,
+)
+
+ROOT = Path(__file__).parent.parent
+BLOCK = re.compile(r"<!-- table: (\w+)(?: (\w+))? -->\n(.*?)<!-- end -->", re.DOTALL)
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; all columns but the first are aligned to the right."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
+
+
+def accuracies(content: dict[str, Any]) -> str:
+    """One row a method: its mean over the seeds, with the smallest and the largest."""
+    rows = content["rows"]
+    head = ["%", "parameters", "MACs", f"clean, n = {rows[0]['n']}"]
+    head += [f"PGD-20, {radius(epsilon)}" for epsilon in rows[0]["pgd20"]["epsilon"]]
+    strong = [row["auto_attack"] for row in rows if "auto_attack" in row]
+    if strong:
+        head.append(f"AutoAttack, {radius(strong[0]['epsilon'])}, n = {strong[0]['n']}")
+    found = by_method(rows)
+    lines = []
+    for key, method in METHODS.items():
+        if key not in found:
+            lines.append([method.name, *["not run"] * (len(head) - 1)])
+            continue
+        own = found[key]
+        shares = [[row["accuracy"] for row in own]]
+        swept = [row["pgd20"]["accuracy"] for row in own]
+        shares += [list(column) for column in zip(*swept, strict=True)]
+        if strong:
+            shares.append([row["auto_attack"]["accuracy"] for row in own])
+        sizes = [_span([row[size] for row in own]) for size in ("parameters", "macs")]
+        lines.append([f"{method.name}{_seeds(own)}", *sizes, *map(spread, shares)])
+    return markdown(head, lines)
+
+
+def _span(numbers: Sequence[int]) -> str:
+    """Write the counts of all seeds: one where they are written alike."""
+    return " and ".join(dict.fromkeys(map(count, numbers)))
+
+
+def _seeds(rows: Sequence[dict[str, Any]]) -> str:
+    return "" if len(rows) > 1 else f" (seed {rows[0]['seed']} only)"
+
+
+def differences(content: dict[str, Any]) -> str:
+    """One row for each pair of methods and measure: mean difference and each seed's interval."""
+    names = _names(content)
+    lines = []
+    for pair in by_pair(content["differences"]).values():
+        title = f"{names[pair[0]['method']]} − {names[pair[0]['against']]}"
+        for difference in pair:
+            seeds = "; ".join(interval(seed) for seed in difference["seeds"])
+            line = [title, measured(difference, " at "), points(difference["mean"]), seeds]
+            lines.append([*line, difference["verdict"]])
+            title = ""
+    head = ["points", "measure", "mean difference", "95 % interval, seed by seed", "so it is"]
+    return markdown(head, lines)
+
+
+def words(content: dict[str, Any]) -> str:
+    """One sentence for each pair of methods."""
+    pairs = by_pair(content["differences"]).values()
+    return "".join(f"- {in_words(_names(content), pair)}\n" for pair in pairs)
+
+
+def _names(content: dict[str, Any]) -> dict[str, str]:
+    return {row["method"]: row["name"] for row in content["rows"]}
+
+
+def rows(content: dict[str, Any]) -> str:
+    """One row for each student: what repeats it, on what it was made, and for how long."""
+    head = ["method", "seed", "n", "epochs", "trained in", "measured in", "hardware"]
+    lines = [
+        [
+            f"`{row['method']}`",
+            str(row["seed"]),
+            str(row["n"]),
+            str(row["epochs"]),
+            duration(row["seconds"]),
+            duration(row["evaluation_seconds"]),
+            row["hardware"],
+        ]
+        for row in content["rows"]
+    ]
+    command = f"Each row: `{content['command']} --methods METHOD --seeds SEED`\n\n"
+    return command + markdown(head, lines)
+
+
+def run(content: dict[str, Any]) -> str:
+    """One row for each model of a run."""
+    keys = [key for key in accuracy_keys(content) if key != "worst"]
+    head = [f"%, radius {radius(content['epsilon'])}, n = {content['n']}", "parameters", "MACs"]
+    lines = [
+        [
+            MODELS[key],
+            count(content[key]["parameters"]),
+            count(content[key]["macs"]),
+            *(percent(content[key]["accuracy"][attack]) for attack in keys),
+        ]
+        for key in model_keys(content)
+    ]
+    return markdown([*head, *map(attack_name, keys)], lines)
+
+
+def published(content: None) -> str:
+    """The paper's own figures."""
+    head = ["%, as published", "MACs", "clean", "PGD-20, 8/255"]
+    return markdown(
+        head, [[p.name, f"{p.macs:g} M", f"{p.clean:g}", f"{p.pgd20:g}"] for p in TABLE_1]
+    )
+
+
+TABLES: dict[str, Callable[[Any], str]] = {
+    function.__name__: function
+    for function in (accuracies, differences, words, rows, run, published)
+}
+
+
+def filled(text: str) -> str:
+    """Return a page with all its tables made anew."""
+
+    def table(block: re.Match[str]) -> str:
+        kind, file, _ = block.groups()
+        content = read_json(ROOT / "results" / f"{file}.json") if file else None
+        opening = block[0].partition("\n")[0]
+        return f"{opening}\n\n{TABLES[kind](content)}\n<!-- end -->"
+
+    return BLOCK.sub(table, text)
+
+
+if __name__ == "__main__":
+    page = ROOT / "RESULTS.md"
+    page.write_text(filled(page.read_text()))

@@ -1,0 +1,31 @@
+"""On what a figure was made, in one phrase."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+
+def hardware() -> str:
+    """Return the CPU that this process may use, and the GPUs, e.g. ``2 cores of AMD EPYC 7B13``.
+
+    TensorFlow says which GPUs there are.
+    """
+    import tensorflow as tf
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    details = tf.config.experimental.get_device_details
+    gpus = [
+        details(gpu).get("device_name", "GPU") for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    described = f"{cores} core{'s' if cores != 1 else ''} of {_processor()}"
+    return ", ".join([*gpus, described])
+
+
+def _processor() -> str:
+    """Return the CPU's name where Linux says it, else its architecture."""
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
