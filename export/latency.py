@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,11 +48,17 @@ def _median_seconds(path: Path, threads: int | None) -> float:
     images = np.random.default_rng(0).random(shape, dtype=np.float32)
     feeds = {given.name: given.encode(images)}
     names = [output.name for output in session.outputs]
+    return median_seconds(lambda: session.run(names, feeds), SECONDS)
+
+
+def median_seconds(run: Callable[[], Any], most: float) -> float:
+    """Return the median time of a call, of up to 1,000 within `most` seconds, at least 20, after
+    ten that do not count."""
     for _ in range(WARM_UP):
-        session.run(names, feeds)
+        run()
     seconds: list[float] = []
-    while len(seconds) < LEAST_RUNS or (len(seconds) < MOST_RUNS and sum(seconds) < SECONDS):
+    while len(seconds) < LEAST_RUNS or (len(seconds) < MOST_RUNS and sum(seconds) < most):
         start = time.perf_counter()
-        session.run(names, feeds)
+        run()
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds)

@@ -152,21 +152,22 @@ def largest_macs(space: SearchSpace, input_shape: Sequence[int], classes: int) -
     return count_macs(space, space.widths_everywhere(max), input_shape, classes)
 
 
-def latency(macs: Tensor, *, alpha: float, beta: float, combine: str, largest: float) -> Tensor:
+def latency(expected: Tensor, *, alpha: float, beta: float, combine: str, largest: float) -> Tensor:
     """Return n_f of eq. 2.
 
     Args:
-        macs: expected multiply-adds, in single units.
+        expected: multiply-adds in single units, or a latency in microseconds, as FBNet has it: the
+            logarithm of either is well above 0.
         alpha: factor, 0.2 in FBNet.
         beta: exponent of the *logarithm*, 0.6 in FBNet. `log(macs ** beta)`, seen in public code,
             would be beta * log(macs), another function.
         combine: `"multiply"`: n_f = alpha * log(macs) ** beta multiplies the loss, as in eq. 2.
-            `"add"`: n_f = alpha * macs / largest is added to it.
-        largest: multiply-adds of the space's largest student.
+            `"add"`: n_f = alpha * expected / largest is added to it.
+        largest: what the space's largest student takes.
     """
     if combine == "multiply":
-        return alpha * ops.log(macs) ** beta
-    return alpha * macs / largest
+        return alpha * ops.log(expected) ** beta
+    return alpha * expected / largest
 
 
 def check_combine(combine: str) -> None:

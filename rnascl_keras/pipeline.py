@@ -14,6 +14,7 @@ from rnascl_keras import stages
 from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import read_json, sha256, write_json
+from rnascl_keras.latency_run import TABLE
 from rnascl_keras.lock import locked
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.teachers.cache.index import INDEX, shard_names
@@ -92,6 +93,11 @@ def _models(run: Run) -> list[str]:
 
 SEARCHED = ("search/outcome.json", "search/supernet.weights.h5", "search/choices.csv")
 
+
+def _searched(run: Run) -> list[str]:
+    return [*SEARCHED, *([TABLE] if run.recipe.search.cost == "latency" else [])]
+
+
 STAGES = (
     Stage(
         "teacher",
@@ -113,7 +119,7 @@ STAGES = (
         "search",
         ("data", "space", "search"),
         _teaching,
-        _files(*SEARCHED),
+        _searched,
         stages.search,
         shared=_always,
     ),
@@ -165,7 +171,7 @@ STAGES = (
         tuple(Recipe.model_fields),
         lambda run: [
             *_models(run),
-            *SEARCHED,
+            *_searched(run),
             "architecture.json",
             "export/latency.json",
             "evaluation.json",

@@ -14,6 +14,7 @@ from rnascl_keras.architecture import Architecture, Tutor
 from rnascl_keras.attention import attention_map
 from rnascl_keras.callbacks import read_history
 from rnascl_keras.files import read_json, write_json
+from rnascl_keras.latency_run import latency_prediction
 from rnascl_keras.model_files import load_model
 from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.pipeline import durations
@@ -40,6 +41,7 @@ def report_run(run: Run) -> None:
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         **figures,
         "teacher_onnx": timed["teacher"],
+        **latency_prediction(run, timed["files"]),
         "architecture": read_json(run.path("architecture.json")),
         "files": _files(run),
         "settings": run.recipe.model_dump(mode="json"),

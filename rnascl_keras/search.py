@@ -14,6 +14,7 @@ from rnascl_keras.attention import attention_loss, unit_maps
 from rnascl_keras.callbacks import GumbelTemperatureDecay
 from rnascl_keras.errors import UserError
 from rnascl_keras.gumbel import GumbelChoice
+from rnascl_keras.latency_table import LatencyTable
 from rnascl_keras.supernet import Supernet
 from rnascl_keras.taps import tap
 from rnascl_keras.teachers.asking import asked
@@ -43,6 +44,8 @@ class CrossLayerSearch(TrainingModel):
         supernet: a `Supernet` for the same images and classes.
         gamma_s: weight of the attention loss.
         alpha, beta, combine: of the latency term n_f, see `cost.latency`.
+        latency_table: with one, n_f is of the expected latency on the device it was measured on,
+            not of the expected multiply-adds.
         kl, softening: of the distillation term, see `losses.distillation_kl`.
         taps: where the supernet's attention maps are taken, see `taps.tap`.
         teacher_taps: where the teacher's are; names of layers, `"conv"` (the default) or
@@ -71,6 +74,7 @@ class CrossLayerSearch(TrainingModel):
         alpha: float = 0.2,
         beta: float = 0.6,
         combine: str = "multiply",
+        latency_table: LatencyTable | None = None,
         kl: str = "student_teacher",
         softening: float = 1.0,
         taps: str | Sequence[str] = "conv",
@@ -83,7 +87,10 @@ class CrossLayerSearch(TrainingModel):
     ) -> None:
         if not isinstance(supernet, Supernet):
             raise UserError(f"supernet must be a Supernet; got a {type(supernet).__name__}.")
-        super().__init__(supernet, PARTS, name)
+        parts = (*PARTS, "expected_latency") if latency_table else PARTS
+        super().__init__(supernet, parts, name)
+        if latency_table:
+            latency_table.check_fits(supernet.space, supernet.image_shape, supernet.classes)
         losses.check_kl(kl)
         cost.check_combine(combine)
         if not 0 < architecture_fraction < 1:
@@ -98,6 +105,7 @@ class CrossLayerSearch(TrainingModel):
         self.alpha = alpha
         self.beta = beta
         self.combine = combine
+        self.latency_table = latency_table
         self.kl = kl
         self.softening = softening
         self.map_size = self._teacher.map_size
@@ -240,16 +248,16 @@ class CrossLayerSearch(TrainingModel):
             "attention": attention_loss(
                 student_maps, teacher_maps, self.tutor_choice(training=True)
             ),
-            "n_f": cost.latency(
-                macs,
-                alpha=self.alpha,
-                beta=self.beta,
-                combine=self.combine,
-                largest=self.largest_macs,
-            ),
         }
+        costs = {"expected_macs": macs}
+        settings = {"alpha": self.alpha, "beta": self.beta, "combine": self.combine}
+        if self.latency_table:
+            costs["expected_latency"] = self.latency_table.expected(widths)
+            parts["n_f"] = self.latency_table.n_f(costs["expected_latency"], **settings)
+        else:
+            parts["n_f"] = cost.latency(macs, largest=self.largest_macs, **settings)
         loss = losses.search_loss(**parts, gamma_s=self.gamma_s, combine=self.combine)
-        return {**parts, "loss": loss, "expected_macs": macs, "accuracy": accuracy(labels, logits)}
+        return {**parts, **costs, "loss": loss, "accuracy": accuracy(labels, logits)}
 
     def _weight_images(self, images: Tensor) -> Tensor | int:
         """Return how many images of the batch update the weights, the others the choices."""

@@ -108,12 +108,19 @@ class Search(Distillation):
 
     The Gumbel temperature starts at `gumbel_temperature` and is multiplied by exp(-`gumbel_decay`)
     after each of 100 epochs; fewer or more epochs end at the same temperature.
+
+    n_f is of the expected multiply-adds, or with `cost="latency"` of the expected latency in
+    onnxruntime, batch 1: of blocks that are measured on this machine, with one thread or
+    onnxruntime's own choice, or were on another, in the file `latency_table`.
     """
 
     gamma_s: float = 1.0
     alpha: float = 0.2
     beta: float = 0.6
     combine: Literal["multiply", "add"] = "multiply"
+    cost: Literal["macs", "latency"] = "macs"
+    latency_threads: Literal["one_thread", "all_threads"] = "one_thread"
+    latency_table: str | None = None
     taps: Literal["conv", "block"] = "conv"
     noise: Literal["gumbel", "normal"] = "gumbel"
     gumbel_temperature: Positive = 5.0

@@ -11,11 +11,13 @@ from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import sha256, written_beside
 from rnascl_keras.fitting import fit_stage, seed_stage
+from rnascl_keras.latency_run import given_table, predicted_latency, table_for
 from rnascl_keras.model_files import cache_of, load_weights, save_model, student_of, teacher_of
 from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.schedules import sgd
 from rnascl_keras.search import CrossLayerSearch
 from rnascl_keras.settings import Tutored
+from rnascl_keras.summary import milliseconds
 from rnascl_keras.supernet import Supernet
 from rnascl_keras.taps import tap
 from rnascl_keras.teachers.cache import build_cache
@@ -26,10 +28,12 @@ from rnascl_keras.workdir import Run
 
 def outside_files(run: Run, stage: str) -> dict[str, str]:
     """Return hashes of files outside the work folder on which a stage depends."""
-    weights = run.recipe.teacher.weights
-    if stage != "teacher" or not weights:
-        return {}
-    return {"weights": sha256(teacher_file(weights))}
+    weights, search = run.recipe.teacher.weights, run.recipe.search
+    if stage == "teacher" and weights:
+        return {"weights": sha256(teacher_file(weights))}
+    if stage == "search" and search.cost == "latency" and search.latency_table:
+        return {"latency_table": sha256(given_table(search.latency_table))}
+    return {}
 
 
 def teacher(run: Run) -> None:
@@ -92,6 +96,7 @@ def search(run: Run) -> None:
         alpha=settings.alpha,
         beta=settings.beta,
         combine=settings.combine,
+        latency_table=table_for(run) if settings.cost == "latency" else None,
         kl=settings.kl,
         softening=settings.softening,
         taps=settings.taps,
@@ -130,9 +135,11 @@ def derive(run: Run) -> None:
     outcome = SearchOutcome.load(run.path("search/outcome.json"))
     architecture = select(outcome, run.recipe.derive.max_macs)
     architecture.save(run.path("architecture.json"))
+    predicted = predicted_latency(run, architecture.widths)
     run.say(
         f"derive: widths {architecture.widths}, {architecture.parameters:,} parameters, "
         f"{architecture.macs:,} multiply-adds"
+        + (f", {milliseconds(predicted)} ms predicted" if predicted else "")
     )
 
 

@@ -50,7 +50,12 @@ class _Hyperband(_Steady, HyperbandOracle):
 
 
 class _Bayesian(_Steady, BayesianOptimizationOracle):
-    pass
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """As Keras Tuner's, but where it would try the same again, something at random instead."""
+        proposal = super().populate_space(trial_id)
+        if proposal["status"] == "RUNNING" and self._duplicate(proposal["values"]):
+            return self._random_populate_space()
+        return proposal
 
 
 class _Random(_Steady, RandomSearchOracle):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnascl_keras.latency_run import TABLE
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.workdir import Run, digest
 
@@ -71,14 +72,15 @@ def shortened(recipe: Recipe, views: int, share: float) -> ShortenedRecipe:
 def trial_run(run: Run, recipe: Recipe) -> SharingRun:
     """Return the run that trains a trial's student.
 
-    The teacher is the whole run's; the cache too, where taps and map size are; the search is that
-    of all trials whose settings of it are the same. All lie in `tune/` and are kept.
+    Teacher and table of latencies are the whole run's, and so is the cache where taps and map size
+    are; the search is that of all trials whose settings of it are the same. All lie in `tune/` and
+    are kept.
 
     Args:
         run: whose recipe is tuned.
         recipe: of the trial.
     """
-    teacher = {"teacher.keras": run}
+    teacher = {"teacher.keras": run, TABLE: run}
     same = (recipe.search.taps, recipe.search.map_size) == (
         run.recipe.search.taps,
         run.recipe.search.map_size,
