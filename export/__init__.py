@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rnascl_keras.export.block_latency import measure_latency_table
 from rnascl_keras.export.convert import ExportedModel, export_student
 from rnascl_keras.export.latency import measure_latency
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
@@ -16,6 +15,5 @@ __all__ = [
     "QuantisedModel",
     "export_student",
     "measure_latency",
-    "measure_latency_table",
     "quantise",
 ]

@@ -24,8 +24,8 @@ def given_table(name: str) -> Path:
     if not path.is_file():
         raise UserError(
             f"search.latency_table: there is no file {path}; write it on the device with "
-            "rnascl_keras.export.measure_latency_table(...).save(FILE), or leave the setting out "
-            "to measure here."
+            "rnascl_keras.export.block_latency.measure_latency_table(...).save(FILE), or leave the "
+            "setting out to measure here."
         )
     return path
 
@@ -48,7 +48,7 @@ def table_for(run: Run) -> LatencyTable:
         run.say(f"search: latencies as in {path}")
         return LatencyTable.load(path)
     else:
-        from rnascl_keras.export import measure_latency_table
+        from rnascl_keras.export.block_latency import measure_latency_table
 
         run.say("search: measuring the latency of the blocks on this machine")
         table = measure_latency_table(*subject, threads=settings.latency_threads)
