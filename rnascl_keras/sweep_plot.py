@@ -27,15 +27,15 @@ def accuracy_by_radius(
     epsilon: Sequence[float],
     accuracy: dict[str, Sequence[float]],
     intervals: dict[str, Sequence[Sequence[float]]],
-    clean: float,
+    clean: dict[str, float],
 ) -> str:
-    """Draw the accuracy over the radius, a line for each attack, with its 95 % interval.
+    """Draw the accuracy over the radius, a line for each attack or model, with its 95 % interval.
 
     Args:
         epsilon: the radii, from small to large.
-        accuracy: by attack, the accuracy at each radius, from 0 to 1.
-        intervals: by attack, (low, high) at each radius.
-        clean: the accuracy at radius 0.
+        accuracy: by attack's key or model's name, the accuracy at each radius, from 0 to 1.
+        intervals: by the same, (low, high) at each radius.
+        clean: by the same, the accuracy at radius 0.
     """
     with report_style():
         figure = Figure(figsize=(4.9, 2.9))
@@ -46,8 +46,8 @@ def accuracy_by_radius(
         ends = dict(zip(order, spread(last[order], 0.07), strict=True))
         for rank, (key, shares) in enumerate(accuracy.items()):
             colour, dashes = LINES[rank % len(LINES)]
-            low, high = np.array([(clean, clean), *intervals[key]]).T
-            y = 100 * np.array([clean, *shares])
+            low, high = np.array([(clean[key], clean[key]), *intervals[key]]).T
+            y = 100 * np.array([clean[key], *shares])
             axes.plot(
                 x, y, color=colour, dashes=dashes or (1, 0), marker="o", markersize=3, linewidth=1.4
             )
