@@ -21,6 +21,8 @@ from rnascl_keras.summary import MODELS, attack_name, percent, short_layer
 INK, MUTED, FAINT = "#1f2933", "#5f6b7a", "#d5dbe1"
 ACCENT, WRONG = "#d97917", "#b42318"
 MODEL_COLOURS = {"teacher": "#a9b3bf", "student": "#2b6cb0", "student_trades": ACCENT}
+LINE_COLOURS = {**MODEL_COLOURS, "teacher": MUTED}
+"""Darker where the colour is that of text and thin lines."""
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "rnascl",

@@ -142,6 +142,7 @@ def _draw(report: dict[str, Any], pictures: ReportPictures) -> dict[str, Any]:
             {name: sweep["accuracy"]["pgd20"] for name, sweep in swept.items()},
             {name: sweep["intervals"]["pgd20"] for name, sweep in swept.items()},
             {name: sweep["clean"] for name, sweep in swept.items()},
+            {summary.MODELS[key]: colour for key, colour in plots.LINE_COLOURS.items()},
         )
     return drawn
 

@@ -46,14 +46,15 @@ def summary(report: dict[str, Any], reading: dict[str, Any] | None) -> list[str]
             f"clean images, and from {percent(before['worst'])} to {percent(after['worst'])} % "
             "under attack."
         )
-    sentences += _file_words(report)
+    sentences += _file_words(report, students[-1])
     said = {MODELS[key]: words for key, words in verdicts(report).items()} | file_verdicts(report)
     if said:
         doubted = [name for name, words in said.items() if words.startswith(FALSE)]
         sentences.append(
-            f"{FALSE} is likely for {', '.join(doubted)}: do not rely on those figures."
+            f"{FALSE} is likely for {' and '.join(doubted)}: do not rely on those figures."
             if doubted
-            else f"No sign of false robustness was found on {', '.join(said)}."
+            else f"No sign of false robustness was found on the {len(said)} models and files that "
+            "were looked at."
         )
     if reading:
         sentences.append(reading["words"])
@@ -80,13 +81,14 @@ def _final_words(report: dict[str, Any], key: str) -> str:
     )
 
 
-def _file_words(report: dict[str, Any]) -> list[str]:
-    """Say which exported file is the smallest, and what it is worth."""
-    files = {name: f for name, f in report.get("export", {}).items() if "clean" in f["accuracy"]}
+def _file_words(report: dict[str, Any], student: str) -> list[str]:
+    """Say which of a student's files is the smallest, and what it is worth."""
+    names = (f"{student}.onnx", f"{student}_int8.onnx")
+    files = {name: file for name, file in report.get("export", {}).items() if name in names}
     if not files:
         return []
     name, file = min(files.items(), key=lambda item: item[1]["bytes"])
-    words = f"The smallest file to deploy, {name}, takes {size(file['bytes'])}"
+    words = f"Its smallest file, {name}, takes {size(file['bytes'])}"
     words += f" and is right on {percent(file['accuracy']['clean'])} % of the clean images"
     if "worst" in file["accuracy"]:
         words += f", on {percent(file['accuracy']['worst'])} % when it is attacked itself"
@@ -141,14 +143,15 @@ def attention_words(attention: Sequence[dict[str, Any]]) -> str:
         np.mean([_similarity(pair[side]) for pair in attention]) for side in ("student", "teacher")
     )
     return (
-        "Cosine similarity of an image's map with that of the same image, attacked, in the mean "
-        f"over the layers shown: student {student:.2f}, its tutors {teacher:.2f}; 1 is unmoved."
+        "Correlation of an image's map with that of the same image, attacked, in the mean over the "
+        f"layers shown: student {student:.2f}, its tutors {teacher:.2f}; 1 is unmoved."
     )
 
 
 def _similarity(maps: np.ndarray) -> float:
-    """Return the mean cosine of each map with the one that follows it."""
+    """Return the mean correlation of each map with the one that follows it."""
     flat = np.reshape(np.asarray(maps, np.float64), (len(maps) // 2, 2, -1))
+    flat = flat - flat.mean(axis=-1, keepdims=True)
     lengths = np.linalg.norm(flat, axis=-1).prod(axis=1)
     return float(np.mean((flat[:, 0] * flat[:, 1]).sum(axis=-1) / np.maximum(lengths, 1e-12)))
 

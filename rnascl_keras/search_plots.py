@@ -168,7 +168,7 @@ def gumbel_temperature(temperature: np.ndarray) -> str:
         _line(axes, temperature, INK, 2.2)
         axes.set_ylim(0, 1.15 * np.max(temperature))
         axes.set_yticks([0, round(float(np.max(temperature)), 1)])
-        _end_label(axes, f"{temperature[-1]:.2g}", temperature[-1], bold=True)
+        _end_label(axes, f"{temperature[-1]:.2f}", temperature[-1], bold=True)
         return svg(figure)
 
 
