@@ -13,7 +13,12 @@ from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.files import read_json, write_json
 from rnascl_keras.model_files import load_model
 from rnascl_keras.summary import TRANSFER
+from rnascl_keras.sweep import sweep_radii
 from rnascl_keras.workdir import Run
+
+SWEPT_IMAGES = 200
+SWEPT = (0.25, 0.5, 1.0, 2.0)
+"""Radii of the sweep, as parts of the run's own."""
 
 
 def evaluate_run(run: Run) -> None:
@@ -37,6 +42,7 @@ def evaluate_run(run: Run) -> None:
             "parameters": count_parameters(model),
             "macs": model_macs(model),
             **{key: figures[key] for key in ("accuracy", "intervals", "per_class", "check")},
+            "sweep": _swept(run, model, images, labels, evaluation),
         }
         for file in (f"{name}.onnx", f"{name}_int8.onnx"):
             if file not in files:
@@ -51,6 +57,17 @@ def evaluate_run(run: Run) -> None:
                 entry["accuracy"][TRANSFER + key] = transferred
             result["export"][file] = {**parity[file], **entry}
     write_json(run.path("evaluation.json"), result)
+
+
+def _swept(
+    run: Run, model: Any, images: np.ndarray, labels: np.ndarray, evaluation: Evaluation
+) -> dict[str, Any]:
+    """Return PGD-20's accuracy over the radius on the first images, and `clean`, that at 0."""
+    first = slice(SWEPT_IMAGES)
+    radii = [min(1.0, part * run.recipe.evaluation.epsilon) for part in SWEPT]
+    settings = {"radii": radii, "attacks": ("pgd",), "seed": run.recipe.seed}
+    swept = sweep_radii(model, images[first], labels[first], **settings)
+    return {"clean": float(np.mean(evaluation.right["clean"][first])), **swept.as_dict()}
 
 
 def _attack(

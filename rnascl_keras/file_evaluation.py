@@ -124,7 +124,7 @@ def evaluate_classifier(
     if request.plot:
         from rnascl_keras.sweep_plot import accuracy_by_radius
 
-        clean = evaluation.accuracy["clean"]
+        clean = dict.fromkeys(swept.accuracy, evaluation.accuracy["clean"])
         drawn = accuracy_by_radius(swept.epsilon, swept.accuracy, swept.intervals, clean)
         atomic_write(request.plot, drawn)
     if request.out:

@@ -21,6 +21,8 @@ from rnascl_keras.summary import MODELS, attack_name, percent, short_layer
 INK, MUTED, FAINT = "#1f2933", "#5f6b7a", "#d5dbe1"
 ACCENT, WRONG = "#d97917", "#b42318"
 MODEL_COLOURS = {"teacher": "#a9b3bf", "student": "#2b6cb0", "student_trades": ACCENT}
+LINE_COLOURS = {**MODEL_COLOURS, "teacher": MUTED}
+"""Darker where the colour is that of text and thin lines."""
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "rnascl",
@@ -117,6 +119,7 @@ def attention_maps(
     labels: Sequence[Any],
     predictions: Sequence[Any],
     attention: Sequence[dict[str, Any]],
+    attacked: bool = False,
 ) -> str:
     """Draw images, and under each where student layers and their tutors look.
 
@@ -126,6 +129,7 @@ def attention_maps(
         predictions: the k classes that the student predicts.
         attention: by pair of layers, `student_layer`, `teacher_layer` and the maps `student` and
             `teacher`, (k, h', w') each; every map is scaled to its own range.
+        attacked: whether every second image is the one before it, attacked.
     """
     rows = [
         (who, pair[f"{side}_layer"], pair[side])
@@ -135,7 +139,8 @@ def attention_maps(
     left = label_room([*(layer for _, layer, _ in rows), "its tutor"]) + 0.1
     top, pair_gap = 0.45, 0.16
     pitch = TILE + TILE_GAP
-    width = left + len(images) * pitch
+    couple_gap = 0.14 if attacked else 0.0
+    width = left + len(images) * pitch + len(images) // 2 * couple_gap
     height = top + (1 + len(rows)) * pitch + len(attention) * pair_gap
     with report_style():
         figure = Figure(figsize=(width, height), dpi=144)
@@ -143,9 +148,8 @@ def attention_maps(
         def tile(row: int, column: int, picture: np.ndarray, **colours: Any) -> Axes:
             # The image is row 0; a student's row and its tutor's stand close together.
             bottom = height - top - row * pitch - (row + 1) // 2 * pair_gap - TILE
-            axes = figure.add_axes(
-                ((left + column * pitch) / width, bottom / height, TILE / width, TILE / height)
-            )
+            begin = left + column * pitch + column // 2 * couple_gap
+            axes = figure.add_axes((begin / width, bottom / height, TILE / width, TILE / height))
             axes.imshow(picture, **colours)
             axes.set_axis_off()
             return axes
@@ -153,18 +157,18 @@ def attention_maps(
         for column, image in enumerate(images):
             # (h, w, 1) -> (h, w); colour images stay (h, w, 3)
             axes = tile(0, column, image.squeeze(), cmap="gray", vmin=0, vmax=1)
-            _verdict(axes, labels[column], predictions[column])
+            shown = "attacked" if attacked and column % 2 else labels[column]
+            _verdict(axes, shown, labels[column] == predictions[column], predictions[column])
         for row, (who, layer, maps) in enumerate(rows, start=1):
             tiles = [tile(row, column, map_, cmap="inferno") for column, map_ in enumerate(maps)]
             _row_title(tiles[0], who, short_layer(layer))
         return svg(figure)
 
 
-def _verdict(axes: Axes, label: Any, prediction: Any) -> None:
-    """Write the true class above an image, and what the student says under it."""
-    right = label == prediction
+def _verdict(axes: Axes, title: Any, right: bool, prediction: Any) -> None:
+    """Write a title above an image, and what the student says under it."""
     axes.set_title(
-        f"{label}\n{'✓' if right else f'✗ {prediction}'}",
+        f"{title}\n{'✓' if right else f'✗ {prediction}'}",
         loc="center",
         fontsize=8,
         fontweight="normal",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import importlib.util
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -201,6 +201,25 @@ def with_settings(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
         return Recipe.model_validate(values)
     except ValidationError as error:
         raise UserError(f"--set {_first_problem(error)}") from error
+
+
+def flat_settings(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dumped settings as `--set` takes them: a dotted name and a value."""
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from flat_settings(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def changed_settings(recipe: Recipe, own: Recipe) -> list[str]:
+    """Return the `--set` assignments that make `recipe` of `own`."""
+    before = dict(flat_settings(own.model_dump(mode="json")))
+    return [
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in flat_settings(recipe.model_dump(mode="json"))
+        if key not in before or before[key] != value
+    ]
 
 
 def _keys(recipe: Recipe) -> list[str]:

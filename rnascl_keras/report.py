@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from rnascl_keras import plots, search_plots, summary
+from rnascl_keras import plots, report_words, search_plots, summary
 from rnascl_keras.files import atomic_write
+from rnascl_keras.recipe import flat_settings
+from rnascl_keras.sweep_plot import accuracy_by_radius
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,8 @@ class ReportPictures:
         channel_history: by name of a choice, (epochs, n_choices) probabilities.
         channel_widths: by name of a choice, its n_choices widths.
         tutor_entropy: (epochs,) in nats, mean over the student layers.
-        images: (k, h, w, c), pixels in [0, 1].
+        gumbel_temperature: (epochs,).
+        images: (k, h, w, c), pixels in [0, 1]; each is followed by itself, attacked.
         labels: k true classes, names or numbers.
         predictions: the k classes that the student predicts.
         attention: by pair of layers, `student_layer`, `teacher_layer`, and the maps of the images
@@ -44,6 +47,7 @@ class ReportPictures:
     channel_history: dict[str, np.ndarray]
     channel_widths: dict[str, Sequence[int]]
     tutor_entropy: np.ndarray
+    gumbel_temperature: np.ndarray
     images: np.ndarray
     labels: Sequence[Any]
     predictions: Sequence[Any]
@@ -69,8 +73,16 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
     words += ("sign_name", "size", "milliseconds")
     environment.filters.update({name: getattr(summary, name) for name in words})
     environment.filters["picture"] = _data_uri
+    architecture = report.get("architecture")
+    tutors = architecture["tutors"] if architecture else ()
+    reading = report_words.tutor_reading(tutors, pictures.teacher_layers)
     page = environment.get_template("report.html").render(
         report=report,
+        sentences=report_words.summary(report, reading),
+        card=report_words.model_card(report),
+        reading=reading,
+        moved=report_words.attention_words(pictures.attention),
+        widths_to_choose=_widths_to_choose(pictures.channel_widths),
         models={key: report[key] for key in summary.model_keys(report)},
         names=summary.MODELS,
         colours=plots.MODEL_COLOURS,
@@ -83,10 +95,10 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         latencies=summary.LATENCIES,
         transfer=summary.TRANSFER,
         file_verdicts=summary.file_verdicts(report),
-        architecture=report.get("architecture"),
+        architecture=architecture,
         files=report.get("files", {}),
         durations=report.get("duration", {}),
-        settings=list(_flat(report.get("settings", {}))),
+        settings=list(flat_settings(report.get("settings", {}))),
         undecided=len(pictures.teacher_layers),
         drawn=_draw(report, pictures),
     )
@@ -96,7 +108,9 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
 def _draw(report: dict[str, Any], pictures: ReportPictures) -> dict[str, Any]:
     """Return the pictures as SVG, by name; None where there is nothing to draw from."""
     models = {key: report[key] for key in summary.model_keys(report)}
-    drawn: dict[str, Any] = dict.fromkeys(("tutors", "entropy", "attention"))
+    drawn: dict[str, Any] = dict.fromkeys(
+        ("tutors", "entropy", "temperature", "attention", "sweep")
+    )
     drawn |= {
         "accuracy": plots.robust_accuracy(models, summary.accuracy_keys(report)),
         "channels": _by_stage(
@@ -111,9 +125,24 @@ def _draw(report: dict[str, Any], pictures: ReportPictures) -> dict[str, Any]:
         drawn["entropy"] = search_plots.tutor_entropy(
             pictures.tutor_entropy, len(pictures.teacher_layers)
         )
+    if np.size(pictures.gumbel_temperature):
+        drawn["temperature"] = search_plots.gumbel_temperature(pictures.gumbel_temperature)
     if len(pictures.images) and pictures.attention:
         drawn["attention"] = plots.attention_maps(
-            pictures.images, pictures.labels, pictures.predictions, pictures.attention
+            pictures.images,
+            pictures.labels,
+            pictures.predictions,
+            pictures.attention,
+            attacked=True,
+        )
+    swept = {summary.MODELS[key]: m["sweep"] for key, m in models.items() if "sweep" in m}
+    if swept:
+        drawn["sweep"] = accuracy_by_radius(
+            next(iter(swept.values()))["epsilon"],
+            {name: sweep["accuracy"]["pgd20"] for name, sweep in swept.items()},
+            {name: sweep["intervals"]["pgd20"] for name, sweep in swept.items()},
+            {name: sweep["clean"] for name, sweep in swept.items()},
+            {summary.MODELS[key]: colour for key, colour in plots.LINE_COLOURS.items()},
         )
     return drawn
 
@@ -122,6 +151,11 @@ def _signs(report: dict[str, Any]) -> list[str]:
     """Return the signs of false robustness that were looked for, in the order of the check."""
     checks = [report[key]["check"] for key in summary.verdicts(report)]
     return list(dict.fromkeys(f["name"] for check in checks for f in check["findings"]))
+
+
+def _widths_to_choose(widths: dict[str, Sequence[int]]) -> list[str]:
+    """Return what each block could choose from, block after block: ``8 to 16``."""
+    return [f"{min(choices)} to {max(choices)}" for choices in widths.values()]
 
 
 def _by_stage(panels: dict[str, str]) -> list[dict[str, str]]:
@@ -140,15 +174,6 @@ def _timed(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return what has a latency: the files, and before them the teacher."""
     sides = {"teacher": report.get("teacher_onnx") or {}, **report.get("export", {})}
     return {name: side for name, side in sides.items() if "latency_ms" in side}
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield settings as `--set` takes them: a dotted name and a value."""
-    for name, value in settings.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _data_uri(svg: str) -> str:

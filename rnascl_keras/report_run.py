@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,22 @@ import keras
 import numpy as np
 
 from rnascl_keras.architecture import Architecture, Tutor
+from rnascl_keras.attacks import make_attack
 from rnascl_keras.attention import attention_map
 from rnascl_keras.callbacks import read_history
 from rnascl_keras.files import read_json, write_json
+from rnascl_keras.gumbel import decayed_temperature
+from rnascl_keras.hardware import hardware
 from rnascl_keras.latency_run import latency_prediction
 from rnascl_keras.model_files import load_model
 from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.pipeline import durations
+from rnascl_keras.recipe import changed_settings, load_recipe, recipe_names
 from rnascl_keras.report import ReportPictures, write_report
 from rnascl_keras.taps import tap
 from rnascl_keras.workdir import Run
 
-PICTURED_IMAGES = 6
+PICTURED_IMAGES = 4
 PICTURED_LAYERS = 5
 PACKAGES = ("rnascl-keras", "keras", "tensorflow", "onnx", "onnxruntime", "tf2onnx", "numpy")
 
@@ -40,6 +45,9 @@ def report_run(run: Run) -> None:
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         **figures,
+        "data": _data(run),
+        "command": _command(run),
+        "hardware": hardware(),
         "teacher_onnx": timed["teacher"],
         **latency_prediction(run, timed["files"]),
         "architecture": read_json(run.path("architecture.json")),
@@ -49,6 +57,27 @@ def report_run(run: Run) -> None:
     }
     write_report(run.workdir, report, _pictures(run))
     write_json(run.path("report.json"), report)
+
+
+def _data(run: Run) -> dict[str, Any]:
+    train, held_out, test = run.data.train, run.data.validation, run.data.test
+    return {
+        "image_shape": list(train.image_shape),
+        "classes": [str(name) for name in train.class_names],
+        "train": len(train),
+        "validation": len(held_out) if held_out else 0,
+        "test": len(test),
+    }
+
+
+def _command(run: Run) -> str:
+    """Return what makes this run again, with every setting that is not the recipe's own; of a
+    recipe from a file its name, for the folder is nobody else's."""
+    name = run.recipe.name
+    if name not in recipe_names():
+        return shlex.join(["rnascl", "run", f"{name}.py"])
+    changes = changed_settings(run.recipe, load_recipe(name))
+    return shlex.join(["rnascl", "run", name, *(x for c in changes for x in ("--set", c))])
 
 
 def _files(run: Run) -> dict[str, str]:
@@ -68,8 +97,9 @@ def _pictures(run: Run) -> ReportPictures:
     history = _history(run.path("search/choices.csv"))
     tutors = [rows for choice, rows in history.items() if choice.startswith("tutor_choice:")]
     channels = {c: rows for c, rows in history.items() if not c.startswith("tutor_choice:")}
+    epochs = run.recipe.search.epochs
     student = load_model(run.path(f"{run.students[-1]}.keras"))
-    images, labels = run.data.test.first(PICTURED_IMAGES)
+    images, labels = _images(run, student)
     names = run.data.test.class_names
     predictions = np.argmax(student.predict(images, verbose=0), axis=-1)
     return ReportPictures(
@@ -81,11 +111,22 @@ def _pictures(run: Run) -> ReportPictures:
         },
         channel_widths={c: [int(width) for width in rows[0]] for c, rows in channels.items()},
         tutor_entropy=np.mean([_entropies(rows) for rows in tutors], axis=0),
+        gumbel_temperature=np.array([decayed_temperature(k, epochs) for k in range(epochs)]),
         images=images,
         labels=[names[k] for k in labels],
         predictions=[names[k] for k in predictions],
         attention=_attention(run, student, images),
     )
+
+
+def _images(run: Run, student: keras.Model) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first test images, each followed by itself attacked by PGD-20, and labels."""
+    images, labels = run.data.test.first(PICTURED_IMAGES)
+    attack = make_attack("pgd", run.recipe.evaluation.epsilon)
+    attacked = attack.perturb(student, images, labels, seed=run.recipe.seed)
+    # k x (h, w, c), twice -> (2 k, h, w, c)
+    couples = np.stack([images, attacked], axis=1).reshape(-1, *images.shape[1:])
+    return couples, np.repeat(labels, 2)
 
 
 def _history(path: Path) -> dict[str, list[dict[str, float]]]:

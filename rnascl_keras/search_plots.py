@@ -161,6 +161,17 @@ def tutor_entropy(entropy: np.ndarray, tutors: int) -> str:
         return svg(figure)
 
 
+def gumbel_temperature(temperature: np.ndarray) -> str:
+    """Draw the temperature of each epoch, (epochs,)."""
+    with report_style():
+        figure, axes = _panel("Gumbel temperature")
+        _line(axes, temperature, INK, 2.2)
+        axes.set_ylim(0, 1.15 * np.max(temperature))
+        axes.set_yticks([0, round(float(np.max(temperature)), 1)])
+        _end_label(axes, f"{temperature[-1]:.2f}", temperature[-1], bold=True)
+        return svg(figure)
+
+
 def _panel(title: str) -> tuple[Figure, Axes]:
     """Return one panel of the small multiples, epochs to the right."""
     figure = Figure(figsize=(2.3, 1.6))

@@ -110,9 +110,12 @@ def milliseconds(number: float) -> str:
 
 
 def radius(epsilon: float) -> str:
-    """Write a radius in [0, 1] pixel units, as a fraction of 255 where it is one: ``8/255``."""
+    """Write a radius in [0, 1] pixel units, as a fraction of 255 where it is one: ``8/255``; but
+    51/255 and its like as ``0.2``."""
     levels = epsilon * 255
     whole = round(levels)
+    if whole and whole % 51 == 0 and abs(levels - whole) < 1e-4:
+        return f"{whole / 255:g}"
     return f"{whole}/255" if whole and abs(levels - whole) < 1e-4 else f"{epsilon:.3g}"
 
 

@@ -27,27 +27,30 @@ def accuracy_by_radius(
     epsilon: Sequence[float],
     accuracy: dict[str, Sequence[float]],
     intervals: dict[str, Sequence[Sequence[float]]],
-    clean: float,
+    clean: dict[str, float],
+    colours: dict[str, str] | None = None,
 ) -> str:
-    """Draw the accuracy over the radius, a line for each attack, with its 95 % interval.
+    """Draw the accuracy over the radius, a line for each attack or model, with its 95 % interval.
 
     Args:
         epsilon: the radii, from small to large.
-        accuracy: by attack, the accuracy at each radius, from 0 to 1.
-        intervals: by attack, (low, high) at each radius.
-        clean: the accuracy at radius 0.
+        accuracy: by attack's key or model's name, the accuracy at each radius, from 0 to 1.
+        intervals: by the same, (low, high) at each radius.
+        clean: by the same, the accuracy at radius 0.
+        colours: by the same, where the lines have colours of their own.
     """
     with report_style():
         figure = Figure(figsize=(4.9, 2.9))
-        axes = figure.add_axes((0.085, 0.15, 0.72, 0.78))
+        axes = figure.add_axes((0.085, 0.15, 0.68, 0.8))
         x = [0.0, *epsilon]
         last = np.array([shares[-1] for shares in accuracy.values()]) / 1.04
         order = np.argsort(last, kind="stable")
         ends = dict(zip(order, spread(last[order], 0.07), strict=True))
         for rank, (key, shares) in enumerate(accuracy.items()):
             colour, dashes = LINES[rank % len(LINES)]
-            low, high = np.array([(clean, clean), *intervals[key]]).T
-            y = 100 * np.array([clean, *shares])
+            colour = (colours or {}).get(key, colour)
+            low, high = np.array([(clean[key], clean[key]), *intervals[key]]).T
+            y = 100 * np.array([clean[key], *shares])
             axes.plot(
                 x, y, color=colour, dashes=dashes or (1, 0), marker="o", markersize=3, linewidth=1.4
             )

@@ -87,9 +87,12 @@ def test_report_json_keeps_its_keys(whole_run):
     )
     for model in MODELS:
         figures = report[model]
-        more = {"per_class", "check"}
+        more = {"per_class", "check", "sweep"}
         assert set(figures) == {"parameters", "macs", "accuracy", "intervals"} | more
-        assert figures["check"]["n"] == 50
+        assert figures["check"]["n"] == figures["sweep"]["n"] == 50
+        assert figures["sweep"]["epsilon"] == [0.025, 0.05, 0.1, 0.2]
+        assert figures["sweep"]["accuracy"]["pgd20"][2] == figures["accuracy"]["pgd20"]
+        assert figures["sweep"]["clean"] == figures["accuracy"]["clean"]
         assert {f["name"] for f in figures["check"]["findings"]} >= {"black_box", "transfer"}
         assert set(figures["accuracy"]) == set(figures["intervals"]) == KEYS
         for key, accuracy in figures["accuracy"].items():

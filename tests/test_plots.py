@@ -102,7 +102,7 @@ def test_lines_run_through_the_accuracies_over_the_radius():
     radii = [2 / 255, 4 / 255, 8 / 255]
     accuracy = {"fgsm": [0.7, 0.5, 0.3], "pgd20": [0.6, 0.4, 0.1]}
     intervals = {k: [(s - 0.05, s + 0.05) for s in shares] for k, shares in accuracy.items()}
-    svg = sweep_plot.accuracy_by_radius(radii, accuracy, intervals, clean=0.9)
+    svg = sweep_plot.accuracy_by_radius(radii, accuracy, intervals, dict.fromkeys(accuracy, 0.9))
     lines = [
         np.array(re.findall(r"-?[\d.]+", path.get("d")), float).reshape(-1, 2)
         for path in ElementTree.fromstring(svg).iter(f"{SVG}path")

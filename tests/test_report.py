@@ -61,7 +61,7 @@ REPORT = {
 
 def pictures(**changes):
     random = np.random.default_rng(0)
-    maps = random.random((2, 3, 8, 8))
+    maps = random.random((2, 4, 8, 8))
     given = {
         "tutor_probabilities": np.array(
             [[0.7, 0.2, 0.1], [0.1, 0.2, 0.7], [0.2, 0.6, 0.2], [0.3, 0.3, 0.4]]
@@ -74,9 +74,10 @@ def pictures(**changes):
         },
         "channel_widths": {"stage1_block1_choice": [16, 12], "stage2_block1_choice": [32, 28, 24]},
         "tutor_entropy": np.log([3.0, 1.5]),
-        "images": random.random((3, 32, 32, 3)),
-        "labels": ["cat", "ship", "frog"],
-        "predictions": ["cat", "truck", "frog"],
+        "gumbel_temperature": np.array([5.0, 0.5]),
+        "images": random.random((4, 32, 32, 3)),
+        "labels": ["cat", "cat", "ship", "ship"],
+        "predictions": ["cat", "dog", "ship", "ship"],
         "attention": [
             {
                 "student_layer": "stage1_block1_expand",
@@ -138,8 +139,8 @@ def test_page_is_whole_and_asks_the_network_for_nothing(tmp_path):
     remote = [link for link in page.links if re.match(r"\w*:?//", link)]
     assert remote == [] and not page.tags & {"script", "link", "iframe"}
     assert {"student.keras", "export/student_trades.onnx"} <= set(page.links)
-    # accuracy, two width choices, tutor map, tutors in play, attention
-    assert len(page.images) == 6
+    # accuracy, two width choices, tutor map, tutors in play, temperature, attention
+    assert len(page.images) == 7
     for image in page.images:
         assert len(image["alt"]) > 20
         kind, data = image["src"].split(",", 1)
@@ -206,6 +207,7 @@ def test_page_leaves_out_what_a_run_did_not_make(tmp_path):
         tutor_probabilities=np.empty((0, 0)),
         channel_history={},
         tutor_entropy=np.empty(0),
+        gumbel_temperature=np.empty(0),
         images=np.empty((0, 8, 8, 1)),
     )
     assert len(page.images) == 1
@@ -216,7 +218,7 @@ def test_page_leaves_out_what_a_run_did_not_make(tmp_path):
 
 def test_page_escapes_what_it_is_given(tmp_path):
     report = {**REPORT, "recipe": "<script>x</script>", "settings": {"a": "<b>&"}}
-    page = page_of(tmp_path, report, labels=["<i>", "&", "x"])
+    page = page_of(tmp_path, report, labels=["<i>", "<i>", "&", "&"])
     assert "script" not in page.tags and "<script>x</script>" in page.text
     assert "<b>&" in page.text
 

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnascl_keras.comparison.published_results import PublishedResult
 from rnascl_keras.comparison.table import by_method
 from rnascl_keras.plots import ACCENT, FAINT, INK, MUTED, report_style, svg
+from rnascl_keras.search_plots import spread
 from rnascl_keras.summary import radius
 
 COLOURS = {False: "#2b6cb0", True: ACCENT}
@@ -25,27 +27,32 @@ def clean_against_robust(
         rows: as `rows.compare_rows` returns them; PGD-20 at their largest radius is drawn.
         published: points to draw hollow beside, as published.
     """
+    points = [
+        (f"{point.name}*", point.clean, point.pgd20, 1e6 * point.macs, point.adversarial)
+        for point in published
+    ]
+    for found in by_method(rows).values():
+        clean = 100 * np.mean([row["accuracy"] for row in found])
+        robust = 100 * np.mean([row["pgd20"]["accuracy"][-1] for row in found])
+        points.append((found[0]["name"], clean, robust, found[0]["macs"], found[0]["adversarial"]))
     with report_style():
-        figure = Figure(figsize=(5.6, 4.2))
-        axes = figure.add_axes((0.1, 0.12, 0.86, 0.82))
-        for point in published:
-            size = _area(1e6 * point.macs)
-            colour = COLOURS[point.adversarial]
-            axes.scatter(point.clean, point.pgd20, size, "none", edgecolors=colour, alpha=0.5)
-            _label(axes, f"{point.name}*", point.clean, point.pgd20, MUTED)
-        for found in by_method(rows).values():
-            clean = 100 * np.mean([row["accuracy"] for row in found])
-            robust = 100 * np.mean([row["pgd20"]["accuracy"][-1] for row in found])
-            colour = COLOURS[found[0]["adversarial"]]
-            axes.scatter(clean, robust, _area(found[0]["macs"]), colour, edgecolors=INK, zorder=3)
-            _label(axes, found[0]["name"], clean, robust, INK)
+        figure = Figure(figsize=(7.4, 4.4))
+        axes = figure.add_axes((0.08, 0.11, 0.62, 0.82))
+        for k, (_, clean, robust, macs, adversarial) in enumerate(points):
+            colour = COLOURS[adversarial]
+            if k < len(published):
+                axes.scatter(clean, robust, _area(macs), "none", edgecolors=colour, alpha=0.5)
+            else:
+                axes.scatter(clean, robust, _area(macs), colour, edgecolors=INK, zorder=3)
         axes.set_xlabel("clean accuracy, %")
         axes.set_ylabel(f"PGD-20 at {radius(rows[0]['pgd20']['epsilon'][-1])}, %")
         axes.grid(color=FAINT)
-        axes.margins(0.12)
+        axes.margins(0.08)
         note = "orange: with adversarial images"
         note += "; hollow, *: as published in the paper, not measured here" if published else ""
         axes.set_title(note, fontsize=7.5, color=MUTED, fontweight="normal")
+        inks = [MUTED] * len(published) + [INK] * (len(points) - len(published))
+        _name(axes, [point[:3] for point in points], inks)
         return svg(figure)
 
 
@@ -54,5 +61,21 @@ def _area(macs: float) -> float:
     return 40 + 40 * max(0.0, np.log10(macs / 1e6))
 
 
-def _label(axes: Any, text: str, x: float, y: float, colour: str) -> None:
-    axes.annotate(text, (x, y), xytext=(6, 4), textcoords="offset points", fontsize=7, color=colour)
+def _name(axes: Axes, points: Sequence[tuple[str, float, float]], inks: Sequence[str]) -> None:
+    """Write names in a column at the right, each with a line to its point (clean, robust)."""
+    low, high = axes.get_ylim()
+    heights = (np.array([robust for _, _, robust in points]) - low) / (high - low)
+    order = np.argsort(heights, kind="stable")
+    for k, height in zip(order, spread(heights[order], 0.036), strict=True):
+        name, clean, robust = points[k]
+        axes.annotate(
+            name,
+            (clean, robust),
+            xytext=(1.04, height),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=7,
+            color=inks[k],
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.7, "shrinkA": 1},
+        )

@@ -10,6 +10,7 @@ from rich.table import Table
 from rnascl_keras.summary import attack_name, count, percent, radius
 
 VERDICTS = {"better": "better on", "worse": "worse on", "undecided": "not told apart on"}
+ALL = {"better": "all measures", "worse": "all measures", "undecided": "any measure"}
 
 
 def by_method(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -103,7 +104,7 @@ def in_words(names: dict[str, str], pair: Sequence[dict[str, Any]]) -> str:
     found = {verdict: [d for d in pair if d["verdict"] == verdict] for verdict in VERDICTS}
     said = [
         f"{VERDICTS[verdict]} "
-        + ("all measures" if own == list(pair) else ", ".join(measured(d, " at ") for d in own))
+        + (ALL[verdict] if own == list(pair) else ", ".join(measured(d, " at ") for d in own))
         for verdict, own in found.items()
         if own
     ]

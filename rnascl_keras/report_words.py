@@ -1,0 +1,209 @@
+"""The report in words: its summary, its model card, and what the tutors tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from rnascl_keras.summary import (
+    MODELS,
+    accuracy_keys,
+    attack_name,
+    count,
+    file_verdicts,
+    model_keys,
+    percent,
+    radius,
+    size,
+    verdicts,
+)
+
+CHANCE = 0.05
+FALSE = "False robustness"
+
+
+def summary(report: dict[str, Any], reading: dict[str, Any] | None) -> list[str]:
+    """Return what a run found, a sentence for each thing worth knowing first.
+
+    Args:
+        report: the content of `report.json`.
+        reading: as `tutor_reading` returns it.
+    """
+    models = model_keys(report)
+    students = [key for key in models if key != "teacher"]
+    if not students:
+        return []
+    final = report[students[-1]]
+    sentences = [_final_words(report, students[-1])]
+    if "student_trades" in models and "student" in models:
+        before = report["student"]["accuracy"]
+        after = final["accuracy"]
+        sentences.append(
+            f"TRADES moved it from {percent(before['clean'])} to {percent(after['clean'])} % on "
+            f"clean images, and from {percent(before['worst'])} to {percent(after['worst'])} % "
+            "under attack."
+        )
+    sentences += _file_words(report, students[-1])
+    said = {MODELS[key]: words for key, words in verdicts(report).items()} | file_verdicts(report)
+    if said:
+        doubted = [name for name, words in said.items() if words.startswith(FALSE)]
+        sentences.append(
+            f"{FALSE} is likely for {' and '.join(doubted)}: do not rely on those figures."
+            if doubted
+            else f"No sign of false robustness was found on the {len(said)} models and files that "
+            "were looked at."
+        )
+    if reading:
+        sentences.append(reading["words"])
+    return sentences
+
+
+def _final_words(report: dict[str, Any], key: str) -> str:
+    student, teacher = report[key], report.get("teacher")
+    attacks = [a for a in accuracy_keys(report) if a not in ("clean", "worst")]
+    words = (
+        f"The student, {count(student['parameters'])} parameters and {count(student['macs'])} "
+        f"multiply-adds an image, is right on {percent(student['accuracy']['clean'])} % of the "
+        f"first {report['n']:,} test images, and on {percent(student['accuracy']['worst'])} % "
+        f"whichever of {', '.join(map(attack_name, attacks))} within L∞ radius "
+        f"{radius(report['epsilon'])} is tried"
+    )
+    if not teacher:
+        return f"{words}."
+    accuracy = teacher["accuracy"]
+    times = teacher["macs"] / student["macs"]
+    return (
+        f"{words}. Its teacher, at {times:.3g} times the multiply-adds, has "
+        f"{percent(accuracy['clean'])} and {percent(accuracy['worst'])} %."
+    )
+
+
+def _file_words(report: dict[str, Any], student: str) -> list[str]:
+    """Say which of a student's files is the smallest, and what it is worth."""
+    names = (f"{student}.onnx", f"{student}_int8.onnx")
+    files = {name: file for name, file in report.get("export", {}).items() if name in names}
+    if not files:
+        return []
+    name, file = min(files.items(), key=lambda item: item[1]["bytes"])
+    words = f"Its smallest file, {name}, takes {size(file['bytes'])}"
+    words += f" and is right on {percent(file['accuracy']['clean'])} % of the clean images"
+    if "worst" in file["accuracy"]:
+        words += f", on {percent(file['accuracy']['worst'])} % when it is attacked itself"
+    return [f"{words}."]
+
+
+def tutor_reading(
+    tutors: Sequence[dict[str, str]], teacher_layers: Sequence[str]
+) -> dict[str, Any] | None:
+    """Return whether early layers chose early tutors.
+
+    Args:
+        tutors: `student_layer` and `teacher_layer` of each pair, the student's layers in order.
+        teacher_layers: the teacher's, in order.
+
+    Returns:
+        Spearman's `rank_correlation` of the layers' places and its `p_value` under independent
+        choices, None where all chose one tutor; the number of `distinct` tutors; and `words`. None
+        for fewer than three layers, or where a tutor is not among the teacher's layers.
+    """
+    names = list(teacher_layers)
+    if len(tutors) < 3 or any(tutor["teacher_layer"] not in names for tutor in tutors):
+        return None
+    places = [names.index(tutor["teacher_layer"]) for tutor in tutors]
+    distinct = len(set(places))
+    if distinct == 1:
+        words = f"All layers of the student chose one tutor, {tutors[0]['teacher_layer']}."
+        return {"rank_correlation": None, "p_value": None, "distinct": 1, "words": words}
+    found = spearmanr(np.arange(len(places)), places)
+    rho, p = float(found.statistic), float(found.pvalue)
+    figures = f"rank correlation {rho:+.2f}, p = {p:.2g}".replace("-", "−")
+    if p >= CHANCE:
+        words = f"Early layers did not clearly choose early tutors, nor late ones ({figures})"
+    elif rho > 0:
+        words = f"Early layers tended to choose early tutors ({figures})"
+    else:
+        words = f"Early layers tended to choose late tutors ({figures})"
+    words += f"; {distinct} of the teacher's {len(names)} layers are tutors."
+    return {"rank_correlation": rho, "p_value": p, "distinct": distinct, "words": words}
+
+
+def attention_words(attention: Sequence[dict[str, Any]]) -> str:
+    """Return how alike the maps of an image and of itself, attacked, are; empty without maps.
+
+    Args:
+        attention: by pair of layers the maps in `student` and `teacher`, (k, h, w) each, every
+            image followed by itself, attacked.
+    """
+    if not attention:
+        return ""
+    student, teacher = (
+        np.mean([_similarity(pair[side]) for pair in attention]) for side in ("student", "teacher")
+    )
+    return (
+        "Correlation of an image's map with that of the same image, attacked, in the mean over the "
+        f"layers shown: student {student:.2f}, its tutors {teacher:.2f}; 1 is unmoved."
+    )
+
+
+def _similarity(maps: np.ndarray) -> float:
+    """Return the mean correlation of each map with the one that follows it."""
+    flat = np.reshape(np.asarray(maps, np.float64), (len(maps) // 2, 2, -1))
+    flat = flat - flat.mean(axis=-1, keepdims=True)
+    lengths = np.linalg.norm(flat, axis=-1).prod(axis=1)
+    return float(np.mean((flat[:, 0] * flat[:, 1]).sum(axis=-1) / np.maximum(lengths, 1e-12)))
+
+
+def model_card(report: dict[str, Any]) -> dict[str, str]:
+    """Return what somebody has to know who gets a student, by title; nothing where the report does
+    not say what the images are."""
+    data, settings = report.get("data"), report["settings"]
+    if not data:
+        return {}
+    shape, classes = data["image_shape"], data["classes"]
+    attacks = [attack_name(a) for a in accuracy_keys(report) if a not in ("clean", "worst")]
+    return {
+        "Does": f"classifies images of {' × '.join(map(str, shape))} into {len(classes)} classes: "
+        f"{_listed(classes)}.",
+        "Takes": f"float32 pixels in [0, 1], shape (batch, {', '.join(map(str, shape))}); nothing "
+        "else is to be normalised.",
+        "Gives": f"logits, shape (batch, {len(classes)}); their argmax is the class.",
+        "Images": f"{settings['data']['source']}: {data['train']:,} to train, "
+        f"{data['validation']:,} held out, {data['test']:,} to test; augmentation: "
+        f"{settings['data']['augmentation']}.",
+        "Teacher": _teacher_words(settings["teacher"]),
+        "Training": _training_words(settings),
+        "Measured": f"on the first {report['n']:,} test images, clean and under "
+        f"{', '.join(attacks)} within L∞ radius {radius(report['epsilon'])}.",
+        "Not shown": "other attacks, norms or larger radii may find more; images of another source "
+        "were not looked at; and this is one training, of one seed.",
+    }
+
+
+def _listed(names: Sequence[str], limit: int = 12) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def _teacher_words(teacher: dict[str, Any]) -> str:
+    if teacher["weights"]:
+        return f"{teacher['weights']}, as it was given."
+    return (
+        f"{teacher['architecture']}, trained by {teacher['method']} within radius "
+        f"{radius(teacher['epsilon'])} for {teacher['epochs']} epochs."
+    )
+
+
+def _training_words(settings: dict[str, Any]) -> str:
+    words = (
+        f"{settings['search']['epochs']} epochs of search, {settings['train']['epochs']} of "
+        "distillation with the chosen tutors (eq. 3)"
+    )
+    if tuned := settings["finetune"]:
+        words += (
+            f", {tuned['epochs']} of TRADES within radius {radius(tuned['epsilon'])}, "
+            f"{tuned['steps']} inner steps"
+        )
+    return f"{words}."

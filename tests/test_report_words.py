@@ -1,0 +1,113 @@
+"""What the report says in words follows from its figures."""
+
+import copy
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from test_report import REPORT, page_of, with_int8
+
+from rnascl_keras.recipe import changed_settings, load_recipe, with_settings
+from rnascl_keras.report_words import attention_words, model_card, summary, tutor_reading
+from rnascl_keras.summary import radius
+
+DATA = {"image_shape": [32, 32, 3], "classes": ["cat", "dog"]}
+DATA |= {"train": 45_000, "validation": 5_000, "test": 10_000}
+
+
+def tutors(*places):
+    layers = [f"t{place}" for place in places]
+    return [{"student_layer": f"s{k}", "teacher_layer": t} for k, t in enumerate(layers)]
+
+
+NAMES = [f"t{k}" for k in range(9)]
+
+
+def test_reading_of_tutors_in_order_against_it_and_in_none():
+    early = tutor_reading(tutors(0, 1, 1, 3, 4, 6, 8), NAMES)
+    assert early["words"].startswith("Early layers tended to choose early tutors")
+    assert early["rank_correlation"] == pytest.approx(spearmanr(range(7), [0, 1, 1, 3, 4, 6, 8])[0])
+    assert early["distinct"] == 6 and "6 of the teacher's 9 layers" in early["words"]
+    late = tutor_reading(tutors(8, 6, 5, 4, 2, 1), NAMES)
+    assert late["words"].startswith("Early layers tended to choose late tutors")
+    assert "−1.00" in late["words"]
+    none = tutor_reading(tutors(3, 8, 1, 5, 2, 6), NAMES)
+    assert none["words"].startswith("Early layers did not clearly choose") and none["p_value"] > 0.3
+
+
+def test_reading_where_there_is_none():
+    same = tutor_reading(tutors(4, 4, 4, 4), NAMES)
+    assert same["rank_correlation"] is None and "chose one tutor, t4" in same["words"]
+    assert tutor_reading(tutors(1, 2), NAMES) is None
+    assert tutor_reading(tutors(1, 2, 3), ["other"]) is None
+
+
+def test_summary_says_the_figures_of_the_last_student_and_its_smallest_file():
+    text = " ".join(summary(with_int8(REPORT), None))
+    assert "113 k parameters and 6.65 M multiply-adds" in text
+    assert "right on 75.8 % of the first 1,000 test images, and on 42.8 %" in text
+    assert "at 83.5 times the multiply-adds, has 84.2 and 51.6 %" in text
+    assert "from 89.6 to 75.8 % on clean images, and from 10.4 to 42.8 % under attack" in text
+    assert "student_trades_int8.onnx, takes 161 kB" in text and "on 42.0 % when it is" in text
+    assert "No sign of false robustness was found on the 2 models and files" in text
+
+
+def test_summary_warns_of_false_robustness():
+    report = copy.deepcopy(REPORT)
+    report["student"]["check"] = {"verdict": "False robustness is likely, because.", "findings": []}
+    text = " ".join(summary(report, None))
+    assert "False robustness is likely for Student: do not rely" in text
+
+
+def test_attention_words_recomputed():
+    maps = np.random.default_rng(0).random((2, 6, 4, 4))
+    maps[1, 1::2] = 3 * maps[1, ::2]  # the same up to scale
+
+    correlations = [np.corrcoef(maps[0, k].ravel(), maps[0, k + 1].ravel()) for k in (0, 2, 4)]
+    expected = np.mean([correlation[0, 1] for correlation in correlations])
+    words = attention_words([{"student": maps[0], "teacher": maps[1]}])
+    assert f"student {expected:.2f}, its tutors 1.00;" in words
+    assert attention_words([]) == ""
+
+
+def test_page_with_card_sweep_and_command(tmp_path):
+    report = copy.deepcopy(REPORT) | {"data": DATA, "hardware": "2 cores of X"}
+    report["command"] = "rnascl run cifar10_s3_quick --set seed=7"
+    report["versions"]["rnascl-keras"] = "0.1.0"
+    recipe = load_recipe("cifar10_s3_quick").model_dump(mode="json")
+    report["settings"] = recipe
+    for key in ("teacher", "student", "student_trades"):
+        intervals = [[0.1, 0.4], [0.0, 0.2]]
+        report[key]["sweep"] = {"n": 200, "epsilon": [4 / 255, 8 / 255], "clean": 0.9}
+        report[key]["sweep"] |= {"accuracy": {"pgd20": [0.31, 0.123]}}
+        report[key]["sweep"] |= {"intervals": {"pgd20": intervals}}
+    page = page_of(tmp_path, report)
+    assert page.open == [] and len(page.images) == 8
+    assert page.row("radius 8/255") == ["12.3"] * 3
+    assert page.row("radius 0") == ["90.0"] * 3
+    text = " ".join(page.text.split())
+    assert "classifies images of 32 × 32 × 3 into 2 classes: cat, dog." in text
+    assert report["command"] in text and "on 2 cores of X" in text
+    assert "45,000 to train, 5,000 held out, 10,000 to test" in text
+
+
+def test_card_of_a_trained_teacher_and_without_data():
+    settings = load_recipe("digits").model_dump(mode="json")
+    card = model_card({**REPORT, "data": DATA, "settings": settings})
+    assert card["Teacher"] == "digits_cnn, trained by pgd within radius 0.1 for 20 epochs."
+    assert "5 of TRADES within radius 0.1, 5 inner steps" in card["Training"]
+    assert model_card(REPORT) == {}
+
+
+def test_changed_settings_make_the_recipe_again():
+    own = load_recipe("digits")
+    changes = ["search.epochs=3", "search.combine=add", "finetune=null", "train.gradient_weight=2"]
+    changed = with_settings(own, changes)
+    found = changed_settings(changed, own)
+    assert {c.partition("=")[0] for c in found} == {c.partition("=")[0] for c in changes}
+    assert with_settings(own, found) == changed
+    assert changed_settings(own, own) == []
+
+
+def test_radii_are_written_the_shorter_way():
+    assert [radius(e) for e in (8 / 255, 0.2, 1.0, 0.1)] == ["8/255", "0.2", "1", "0.1"]
