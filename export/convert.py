@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rnascl_keras import files
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.fusion import fused
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.parity import (
@@ -194,7 +194,7 @@ def write_onnx(model: keras.Model, path: Path, metadata: dict[str, str] | None =
         onnx.checker.check_model(graph, full_check=True)
     except onnx.checker.ValidationError as error:
         raise UserError(
-            f"Model {model.name!r}: ONNX refuses its graph: {str(error).splitlines()[0]}; export a "
+            f"Model {model.name!r}: ONNX refuses its graph: {one_line(error)}; export a "
             "model made of stock Keras layers that ONNX has operations for."
         ) from error
     onnx.save(fused(graph), path)

@@ -7,7 +7,7 @@ import os
 import tensorflow as tf
 
 from rnascl_keras.cluster import resolve_cluster
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import UserError, nearest, one_line
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu")
 TPU_VARIABLES = ("TPU_NAME", "COLAB_TPU_ADDR")
@@ -61,7 +61,7 @@ def _multi_worker() -> tf.distribute.Strategy:
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
-        raise UserError(f"the workers cannot join: {str(error).splitlines()[0]}") from error
+        raise UserError(f"the workers cannot join: {one_line(error)}") from error
 
 
 def _tpu() -> tf.distribute.Strategy:
@@ -71,8 +71,7 @@ def _tpu() -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, RuntimeError, tf.errors.OpError) as error:
         raise UserError(
-            f"no TPU answers ({str(error).splitlines()[0]}); set TPU_NAME, or choose another "
-            "--strategy."
+            f"no TPU answers ({one_line(error)}); set TPU_NAME, or choose another --strategy."
         ) from error
     return tf.distribute.TPUStrategy(resolver)
 

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.architecture import Architecture
+from rnascl_keras.errors import one_line
 from rnascl_keras.evaluate import LogitsFunction, accuracy_of
 from rnascl_keras.export import (
     ExportedModel,
@@ -90,7 +91,7 @@ def _time_teacher(run: Run, images: np.ndarray, labels: np.ndarray) -> dict[str,
             write_onnx(model, path)
             figures = {"bytes": path.stat().st_size, "latency_ms": measure_latency(path)}
         except Exception as error:  # a converter's errors have no common class
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            reason = one_line(error)
             run.say(f"{said}; not timed as ONNX: {reason}")
             return None
     run.say(f"{said}; as ONNX {_speed(figures['bytes'], figures['latency_ms'])}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 from rnascl_keras.architecture import Architecture, check_same_weights
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.files import written_beside
 from rnascl_keras.teachers import load_teacher
 from rnascl_keras.teachers.cache import TeacherCache, open_cache
@@ -23,7 +23,7 @@ def load_model(path: Path) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = one_line(error)
         raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
 
 
@@ -42,7 +42,7 @@ def load_weights(model: keras.Model, path: Path) -> None:
     try:
         model.load_weights(path)
     except Exception as error:
-        reason = str(error).splitlines()[0]
+        reason = one_line(error)
         raise UserError(f"{path} cannot be loaded ({reason}); search again.") from error
 
 

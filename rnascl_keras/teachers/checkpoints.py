@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.logits import logits_model
 from rnascl_keras.teachers.networks.resnet import ResNetRow, build_resnet
 from rnascl_keras.teachers.published.assignment import assign
@@ -93,7 +93,7 @@ def _load_keras(path: Path) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False)
     except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = one_line(error)
         raise UserError(f"teacher file {path} cannot be loaded by Keras: {reason}") from error
     return logits_model(model)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.teachers.published.torch_pickle import (
     STORAGES,
     ForeignClass,
@@ -58,7 +58,7 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
             "torch.save(model.state_dict(), 'weights.pth')."
         ) from error
     except Exception as error:  # a spoiled pickle can raise anything
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        reason = one_line(error)
         raise UserError(
             f"{path} cannot be read as a file of torch.save ({reason}): it is of another kind, cut "
             "short or damaged."
