@@ -76,34 +76,34 @@ class FAB(IteratedAttack):
         moved += share * (state.images + self.overshoot * d_image)
         return np.clip(moved, 0, 1)
 
+    def _look(self, state: State, gradient: bool) -> None:
+        """Only the logits: the gradient is wanted where the points are after the step back."""
+        super()._look(state, gradient=False)
+
     def _step_back(self, state: State) -> None:
-        """Move adversarial points, which lie outside the ball, back towards their images, and look
-        at them there."""
+        """Move adversarial points, which lie outside the ball, back towards their images."""
         wrong = state.logits.argmax(axis=1) != state.labels
-        if not wrong.any():
-            return
         state.x = choose(wrong, state.images + self.backward * (state.x - state.images), state.x)
-        logits, gradient = state.classifier.logits_and_gradient(
-            state.x[wrong], self.loss, state.labels[wrong], state.targets[wrong]
-        )
-        state.logits[wrong], state.gradient[wrong] = logits, gradient
 
     def _nearest_boundary(self, state: State) -> tuple[np.ndarray, np.ndarray]:
         """Return of the linearised boundary with the target, or with the class whose is nearest,
         what the difference of logits has to grow by, (b,), and its gradient, (b, h, w, c)."""
         if self.targets:
-            apart = losses.difference(np, state.logits, state.labels, state.targets)[0]
-            return -apart, state.gradient
+            return self._boundary(state, state.targets)
         nearest = np.full(len(state), np.inf)
         distance, normal = np.zeros(len(state)), np.zeros_like(state.x)
         for k in range(state.logits.shape[1]):
             targets = np.full_like(state.labels, k)
-            logits, gradient = state.classifier.logits_and_gradient(
-                state.x, losses.difference, state.labels, targets
-            )
-            apart = losses.difference(np, logits, state.labels, targets)[0]
-            away = np.abs(apart) / (self.norm.dual_length(gradient) + TINY)
+            wanted, gradient = self._boundary(state, targets)
+            away = np.abs(wanted) / (self.norm.dual_length(gradient) + TINY)
             closer = (away < nearest) & (targets != state.labels)
-            nearest, distance = np.where(closer, away, nearest), np.where(closer, -apart, distance)
+            nearest, distance = np.where(closer, away, nearest), np.where(closer, wanted, distance)
             normal = choose(closer, gradient, normal)
         return distance, normal
+
+    def _boundary(self, state: State, targets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the same of the boundary with these targets, (b,)."""
+        logits, gradient = state.classifier.logits_and_gradient(
+            state.x, losses.difference, state.labels, targets
+        )
+        return -losses.difference(np, logits, state.labels, targets)[0], gradient
