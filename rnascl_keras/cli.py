@@ -313,9 +313,9 @@ def compare(
     methods: Annotated[
         str | None,
         typer.Option(
-            help="Some of cross_entropy, last_layer, gradient_alignment, matched, uniform, random, "
-            "searched, random_widths, largest_widths, searched_trades, trades, ard, rslad; by "
-            "default all."
+            help="Some of cross_entropy, last_layer, gradient_alignment, kl, reversed_kl, "
+            "reversed_kl_aligned, strong_attention, matched, uniform, random, searched, "
+            "random_widths, largest_widths, searched_trades, trades, ard, rslad; by default all."
         ),
     ] = None,
     seeds: Annotated[str, typer.Option(help="A row of each method for each, e.g. 0,1.")] = "0",

@@ -17,6 +17,7 @@ from rnascl_keras.comparison.table import spread
 from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import read_json, write_json
+from rnascl_keras.settings import Train
 
 IMAGES, LABELS = tiny_batch()
 INNER = {"epsilon": 0.2, "step_size": 0.05, "steps": 5}
@@ -122,12 +123,22 @@ def test_each_method_changes_what_its_name_says():
     for name, method in METHODS.items():
         found = method.architecture(searched, 3)
         assert (found.widths == ARCHITECTURE.widths) == (not name.endswith("_widths")), name
-        kept = name in ("uniform", "searched", "searched_trades") or name.endswith("_widths")
+        kept = name in ("uniform", "searched", "searched_trades", "strong_attention")
+        kept = kept or name.endswith("_widths")
         assert (found.tutors == TUTORS) == kept, name
     largest = METHODS["largest_widths"].architecture(searched, 0)
     assert largest.widths == ((4, 4), (6, 6))
     drawn = METHODS["random_widths"].architecture(searched, 0)
     assert drawn == METHODS["random_widths"].architecture(searched, 0)
+
+
+def test_the_terms_of_eq_3_are_weighed_as_the_names_say():
+    given = {name: METHODS[name].arguments(Train(gamma_t=0.5)) for name in METHODS if "kl" in name}
+    assert given["kl"] == {"classification_weight": 0.0}  # the direction is the recipe's
+    assert given["reversed_kl"] == {"kl": "teacher_student", "classification_weight": 0.0}
+    assert given["reversed_kl_aligned"] == {**given["reversed_kl"], "gradient_weight": 1.0}
+    strong = METHODS["strong_attention"].arguments(Train(gamma_t=0.5))
+    assert strong == {**given["reversed_kl"], "gamma_t": 5.0}
 
 
 def test_methods_come_with_what_they_start_from():

@@ -81,6 +81,14 @@ def _aligned(settings: Tutored) -> dict[str, Any]:
     return {"gradient_weight": settings.gradient_weight or GRADIENT_WEIGHT}
 
 
+def _without_labels(settings: Tutored) -> dict[str, Any]:
+    return {"classification_weight": 0.0}
+
+
+def _reversed(settings: Tutored) -> dict[str, Any]:
+    return {"kl": "teacher_student", **_without_labels(settings)}
+
+
 def _inner(settings: Finetune) -> dict[str, Any]:
     names = ("epsilon", "step_size", "steps")
     return {name: getattr(settings, name) for name in names}
@@ -97,6 +105,22 @@ METHODS = {
     "last_layer": Method("Last-layer distillation", architecture=_without_tutors),
     "gradient_alignment": Method(
         "KDIGA", architecture=_without_tutors, arguments=_aligned, live=True
+    ),
+    "kl": Method(
+        "KL(student ‖ teacher) alone", architecture=_without_tutors, arguments=_without_labels
+    ),
+    "reversed_kl": Method(
+        "KL(teacher ‖ student) alone", architecture=_without_tutors, arguments=_reversed
+    ),
+    "reversed_kl_aligned": Method(
+        "KL(teacher ‖ student), KDIGA",
+        architecture=_without_tutors,
+        arguments=lambda s: {**_reversed(s), **_aligned(s)},
+        live=True,
+    ),
+    "strong_attention": Method(
+        "KL(teacher ‖ student), attention × 10",
+        arguments=lambda s: {**_reversed(s), "gamma_t": 10 * s.gamma_t},
     ),
     "matched": Method("Tutors matched by depth", architecture=_matched),
     "uniform": Method("Uniform tutors", trainer=UniformTutors),
