@@ -1,0 +1,56 @@
+"""`rnascl`: a recipe from images to an exported, attacked student, or one stage of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from rnascl_keras.cli import experiments, models, stages
+from rnascl_keras.cli.start import say
+from rnascl_keras.errors import UserError
+from rnascl_keras.recipe import recipe_names
+from rnascl_keras.stopping import EXIT_CODE, Stopped, WorkerLost, stopped_by_sigterm
+
+app = typer.Typer(
+    help=__doc__,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    epilog="Recipes: " + ", ".join(recipe_names()),
+)
+for part in (stages, models, experiments):
+    app.add_typer(part.app)
+
+USAGE_ERROR = typer.BadParameter.__mro__[1]
+"""click's UsageError: typer brings its own click, or did not, by version."""
+
+STOPPED = 130
+"""Exit code after Ctrl-C, a KeyboardInterrupt."""
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    try:
+        with stopped_by_sigterm():
+            code = app(sys.argv[1:] or ["--help"], prog_name="rnascl", standalone_mode=False)
+    except UserError as error:
+        _refuse(str(error))
+    except Stopped:
+        say("rnascl: stopped by SIGTERM; the same command goes on from there.")
+        sys.exit(EXIT_CODE)
+    except WorkerLost:
+        say("rnascl: a worker does not answer any more; start all of them again to go on.")
+        os._exit(EXIT_CODE)  # the interpreter's own end would wait for the worker that is gone
+    except USAGE_ERROR as error:
+        command = error.ctx.command_path if error.ctx else "rnascl"
+        _refuse(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
+    if code == STOPPED:
+        say("rnascl: stopped; the same command goes on from what was saved last.")
+    sys.exit(code)
+
+
+def _refuse(reason: str) -> None:
+    say("rnascl: " + " ".join(reason.split()))
+    sys.exit(2)

@@ -1,0 +1,119 @@
+"""The commands of many students: compare ways to train them, tune the settings."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rnascl_keras.cli.options import DataDirOption, RecipeArgument, SetOption, WorkdirOption
+from rnascl_keras.cli.start import quiet_start, start
+from rnascl_keras.errors import UserError
+
+app = typer.Typer()
+
+
+@app.command()
+def compare(
+    recipe: RecipeArgument,
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    methods: Annotated[
+        str | None,
+        typer.Option(
+            help="Some of cross_entropy, last_layer, gradient_alignment, kl, reversed_kl, "
+            "reversed_kl_aligned, strong_attention, matched, uniform, random, searched, "
+            "random_widths, largest_widths, searched_trades, trades, ard, rslad; by default all."
+        ),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="A row of each method for each, e.g. 0,1.")] = "0",
+    radii: Annotated[
+        str | None,
+        typer.Option(help="Of PGD-20; by default 1/4, 1/2 and 1 of evaluation.epsilon."),
+    ] = None,
+    auto_attack: Annotated[
+        int, typer.Option(min=0, help="Images for AutoAttack at the largest radius; 0: none.")
+    ] = 0,
+) -> None:
+    """Train the same student in the paper's way and in others: a table and a picture.
+
+    Teacher, search and architecture are the recipe's and are made once. A row that is there, made
+    from the same settings, is skipped; one that was cut short goes on from what was saved last.
+    """
+    work = start(recipe, workdir, data_dir, set_)
+    with quiet_start():
+        from rnascl_keras.compare_run import compare_run
+        from rnascl_keras.comparison.methods import METHODS
+    chosen = methods.split(",") if methods else list(METHODS)
+    arguments = [recipe, *(part for change in set_ or () for part in ("--set", change))]
+    measures = radii.split(",") if radii else (), auto_attack
+    compare_run(work, chosen, _seeds(seeds), *measures, arguments)
+
+
+def _seeds(text: str) -> list[int]:
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise UserError(f"--seeds wants integers of at least 0 such as 0,1; got {text!r}.")
+    return [int(part) for part in parts]
+
+
+@app.command()
+def tune(
+    recipe: RecipeArgument,
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="bayesian (few trials), hyperband (many short ones, the best of them longer) or "
+            "random."
+        ),
+    ] = "bayesian",
+    trials: Annotated[int, typer.Option(help="At most so many, the recipe as it is first.")] = 20,
+    hours: Annotated[float | None, typer.Option(help="No trial begins later than that.")] = None,
+    names: Annotated[
+        str | None,
+        typer.Option(
+            "--tune",
+            metavar="NAMES",
+            help="Some of gamma_s, gamma_t, kl, softening, combine, beta, alpha, taps, map_size, "
+            "noise, gumbel_temperature, gumbel_decay; by default all. beta and alpha count with "
+            "combine multiply and add.",
+        ),
+    ] = None,
+    least_clean: Annotated[
+        float, typer.Option(help="Clean accuracy, 0 to 1, below which a student counts last.")
+    ] = 0.5,
+    seed: Annotated[int, typer.Option(help="Of the choice of settings.")] = 0,
+) -> None:
+    """Try settings, and write the best: tune.json, tune.png, RECIPE_tuned.py.
+
+    A trial searches and trains a student, and attacks it by PGD-20 on the
+    validation images, which the recipe has to hold back (data.validation).
+    Teacher and cache are made once, a search only where its settings differ:
+    tuning gamma_t alone searches once.
+
+    Start with the few settings that matter most, and with fewer epochs:
+
+    rnascl tune digits --tune gamma_t,kl --trials 10 --set train.epochs=10
+
+    Stopped in any way, the same command goes on; more --trials add to those
+    that are there. All is kept in the folder tune/ of the run.
+
+    The best of many trials looks better than it is: run the recipe that was
+    written, and believe what it says of the test images.
+    """
+    work = start(recipe, workdir, data_dir, set_)
+    with quiet_start():
+        from rnascl_keras.tune_run import tune_run
+    tune_run(
+        work,
+        method=method,
+        trials=trials,
+        hours=hours,
+        names=names.split(",") if names else (),
+        least_clean=least_clean,
+        seed=seed,
+    )

@@ -1,0 +1,93 @@
+"""The commands of a recipe: all stages, or one of them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from rnascl_keras.cli.options import (
+    DataDirOption,
+    RecipeArgument,
+    SaveOption,
+    SetOption,
+    StrategyOption,
+    WorkdirOption,
+)
+from rnascl_keras.cli.start import run_stages, start
+from rnascl_keras.workdir import Run
+
+app = typer.Typer()
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    strategy: StrategyOption = None,
+    save_every_steps: SaveOption = None,
+) -> None:
+    """All stages: teacher, cache, search, derive, train, finetune, export, evaluate, report.
+
+    A stage whose files are there, made from the same settings, is skipped; one that was cut short
+    goes on from where it was saved last. On SIGTERM the step is finished and saved; the exit code
+    is then 75.
+    """
+    work = start(recipe, workdir, data_dir, set_, strategy, save_every_steps)
+    run_stages(work)
+    if work.is_chief:
+        _show(work)
+
+
+def _stage_command(name: str, text: str) -> None:
+    def command(
+        recipe: RecipeArgument,
+        workdir: WorkdirOption = None,
+        data_dir: DataDirOption = None,
+        set_: SetOption = None,
+        strategy: StrategyOption = None,
+        save_every_steps: SaveOption = None,
+    ) -> None:
+        work = start(recipe, workdir, data_dir, set_, strategy, save_every_steps)
+        run_stages(work, name)
+        if name == "report" and work.is_chief:
+            _show(work)
+
+    app.command(name, help=text)(command)
+
+
+_stage_command("teacher", "Train the robust teacher, or read teacher.weights: teacher.keras.")
+_stage_command("cache", "Ask the teacher once about every view of every image: cache/.")
+_stage_command("search", "Search widths and tutors under the teacher: search/.")
+
+
+@app.command()
+def derive(
+    recipe: RecipeArgument,
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    max_macs: Annotated[
+        float | None, typer.Option(help="Most probable architecture within this many MACs.")
+    ] = None,
+) -> None:
+    """Select the most probable widths and tutors: architecture.json."""
+    budget = [f"derive.max_macs={max_macs}"] if max_macs is not None else []
+    run_stages(start(recipe, workdir, data_dir, [*(set_ or []), *budget]), "derive")
+
+
+_stage_command("train", "Train the derived student by eq. 3: student.keras.")
+_stage_command("finetune", "Fine-tune the student with TRADES: student_trades.keras.")
+_stage_command(
+    "export", "Export every student to SavedModel, float and int8 ONNX, checked: export/."
+)
+_stage_command("report", "Write report.json and report.html, and print the closing table.")
+
+
+def _show(work: Run) -> None:
+    from rnascl_keras.closing_table import print_summary
+    from rnascl_keras.files import read_json
+
+    print_summary(read_json(work.path("report.json")), workdir=work.workdir)
