@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import keras
 import tensorflow as tf
 
@@ -95,8 +97,15 @@ def fit_stage(
             shuffle=False,
             validation_data=held_out.batches(settings.batch_size) if held_out else None,
             callbacks=[*rest, *(callbacks or []), checkpoint],
-            verbose="auto" if run.is_chief else 0,
+            verbose=_verbosity(run),
         )
+
+
+def _verbosity(run: Run) -> int:
+    """Return Keras' measure of it: a bar in a terminal, in a file a line for each epoch."""
+    if not run.is_chief:
+        return 0
+    return 1 if sys.stdout.isatty() else 2
 
 
 def _batches(
