@@ -56,6 +56,22 @@ class Evaluation:
     right: dict[str, np.ndarray]
     check: Check | None = None
 
+    @classmethod
+    def of(
+        cls, right: dict[str, np.ndarray], labels: np.ndarray, classes: int, **asked: Any
+    ) -> Evaluation:
+        """Sum up `right` for images of these labels, (n,); `asked` are the other attributes."""
+        counts = np.bincount(labels, minlength=classes)
+        return cls(
+            n=len(labels),
+            accuracy={key: float(np.mean(value)) for key, value in right.items()},
+            intervals={key: wilson_interval(value) for key, value in right.items()},
+            per_class={key: _by_class(value, labels, counts) for key, value in right.items()},
+            class_counts=counts.tolist(),
+            right=right,
+            **asked,
+        )
+
     def as_dict(self) -> dict:
         """Return the evaluation as plain JSON values, without the single images."""
         plain = dict(vars(self))
@@ -122,34 +138,24 @@ def evaluate(
         found = _under_attack(attack, classifier, images, labels, logits, seed, progress)
         adversarial[attack.key], right[attack.key] = found.images, found.robust
     right["worst"] = np.all(list(right.values()), axis=0)
-    counts = np.bincount(labels, minlength=logits.shape[1])
     checked = None
     if chosen and check and complaint:
         if progress:
             print(f"No check for false robustness: {complaint}", file=sys.stderr)
     elif chosen and check:
-        settings = {"epsilon": epsilon, "norm": norm, "seed": seed, "batch_size": batch_size}
         checked = check_robustness(
             classifier.classifier,
             images[:check],
             labels[:check],
             other=other,
             progress=progress,
-            **settings,
+            epsilon=epsilon,
+            norm=norm,
+            seed=seed,
+            batch_size=batch_size,
         )
-    evaluation = Evaluation(
-        n=len(images),
-        norm=norm,
-        epsilon=float(epsilon),
-        seed=seed,
-        accuracy={key: float(np.mean(value)) for key, value in right.items()},
-        intervals={key: wilson_interval(value) for key, value in right.items()},
-        per_class={key: _by_class(value, labels, counts) for key, value in right.items()},
-        class_counts=counts.tolist(),
-        right=right,
-        check=checked,
-    )
-    return evaluation, adversarial
+    asked = {"norm": norm, "epsilon": float(epsilon), "seed": seed, "check": checked}
+    return Evaluation.of(right, labels, logits.shape[1], **asked), adversarial
 
 
 def accuracy_of(logits_of: LogitsFunction, images: np.ndarray, labels: np.ndarray) -> float:
