@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -64,7 +65,8 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
 
     Where windows move by 1 this is a Conv with the kernel turned round, which onnxruntime runs on
     a CPU several times faster than the same thing as a ConvTranspose. Where they move by more it is
-    a ConvTranspose, which was faster there than a Conv of the gradient with zeros put between.
+    that Conv after zeros are put between, if each channel is convolved by itself; else it is a
+    ConvTranspose, which was faster there (`benchmarks.strided_gradient`).
 
     Args:
         g: (batch, out, *windows.counts).
@@ -74,6 +76,10 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
     Returns:
         (batch, in, *windows.sizes).
     """
+    if max(windows.strides) > 1 and groups == kernel.shape[0] == groups * kernel.shape[1]:
+        g = zeros_between(g, groups, windows.counts, windows.strides)
+        counts = tuple(c * s for c, s in zip(windows.counts, windows.strides, strict=True))
+        windows = replace(windows, counts=counts, strides=(1,) * len(counts))
     attributes = {"kernel_shape": windows.kernel, "dilations": windows.dilations, "group": groups}
     sizes, counts = np.array(windows.sizes), np.array(windows.counts)
     begins, ends, reach = (np.array(x) for x in (windows.begins, windows.ends, windows.reach))
@@ -89,6 +95,28 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
     pads = np.array([begins, ends + np.maximum(-behind, 0)]).ravel().tolist()
     attributes |= {"strides": windows.strides, "output_padding": np.maximum(behind, 0).tolist()}
     return g.graph.op("ConvTranspose", g, kernel, pads=pads, **attributes)
+
+
+def zeros_between(
+    g: Tensor, channels: int, counts: Sequence[int], strides: Sequence[int]
+) -> Tensor:
+    """Put zeros after each value, so that along each spatial axis `stride` come from one.
+
+    Args:
+        g: (batch, channels, *counts).
+    """
+    graph, rank = g.graph, 2 + len(counts)
+    # The channels come last, so that whole rows of them are moved. 0 leaves the batch as it is.
+    g = graph.op("Transpose", g, perm=[0, *range(2, rank), 1])
+    # A zero row behind each of the last axis' is one of as many more channels.
+    apart = [x for count in counts[:-1] for x in (count, 1)]
+    g = g.reshape([0, *apart, counts[-1], channels]) if apart else g
+    behind = [x for stride in strides[:-1] for x in (0, stride - 1)]
+    behind = [0, *behind, 0, (strides[-1] - 1) * channels]
+    g = graph.op("Pad", g, graph.integers([0] * len(behind) + behind))
+    sizes = [count * stride for count, stride in zip(counts, strides, strict=True)]
+    g = g.reshape([0, *sizes, channels])
+    return graph.op("Transpose", g, perm=[0, rank - 1, *range(1, rank - 1)])
 
 
 def _turned(kernel: Tensor, groups: int) -> Tensor:
