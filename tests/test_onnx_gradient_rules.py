@@ -298,6 +298,25 @@ SHAPES = [
             ([1, 0], [3, 6], [1, 2], [1, 2]),
         )
     ),
+    *(
+        Case(
+            f"slice-image{starts}{ends}{steps}",
+            "h = Slice(x, starts, ends, axes, steps)",
+            (2, 5, 6),
+            {
+                "starts": ints(starts),
+                "ends": ints(ends),
+                "axes": ints([0, 2, -1]),
+                "steps": ints([1, *steps]),
+            },
+        )
+        for starts, ends, steps in (
+            ([0, 0, 0], [10**9, 10**9, 10**9], [2, 2]),
+            ([0, 1, -5], [10**9, 5, 99], [2, 3]),
+            ([0, 3, -99], [10**9, -1, 5], [4, 1]),
+            ([0, 0, 5], [10**9, 9, -99], [2, -2]),
+        )
+    ),
     Case("slice-first", "h = Slice(x, s, e)", (5, 6), {"s": ints([0, 1]), "e": ints([99, 3])}),
     Case("gather", "h = Gather<axis=1>(x, i)", (3, 4), {"i": ints(0)}),
     Case("gather-many", "h = Gather<axis=-1>(x, i)", (3, 4), {"i": ints([[2, 0], [-1, 2]])}),

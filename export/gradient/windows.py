@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rnascl_keras.export.gradient.graph import Tensor
+from rnascl_keras.export.gradient.padding import crop, zeros_between
 from rnascl_keras.export.gradient.registry import Step
-from rnascl_keras.export.gradient.shapes import crop
 
 
 @dataclass(frozen=True)
@@ -95,28 +94,6 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
     pads = np.array([begins, ends + np.maximum(-behind, 0)]).ravel().tolist()
     attributes |= {"strides": windows.strides, "output_padding": np.maximum(behind, 0).tolist()}
     return g.graph.op("ConvTranspose", g, kernel, pads=pads, **attributes)
-
-
-def zeros_between(
-    g: Tensor, channels: int, counts: Sequence[int], strides: Sequence[int]
-) -> Tensor:
-    """Put zeros after each value, so that along each spatial axis `stride` come from one.
-
-    Args:
-        g: (batch, channels, *counts).
-    """
-    graph, rank = g.graph, 2 + len(counts)
-    # The channels come last, so that whole rows of them are moved. 0 leaves the batch as it is.
-    g = graph.op("Transpose", g, perm=[0, *range(2, rank), 1])
-    # A zero row behind each of the last axis' is one of as many more channels.
-    apart = [x for count in counts[:-1] for x in (count, 1)]
-    g = g.reshape([0, *apart, counts[-1], channels]) if apart else g
-    behind = [x for stride in strides[:-1] for x in (0, stride - 1)]
-    behind = [0, *behind, 0, (strides[-1] - 1) * channels]
-    g = graph.op("Pad", g, graph.integers([0] * len(behind) + behind))
-    sizes = [count * stride for count, stride in zip(counts, strides, strict=True)]
-    g = g.reshape([0, *sizes, channels])
-    return graph.op("Transpose", g, perm=[0, rank - 1, *range(1, rank - 1)])
 
 
 def _turned(kernel: Tensor, groups: int) -> Tensor:
