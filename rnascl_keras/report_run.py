@@ -19,6 +19,7 @@ from rnascl_keras.model_files import load_model
 from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.pipeline import durations
 from rnascl_keras.report import ReportPictures, write_report
+from rnascl_keras.summary import model_keys
 from rnascl_keras.taps import tap
 from rnascl_keras.workdir import Run
 
@@ -34,6 +35,8 @@ def report_run(run: Run) -> None:
     for name, file in figures["export"].items():
         if name in timed["files"]:
             file["latency_ms"] = timed["files"][name]
+    for name in model_keys(figures):
+        figures[name]["bytes"] = run.path(f"{name}.keras").stat().st_size
     report = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,
