@@ -186,6 +186,21 @@ CONVOLUTIONS = [
     convolution("group=2, pads=[1, 1, 1, 1]", (6, 2, 3, 3)),
     convolution("group=4, pads=[1, 1, 1, 1]", (4, 1, 3, 3)),
     convolution("group=4, strides=[2, 2]", (8, 1, 3, 2), **IN_FLOAT32),
+    # each channel by itself: by zeros put between
+    *(
+        convolution(f"group=4, {strides}", (4, 1, *size))
+        for strides, size in (
+            ("strides=[2, 2], pads=[1, 1, 1, 1]", (3, 3)),
+            ("strides=[2, 2], pads=[0, 0, 1, 1]", (3, 3)),
+            ("strides=[2, 3], pads=[0, 3, 2, 1]", (2, 4)),
+            ("strides=[1, 4], pads=[0, 2, 0, 0]", (1, 2)),
+            ("strides=[3, 2]", (1, 1)),
+            ("strides=[2, 2], dilations=[2, 3], pads=[2, 3, 1, 4]", (3, 2)),
+            ('strides=[3, 2], auto_pad="SAME_LOWER"', (3, 4)),
+        )
+    ),
+    convolution("group=2, strides=[2], pads=[1, 1]", (2, 1, 3), (2, 7)),
+    convolution("group=2, strides=[2, 1, 2]", (2, 1, 2, 2, 2), (2, 5, 3, 4)),
     *(
         convolution(f'auto_pad="{auto}", strides=[{stride}, {stride}]', (3, 4, size, size))
         for auto in ("SAME_UPPER", "SAME_LOWER", "VALID")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -191,8 +192,14 @@ class Graph:
                 return g.reshape(sizes)
         return g.reshape(self.shape_of(x))
 
-    def expand_like(self, g: Tensor, x: Tensor) -> Tensor:
-        """`g` broadcast to the shape of `x`."""
+    def expand_like(self, g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """`g`, which has the axes of `y` and others of size 1, broadcast to the shape of `x`."""
+        if x.shape is not None and y.shape is not None and None not in x.shape:
+            open_sizes = Counter(size for size in x.shape if isinstance(size, str))
+            if not open_sizes - Counter(y.shape):
+                # `g` has these already, so the shape of `x` need not be looked up
+                sizes = [size if isinstance(size, int) else 1 for size in x.shape]
+                return self.op("Expand", g, self.integers(sizes))
         return self.op("Expand", g, self.shape_of(x))
 
     def zeros(self, shape: Tensor, dtype: int) -> Tensor:
