@@ -1,11 +1,13 @@
 """The input gradient of a strided convolution in onnxruntime, in three forms.
 
-    python -m benchmarks.strided_gradient [--batch 128] [--repeats 15]
+    python -m benchmarks.strided_gradient [--batch 8] [--repeats 15]
 
-A ConvTranspose, which `export.gradient.windows` writes; a Conv of the gradient with zeros put in
-between; and, for stride 2, a Conv at the gradient's own size that makes the four pixels of each
-place as channels, which DepthToSpace lays out. All give the same; prints the time of each of the
-other two over that of the first (above 1: the ConvTranspose is faster). Turns are interleaved.
+A ConvTranspose, which `export.gradient.windows` writes for dense ones; a Conv of the gradient with
+zeros put in between, which it writes for depthwise ones; and, for stride 2, a Conv at the
+gradient's own size that makes the four pixels of each place as channels, which DepthToSpace lays
+out. All give the same; prints the time of each of the other two over that of the first (above 1:
+the ConvTranspose is faster). Turns are interleaved. The batch is that of a piece, see
+`export.onnx_batches`.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import onnx
 from onnx import numpy_helper, parser
 
 from benchmarks.timing import compare
+from rnascl_keras.export.onnx_batches import MOST_IN_PIECE
 
 # (channels in, out, groups, kernel, size of the images): of the students, and of ResNets
 LAYERS = {
@@ -41,7 +44,7 @@ def session(nodes: str, half: int, out: int, **arrays: np.ndarray):
     onnx.checker.check_model(model)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
@@ -82,15 +85,16 @@ def forms(into: int, out: int, groups: int, size: int, pixels: int) -> dict:
         f"output_padding=[{extra}, {extra}]>(g, w)"
     )
     before, after = size - 1 - pad, pixels + pad - (2 * half - 1)
-    # (n, c, h, w) -> (n, c, h, 1, w, 1) -> (n, c, h, 2, w, 2) -> (n, c, 2 h, 2 w)
+    # (n, c, h, w) -> (n, h, 1, w, c) -> (n, h, 2, w, 2 c), which is (n, 2 h, 2 w, c)
     inserted = (
-        "a = Unsqueeze(g, axes) b = Pad(a, around) c = Reshape(b, shape) "
-        f"x = Conv<group={groups}, pads=[{before}, {before}, {after - 1}, {after - 1}]>(c, w)"
+        "a = Transpose<perm=[0, 2, 3, 1]>(g) b = Reshape(a, rows) c = Pad(b, behind) "
+        "d = Reshape(c, shape) e = Transpose<perm=[0, 3, 1, 2]>(d) "
+        f"x = Conv<group={groups}, pads=[{before}, {before}, {after - 1}, {after - 1}]>(e, w)"
     )
     arrays = {
-        "axes": np.array([3, 5]),
-        "around": np.array([0] * 6 + [0, 0, 0, 1, 0, 1]),
-        "shape": np.array([-1, out, 2 * half, 2 * half]),
+        "rows": np.array([0, half, 1, half, out]),
+        "behind": np.array([0] * 5 + [0, 0, 1, 0, out]),
+        "shape": np.array([0, 2 * half, 2 * half, out]),
     }
     shuffled = (
         f"a = Conv<group={groups}, pads=[0, 0, 1, 1]>(g, w) "
@@ -119,7 +123,7 @@ def measure(title: str, layer: tuple[int, int, int, int, int], batch: int, repea
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--batch", type=int, default=128)
+    arguments.add_argument("--batch", type=int, default=MOST_IN_PIECE)
     arguments.add_argument("--repeats", type=int, default=15)
     settings = arguments.parse_args()
     for title, layer in LAYERS.items():

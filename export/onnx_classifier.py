@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from rnascl_keras import files
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.gradient.final_softmax import without_final_softmax
 from rnascl_keras.export.gradient.preparation import inferred
+from rnascl_keras.export.onnx_batches import Batches
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, Session, SessionMaker
@@ -39,7 +40,8 @@ class OnnxClassifier:
 
     Args:
         path: the file.
-        threads: threads within one operation; by default onnxruntime's own choice.
+        threads: that compute; by default one for each core that this process may use, but where
+            the file fixes its batches' size, or with other providers, onnxruntime's own choice.
         providers: what computes, the preferred first, e.g. ("CUDAExecutionProvider",).
         layout: "NHWC" or "NCHW"; by default found out.
         mean, std: a number or one a channel, in pixel units of [0, 1]: the file takes
@@ -69,8 +71,9 @@ class OnnxClassifier:
         std: float | Sequence[float] = 1.0,
     ) -> None:
         self.path = Path(path)
-        self._sessions = SessionMaker(self.path, threads, providers)
         self._model = read_model(self.path)
+        self._batches = Batches(self._model, threads, providers)
+        self._sessions = SessionMaker(self.path, self._batches.threads_within, providers)
         self._session = self._sessions.open(self._model)
         self.sha256 = files.sha256(self.path)
         self._input = ImageInput(self.path, self._session, layout=layout, mean=mean, std=std)
@@ -87,11 +90,9 @@ class OnnxClassifier:
             UserError: there are no images, or they have not the shape that the file takes.
         """
         self._input.check(images)
-        batches = []
-        for count, batch in self._batches(batch_size, images):
-            (logits,) = self._rows(self._session, [self._output_name], {self.input_name: batch})
-            batches.append(logits[:count])
-        logits = np.concatenate(batches)
+        (logits,) = self._batches.run(
+            self._session, [self._output_name], self._input, images, {}, batch_size
+        )
         return logits if logits.dtype in (np.float32, np.float64) else logits.astype(np.float32)
 
     def loss_and_gradient(
@@ -168,20 +169,16 @@ class OnnxClassifier:
         self, loss: str, images: np.ndarray, told: dict[str, np.ndarray | None], batch_size: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self._input.check(images)
-        images = np.asarray(images)
         session = self._gradient_session(loss, self._input.sizes(images))
         classes = session.outputs[0].shape[1]
         told = {
             name: value if name == "slopes" else _checked(name, value, len(images), classes)
             for name, value in told.items()
         }
-        batches = []
-        for count, batch, *parts in self._batches(batch_size, images, *told.values()):
-            feeds = dict(zip(told, parts, strict=True))
-            names = ["logits", "loss", "gradient"]
-            results = self._rows(session, names, {"images": batch, **feeds})
-            batches.append([result[:count] for result in results])
-        logits, losses, gradient = map(np.concatenate, zip(*batches, strict=True))
+        names = ["logits", "loss", "gradient"]
+        logits, losses, gradient = self._batches.run(
+            session, names, self._input, images, told, batch_size
+        )
         return logits, losses, self._input.decode_gradient(gradient)
 
     def _gradient_session(self, loss: str, sizes: tuple[int, ...]) -> Session:
@@ -193,32 +190,6 @@ class OnnxClassifier:
                 raise UserError(f"{self.path}: {error}") from error
             self._gradients[loss, sizes] = self._sessions.open(made)
         return self._gradients[loss, sizes]
-
-    def _rows(
-        self, session: Session, names: Sequence[str], feeds: dict[str, np.ndarray]
-    ) -> list[np.ndarray]:
-        """Run a session; each of its results must have one row for each image."""
-        results = session.run(names, feeds)
-        batch = len(next(iter(feeds.values())))
-        for name, result in zip(names, results, strict=True):
-            if np.ndim(result) < 1 or len(result) != batch or np.size(result) == 0:
-                raise UserError(
-                    f"{self.path}: expected {name} of one row for each of {batch} images, got an "
-                    f"array of shape {np.shape(result)}; give an image classifier."
-                )
-        return results
-
-    def _batches(
-        self, batch_size: int, images: np.ndarray, *others: np.ndarray
-    ) -> Iterator[tuple[Any, ...]]:
-        """Yield (rows that count, encoded images, rows of others); where the file fixes the size of
-        its batches, the last is filled up with its last row."""
-        size = self._input.batch or max(1, batch_size)
-        for first in range(0, len(images), size):
-            count = min(size, len(images) - first)
-            rows = np.arange(first, first + (self._input.batch or count))
-            rows = np.minimum(rows, len(images) - 1)
-            yield count, self._input.encode(images[rows]), *(other[rows] for other in others)
 
 
 def _logits_name(session: Session) -> str:

@@ -111,13 +111,30 @@ def _assembled(
         for name, shape in gives.items()
     ]
     made = helper.make_model(
-        helper.make_graph(nodes, "input_gradient", inputs, outputs, weights),
+        helper.make_graph(
+            nodes, "input_gradient", inputs, outputs, weights, value_info=_shapes(graph, nodes)
+        ),
         opset_imports=model.opset_import,
         ir_version=model.ir_version,
         producer_name="rnascl-keras",
     )
     checker.check_model(made)
     return made
+
+
+def _shapes(graph: Graph, nodes: Sequence[onnx.NodeProto]) -> list[onnx.ValueInfoProto]:
+    """Return the shapes of what nodes make, also those named only, such as the batch's.
+
+    onnxruntime works on several tensors at once in its fastest layout only where their shapes are
+    known to be the same; it does not see by itself that a gradient's is its tensor's.
+    """
+    made = {name for node in nodes for name in node.output}
+    own = [value for value in graph.model.graph.value_info if value.name in made]
+    return own + [
+        helper.make_tensor_value_info(x.name, x.dtype, x.shape)
+        for x in graph.gradients.values()
+        if x.name in made
+    ]
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[int | str | None]:

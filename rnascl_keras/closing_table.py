@@ -76,6 +76,8 @@ def _figures(report: dict[str, Any]) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row("Parameters", *(count(report[model]["parameters"]) for model in models))
     table.add_row("MACs", *(count(report[model]["macs"]) for model in models))
+    if all("bytes" in report[model] for model in models):
+        table.add_row("Keras file", *(size(report[model]["bytes"]) for model in models))
     table.add_section()
     for key in accuracy_keys(report):
         cells = [_cell(report[model]["accuracy"].get(key)) for model in models]

@@ -45,7 +45,8 @@ def export_run(run: Run) -> None:
     timed: dict[str, Any] = {"teacher": _time_teacher(run, images, labels), "files": {}}
     for name in run.students:
         model = student_of(run, name)
-        run.say(f"export: {name}.keras: {_clean(partial(keras_logits, model), images, labels)}")
+        clean = _clean(partial(keras_logits, model), images, labels)
+        run.say(f"export: {name}.keras: {clean}, {_bytes(run, name):,} bytes")
         made, quantised = _write(run, name, model, images, calibration)
         for path, figures in ((made.onnx_path, made), (quantised.path, quantised)):
             found[path.name] = {
@@ -83,7 +84,8 @@ def _time_teacher(run: Run, images: np.ndarray, labels: np.ndarray) -> dict[str,
     """Return size and latency of the teacher's ONNX file, which is not kept; None where there is
     none to be had."""
     model = load_model(run.path("teacher.keras"))
-    said = f"export: teacher.keras: {_clean(partial(keras_logits, model), images, labels)}"
+    clean = _clean(partial(keras_logits, model), images, labels)
+    said = f"export: teacher.keras: {clean}, {_bytes(run, 'teacher'):,} bytes"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "teacher.onnx"
         try:
@@ -131,6 +133,11 @@ def _check_images(run: Run) -> tuple[np.ndarray, np.ndarray]:
 def _clean(logits_of: LogitsFunction, images: np.ndarray, labels: np.ndarray) -> str:
     accuracy = accuracy_of(logits_of, images[: len(labels)], labels)
     return f"{percent(accuracy)} % of {len(labels):,} test images"
+
+
+def _bytes(run: Run, name: str) -> int:
+    """Return the size of a Keras model's file."""
+    return run.path(f"{name}.keras").stat().st_size
 
 
 def _speed(size: int, ms: dict[str, float]) -> str:

@@ -24,6 +24,7 @@ from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.pipeline import durations
 from rnascl_keras.recipe import changed_settings, load_recipe, recipe_names
 from rnascl_keras.report import ReportPictures, write_report
+from rnascl_keras.summary import model_keys
 from rnascl_keras.taps import tap
 from rnascl_keras.workdir import Run
 
@@ -39,6 +40,8 @@ def report_run(run: Run) -> None:
     for name, file in figures["export"].items():
         if name in timed["files"]:
             file["latency_ms"] = timed["files"][name]
+    for name in model_keys(figures):
+        figures[name]["bytes"] = run.path(f"{name}.keras").stat().st_size
     report = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,

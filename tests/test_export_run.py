@@ -37,6 +37,7 @@ def test_the_teacher_is_timed_and_its_file_not_kept(run, tmp_path):
     assert figures["bytes"] > 4 * 3 * 9 * 4 and figures["latency_ms"]["one_thread"] > 0
     (line,) = here.said
     assert f"{figures['bytes']:,} bytes" in line and "of 10 test images" in line
+    assert f"{(tmp_path / 'teacher.keras').stat().st_size:,} bytes" in line
     assert [path.name for path in tmp_path.iterdir()] == ["teacher.keras"]
 
 

@@ -186,6 +186,21 @@ CONVOLUTIONS = [
     convolution("group=2, pads=[1, 1, 1, 1]", (6, 2, 3, 3)),
     convolution("group=4, pads=[1, 1, 1, 1]", (4, 1, 3, 3)),
     convolution("group=4, strides=[2, 2]", (8, 1, 3, 2), **IN_FLOAT32),
+    # each channel by itself: by zeros put between
+    *(
+        convolution(f"group=4, {strides}", (4, 1, *size))
+        for strides, size in (
+            ("strides=[2, 2], pads=[1, 1, 1, 1]", (3, 3)),
+            ("strides=[2, 2], pads=[0, 0, 1, 1]", (3, 3)),
+            ("strides=[2, 3], pads=[0, 3, 2, 1]", (2, 4)),
+            ("strides=[1, 4], pads=[0, 2, 0, 0]", (1, 2)),
+            ("strides=[3, 2]", (1, 1)),
+            ("strides=[2, 2], dilations=[2, 3], pads=[2, 3, 1, 4]", (3, 2)),
+            ('strides=[3, 2], auto_pad="SAME_LOWER"', (3, 4)),
+        )
+    ),
+    convolution("group=2, strides=[2], pads=[1, 1]", (2, 1, 3), (2, 7)),
+    convolution("group=2, strides=[2, 1, 2]", (2, 1, 2, 2, 2), (2, 5, 3, 4)),
     *(
         convolution(f'auto_pad="{auto}", strides=[{stride}, {stride}]', (3, 4, size, size))
         for auto in ("SAME_UPPER", "SAME_LOWER", "VALID")
@@ -296,6 +311,25 @@ SHAPES = [
             ([0, 1], [5, 6], [1, 2], [2, 3]),
             ([-1, 4], [-99, 0], [1, 2], [-1, -2]),
             ([1, 0], [3, 6], [1, 2], [1, 2]),
+        )
+    ),
+    *(
+        Case(
+            f"slice-image{starts}{ends}{steps}",
+            "h = Slice(x, starts, ends, axes, steps)",
+            (2, 5, 6),
+            {
+                "starts": ints(starts),
+                "ends": ints(ends),
+                "axes": ints([0, 2, -1]),
+                "steps": ints([1, *steps]),
+            },
+        )
+        for starts, ends, steps in (
+            ([0, 0, 0], [10**9, 10**9, 10**9], [2, 2]),
+            ([0, 1, -5], [10**9, 5, 99], [2, 3]),
+            ([0, 3, -99], [10**9, -1, 5], [4, 1]),
+            ([0, 0, 5], [10**9, 9, -99], [2, -2]),
         )
     ),
     Case("slice-first", "h = Slice(x, s, e)", (5, 6), {"s": ints([0, 1]), "e": ints([99, 3])}),

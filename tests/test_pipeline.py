@@ -87,7 +87,7 @@ def test_report_json_keeps_its_keys(whole_run):
     )
     for model in MODELS:
         figures = report[model]
-        more = {"per_class", "check", "sweep"}
+        more = {"per_class", "check", "sweep", "bytes"}
         assert set(figures) == {"parameters", "macs", "accuracy", "intervals"} | more
         assert figures["check"]["n"] == figures["sweep"]["n"] == 50
         assert figures["sweep"]["epsilon"] == [0.025, 0.05, 0.1, 0.2]
@@ -118,6 +118,7 @@ def test_the_figures_are_those_of_the_files(whole_run, snapshot):
         model = keras.models.load_model(whole_run.folder / f"{name}.keras", compile=False)
         right = model.predict(images, verbose=0).argmax(-1) == labels
         assert report[name]["accuracy"]["clean"] == pytest.approx(right.mean())
+        assert report[name]["bytes"] == (whole_run.folder / f"{name}.keras").stat().st_size
     for file, figures in report["export"].items():
         assert {"sha256", "bytes", "max_abs_difference", "accuracy"} <= set(figures)
         assert figures["sha256"] == hashes[f"export/{file}"]

@@ -124,7 +124,7 @@ class Page(HTMLParser):
     def row(self, title):
         """The numbers first written in each cell of the row that begins with `title`."""
         (cells,) = [row for row in self.cells if row and row[0].strip().startswith(title)]
-        return [re.match(r"\s*([\d.,]+)", cell)[1] for cell in cells[1:]]
+        return [re.match(r"\s*([\d.,]+|–)", cell)[1] for cell in cells[1:]]
 
 
 def page_of(tmp_path, report=REPORT, **changes):
@@ -231,6 +231,8 @@ def test_page_is_the_same_for_the_same_figures(tmp_path):
 def with_int8(report):
     """A report with the files of two students, as a run leaves it."""
     report = copy.deepcopy(report)
+    for size, name in enumerate(("teacher", "student", "student_trades"), start=1):
+        report[name]["bytes"] = size * 1_500_400
     latency = {"one_thread": 0.0522, "all_threads": 0.0341}
     report["teacher_onnx"] = {"bytes": 44_700_000, "latency_ms": dict.fromkeys(latency, 12.345)}
     for student in ("student", "student_trades"):
@@ -251,6 +253,8 @@ def test_page_shows_size_speed_and_attacks_of_the_int8_files(tmp_path):
     assert page.row("Size") == ["44.7", "484", "484", "161", "161"]
     assert page.row("Latency ms, 1 thread") == ["12.3", "0.0522", "0.0522", "0.0522", "0.0522"]
     assert page.row("student_int8.onnx") == ["161", "3.1", "75.7", "46.9", "42.1"]
+    assert page.row("student.keras") == ["3,001", "–", "89.6", "23.1", "11.2"]
+    assert "student.keras" in page.links
     text = " ".join(page.text.split())
     assert "42.1 transfer 43.2" in text
     assert "student_int8.onnx: No sign of it." in text
@@ -269,6 +273,7 @@ def test_closing_tables_fit_eighty_columns_and_mark_transfers(tmp_path):
         if "│" in line and (cells := [cell.strip() for cell in line.strip("│").split("│")])[0]
     }
     assert rows["Parameters"] == ["11.2 M", "113 k", "113 k"]
+    assert rows["Keras file"] == ["1.50 MB", "3.00 MB", "4.50 MB"]
     assert rows["Worst case"] == ["", "", "", "42.0", "42.0"]
     order = list(report["export"])
     assert order == ["student_trades.onnx", "student.onnx"] + [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -33,7 +34,7 @@ class Tensor:
         name: its name there.
         dtype: its element type, e.g. `onnx.TensorProto.FLOAT`.
         shape: one entry an axis: its size, the name of a size left open, or None; None where even
-            the rank is unknown. Known of the model's own tensors only.
+            the rank is unknown. Known of the model's own tensors, and of gradients by these.
     """
 
     def __init__(self, graph: Graph, name: str, dtype: int, shape: tuple | None = None) -> None:
@@ -112,12 +113,14 @@ class Graph:
     Attributes:
         known: what is known of the model's tensors.
         nodes: those added, in order.
+        gradients: those of which a shape is known, by name.
     """
 
     def __init__(self, model: onnx.ModelProto) -> None:
         self.model = model
         self.known = KnownTensors(model.graph)
         self.nodes: list[onnx.NodeProto] = []
+        self.gradients: dict[str, Tensor] = {}
         self._constants: dict[tuple, Tensor] = {}
         self._shapes: dict[str, Tensor] = {}
 
@@ -148,6 +151,13 @@ class Graph:
         self.nodes.append(helper.make_node(op_type, names, made, name=stem, **attributes))
         results = tuple(Tensor(self, name, dtype) for name in made)
         return results[0] if outputs == 1 else results
+
+    def gradient(self, g: Tensor, name: str) -> Tensor:
+        """`g`, of which is now known that it has the shape of the model's tensor `name`."""
+        shape = self.known.shape(name)
+        if shape is None or None in shape:
+            return g
+        return self.gradients.setdefault(g.name, Tensor(self, g.name, g.dtype, shape))
 
     def constant(self, value: Any, dtype: int | None = None) -> Tensor:
         """An initializer; equal ones are kept once. `dtype` defaults to the array's."""
@@ -182,8 +192,14 @@ class Graph:
                 return g.reshape(sizes)
         return g.reshape(self.shape_of(x))
 
-    def expand_like(self, g: Tensor, x: Tensor) -> Tensor:
-        """`g` broadcast to the shape of `x`."""
+    def expand_like(self, g: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """`g`, which has the axes of `y` and others of size 1, broadcast to the shape of `x`."""
+        if x.shape is not None and y.shape is not None and None not in x.shape:
+            open_sizes = Counter(size for size in x.shape if isinstance(size, str))
+            if not open_sizes - Counter(y.shape):
+                # `g` has these already, so the shape of `x` need not be looked up
+                sizes = [size if isinstance(size, int) else 1 for size in x.shape]
+                return self.op("Expand", g, self.integers(sizes))
         return self.op("Expand", g, self.shape_of(x))
 
     def zeros(self, shape: Tensor, dtype: int) -> Tensor:

@@ -111,8 +111,8 @@ def _lowest(z: Tensor) -> Tensor:
 
 
 def _column(classes: Tensor) -> Tensor:
-    # (batch,) -> (batch, 1)
-    return classes.reshape([-1, 1])
+    # (batch,) -> (batch, 1); 0 keeps the batch's name, which -1 would lose
+    return classes.reshape([0, 1])
 
 
 def _hot(z: Tensor, classes: Tensor) -> Tensor:

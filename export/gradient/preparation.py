@@ -16,6 +16,7 @@ from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
+from rnascl_keras.export.gradient.slices import shorten_slices
 
 # From 18 on, all axes are inputs, and a scatter can add.
 LEAST_OPSET, MOST_OPSET = 18, 21
@@ -152,7 +153,8 @@ def folded(model: onnx.ModelProto, *, values: bool = True) -> onnx.ModelProto:
     """
     model = inferred(model, values=values)
     for _ in range(_MOST_FOLDINGS):
-        if not fold_integers(model.graph):
+        folded_some = fold_integers(model.graph)
+        if not shorten_slices(model.graph) and not folded_some:
             break
         model = inferred(model, values=values)
     return model

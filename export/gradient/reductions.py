@@ -13,7 +13,7 @@ from rnascl_keras.export.gradient.registry import Step, rule
 def reduce_sum(step: Step) -> dict[int, Tensor]:
     if _is_identity(step):
         return {0: step.gradient}
-    return {0: step.graph.expand_like(_kept(step, step.gradient), step.input())}
+    return {0: step.graph.expand_like(_kept(step, step.gradient), step.input(), step.output())}
 
 
 @rule("ReduceMean")
@@ -21,13 +21,13 @@ def reduce_mean(step: Step) -> dict[int, Tensor]:
     if _is_identity(step):
         return {0: step.gradient}
     share = _kept(step, step.gradient) / _count(step.input(), step.output())
-    return {0: step.graph.expand_like(share, step.input())}
+    return {0: step.graph.expand_like(share, step.input(), step.output())}
 
 
 @rule("GlobalAveragePool")
 def global_average_pool(step: Step) -> dict[int, Tensor]:
-    x = step.input()
-    return {0: step.graph.expand_like(step.gradient / _count(x, step.output()), x)}
+    x, y = step.input(), step.output()
+    return {0: step.graph.expand_like(step.gradient / _count(x, y), x, y)}
 
 
 @rule("ReduceMax", "ReduceMin", "GlobalMaxPool")

@@ -29,7 +29,7 @@ def back_propagate(graph: Graph, source: str, target: str, slopes: Tensor) -> Te
     refused: list[tuple[onnx.NodeProto, str]] = []
     for node, wanted in reversed(path):
         # A node's outputs are complete here: all that use them come later in the graph.
-        gradients = tuple(_total(graph, parts.pop(name, [])) for name in node.output)
+        gradients = tuple(_total(graph, name, parts.pop(name, [])) for name in node.output)
         if not any(gradients):
             continue
         try:
@@ -39,10 +39,11 @@ def back_propagate(graph: Graph, source: str, target: str, slopes: Tensor) -> Te
             # Go on, to name all that is unsupported: a gradient of the right type and shape.
             result = {i: graph.tensor(node.input[i]) for i in wanted if i >= 0}
         for position in sorted(wanted & result.keys()):
-            parts.setdefault(node.input[position], []).append(result[position])
+            name = node.input[position]
+            parts.setdefault(name, []).append(graph.gradient(result[position], name))
     if refused:
         raise UserError(_complaint(refused))
-    total = _total(graph, parts.get(source, []))
+    total = _total(graph, source, parts.get(source, []))
     if total is None:
         raise UserError("no gradient reaches the images; attack the model by score (square).")
     return total
@@ -61,9 +62,10 @@ def _apply(step: Step) -> dict[int, Tensor]:
         raise Unsupported("its attributes and shapes do not fit each other") from error
 
 
-def _total(graph: Graph, parts: list[Tensor]) -> Tensor | None:
+def _total(graph: Graph, name: str, parts: list[Tensor]) -> Tensor | None:
+    """Return the sum of the gradients that reach a tensor, None where none does."""
     if len(parts) > 1:
-        return graph.op("Sum", *parts)
+        return graph.gradient(graph.op("Sum", *parts), name)
     return parts[0] if parts else None
 
 

@@ -6,11 +6,10 @@ import numpy as np
 from onnx import TensorProto
 
 from rnascl_keras.export.gradient.graph import Graph, Tensor
+from rnascl_keras.export.gradient.padding import LAST, crop, zeros_between
 from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
 
 _INT64 = TensorProto.INT64
-# as a bound of Slice: to the end
-_LAST = np.iinfo(np.int64).max
 
 
 @rule("Reshape", "Flatten", "Squeeze", "Unsqueeze")
@@ -74,8 +73,11 @@ def slice_(step: Step) -> dict[int, Tensor]:
     rank, starts = step.rank(), step.constant(1)
     axes = step.constant(3) if step.has(3) else np.arange(len(starts))
     steps = step.constant(4) if step.has(4) else np.ones(len(starts), np.int64)
+    axes = axes % rank
+    if (steps > 1).any() and (steps > 0).all() and axes.min() >= 2 and _is_known(x.shape[1:]):
+        return {0: _spread(step, starts, axes, steps)}
     whole, begins = graph.shape_of(x), np.zeros(rank, np.int64)
-    for i, axis in enumerate(int(axis) % rank for axis in axes):
+    for i, axis in enumerate(map(int, axes)):
         if steps[i] == 1:
             begins[axis] = starts[i]
         else:
@@ -95,6 +97,23 @@ def slice_(step: Step) -> dict[int, Tensor]:
     return {0: graph.op("Pad", g, graph.op("Concat", first, after, axis=0))}
 
 
+def _is_known(shape: tuple) -> bool:
+    return all(isinstance(size, int) for size in shape)
+
+
+def _spread(step: Step, starts: np.ndarray, axes: np.ndarray, steps: np.ndarray) -> Tensor:
+    """Lead every `steps`-th value of spatial axes back, all sizes but the batch's being known."""
+    channels, *counts = step.sizes(step.output(), 1)
+    sizes = np.array(step.sizes(step.input(), 2))
+    strides, begins = np.ones_like(sizes), np.zeros_like(sizes)
+    strides[axes - 2], begins[axes - 2] = steps, starts
+    # from the end where negative, and never outside
+    begins = np.clip(np.where(begins < 0, begins + sizes, begins), 0, sizes)
+    g = zeros_between(step.gradient, channels, counts, strides)
+    ends = sizes - begins - counts * strides
+    return crop(g, *(-np.pad(around, (2, 0)) for around in (begins, ends)))
+
+
 @rule("Gather")
 def gather(step: Step) -> dict[int, Tensor]:
     graph, g, rank = step.graph, step.gradient, step.rank()
@@ -104,7 +123,7 @@ def gather(step: Step) -> dict[int, Tensor]:
         raise Unsupported("its indices' number of axes is unknown")
     # (before, *indices, after) -> (before, number of indices, after)
     shape = graph.op("Shape", g)
-    cuts = [graph.integers([cut]) for cut in (0, axis, axis + len(indices.shape), _LAST)]
+    cuts = [graph.integers([cut]) for cut in (0, axis, axis + len(indices.shape), LAST)]
     before, after = (graph.op("Slice", shape, *cuts[i : i + 2]) for i in (0, 2))
     flat = g.reshape(graph.op("Concat", before, graph.integers([-1]), after, axis=0))
     places = indices.reshape([-1]).cast(_INT64)
@@ -127,19 +146,6 @@ def pad(step: Step) -> dict[int, Tensor]:
         places = graph.op("Pad", places, graph.integers([begins[axis], ends[axis]]), mode=mode)
         g = add_at(g, int(axis), places, size, rank)
     return {0: g}
-
-
-def crop(g: Tensor, begins: np.ndarray, ends: np.ndarray) -> Tensor:
-    """Cut `begins` and `ends` values off each axis; where negative, put zeros there instead."""
-    graph = g.graph
-    inside = np.maximum([begins, ends], 0)
-    if inside.any():
-        axes = np.flatnonzero(inside.any(axis=0))
-        stops = [-int(ends[axis]) if ends[axis] > 0 else _LAST for axis in axes]
-        bounds = (inside[0][axes], stops, axes)
-        g = graph.op("Slice", g, *(graph.integers(bound) for bound in bounds))
-    outside = np.maximum([-begins, -ends], 0)
-    return graph.op("Pad", g, graph.integers(outside.ravel())) if outside.any() else g
 
 
 def add_at(g: Tensor, axis: int, places: Tensor, size: Tensor, rank: int) -> Tensor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rnascl_keras.export.gradient.graph import Tensor
+from rnascl_keras.export.gradient.padding import crop, zeros_between
 from rnascl_keras.export.gradient.registry import Step
-from rnascl_keras.export.gradient.shapes import crop
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,8 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
 
     Where windows move by 1 this is a Conv with the kernel turned round, which onnxruntime runs on
     a CPU several times faster than the same thing as a ConvTranspose. Where they move by more it is
-    a ConvTranspose, which was faster there than a Conv of the gradient with zeros put between.
+    that Conv after zeros are put between, if each channel is convolved by itself; else it is a
+    ConvTranspose, which was faster there (`benchmarks.strided_gradient`).
 
     Args:
         g: (batch, out, *windows.counts).
@@ -74,6 +75,10 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
     Returns:
         (batch, in, *windows.sizes).
     """
+    if max(windows.strides) > 1 and groups == kernel.shape[0] == groups * kernel.shape[1]:
+        g = zeros_between(g, groups, windows.counts, windows.strides)
+        counts = tuple(c * s for c, s in zip(windows.counts, windows.strides, strict=True))
+        windows = replace(windows, counts=counts, strides=(1,) * len(counts))
     attributes = {"kernel_shape": windows.kernel, "dilations": windows.dilations, "group": groups}
     sizes, counts = np.array(windows.sizes), np.array(windows.counts)
     begins, ends, reach = (np.array(x) for x in (windows.begins, windows.ends, windows.reach))

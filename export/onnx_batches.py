@@ -1,0 +1,112 @@
+"""Running a session over many images: in batches, and these in pieces side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.export.onnx_session import CPU
+
+if TYPE_CHECKING:
+    import onnx
+
+    from rnascl_keras.export.onnx_input import ImageInput
+    from rnascl_keras.export.onnx_session import Session
+
+MOST_IN_PIECE = 8
+"""Images: a network's operations are many and small, and for so few images what one of them makes
+is still in the processor's cache when the next one reads it."""
+
+
+class Batches:
+    """Divides images among runs of a session.
+
+    On a CPU, where the file leaves the size of its batches open, a batch is run in pieces of a few
+    images, each on one thread: that is faster than all threads within each operation, where they
+    wait for one another and hand large tensors through the memory.
+
+    Args:
+        model: what is run.
+        threads: in all; by default one for each core that this process may use.
+        providers: what computes.
+
+    Attributes:
+        threads_within: an operation, as onnxruntime is to be told; None for its own choice.
+    """
+
+    def __init__(
+        self, model: onnx.ModelProto, threads: int | None, providers: Sequence[str]
+    ) -> None:
+        self._in_pieces = set(providers) == {CPU} and not _fixes_batch(model)
+        self.threads_within = 1 if self._in_pieces else threads
+        self._at_once = (threads or _cores()) if self._in_pieces else 1
+        self._threads = ThreadPoolExecutor(self._at_once) if self._at_once > 1 else None
+
+    def run(
+        self,
+        session: Session,
+        names: Sequence[str],
+        given: ImageInput,
+        images: np.ndarray,
+        others: dict[str, np.ndarray],
+        batch_size: int,
+    ) -> list[np.ndarray]:
+        """Return the outputs of these names, each with one row an image.
+
+        Args:
+            session: on the model, or on its gradient's; its first input are the images.
+            given: what the model takes.
+            images: pixels (n, h, w, c) in [0, 1], n > 0.
+            others: further inputs by name, (n, ...).
+            batch_size: images at a time, where the file leaves it open.
+
+        Raises:
+            UserError: onnxruntime fails, or there is not one row for each image.
+        """
+        images, input_name = np.asarray(images), session.inputs[0].name
+
+        def one(piece: np.ndarray) -> list[np.ndarray]:
+            rows = np.minimum(piece, len(images) - 1)
+            feeds = {name: array[rows] for name, array in others.items()}
+            return _rows(session, names, {input_name: given.encode(images[rows]), **feeds})
+
+        pieces = self._pieces(len(images), given.batch, max(1, batch_size))
+        each = self._threads.map if self._threads else map
+        results = zip(*each(one, pieces), strict=True)
+        return [np.concatenate(parts)[: len(images)] for parts in results]
+
+    def _pieces(self, count: int, fixed: int | None, batch_size: int) -> Iterator[np.ndarray]:
+        """Yield the rows of each run; where the file fixes the size of its batches, the last one
+        goes on behind the images."""
+        size = fixed or batch_size
+        if self._in_pieces:
+            size = min(-(-min(size, count) // self._at_once), MOST_IN_PIECE)
+        for first in range(0, count, size):
+            yield np.arange(first, first + size if fixed else min(first + size, count))
+
+
+def _rows(session: Session, names: Sequence[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    """Run a session; each of its results must have one row for each image."""
+    results = session.run(names, feeds)
+    batch = len(next(iter(feeds.values())))
+    for name, result in zip(names, results, strict=True):
+        if np.ndim(result) < 1 or len(result) != batch or np.size(result) == 0:
+            raise UserError(
+                f"{session.path}: expected {name} of one row for each of {batch} images, got an "
+                f"array of shape {np.shape(result)}; give an image classifier."
+            )
+    return results
+
+
+def _fixes_batch(model: onnx.ModelProto) -> bool:
+    axes = [axis for value in model.graph.input for axis in value.type.tensor_type.shape.dim[:1]]
+    return any(axis.dim_value > 1 for axis in axes)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
