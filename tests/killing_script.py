@@ -57,7 +57,7 @@ EXACT = ("architecture.json", "search/outcome.json", "search/choices.csv", "cach
 class Trials:
     """A finished run in `folder`, and trials on copies of it."""
 
-    def __init__(self, folder, seed):
+    def __init__(self, folder, seed, stages):
         self.folder, self.random = folder, random.Random(seed)
         self.recipe = folder / "tiny.py"
         self.recipe.write_text(RECIPE)
@@ -65,7 +65,7 @@ class Trials:
         self.seconds = {}
         self.run("run", self.whole)
         self.run("attack", self.whole)
-        for stage in STAGES:  # how long each takes by itself
+        for stage in stages:  # how long each takes by itself
             work = self.undone(stage)
             begin = time.monotonic()
             self.run(stage, work)
@@ -196,8 +196,8 @@ def main():
     parser.add_argument("--stages", default=",".join(STAGES))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        trials = Trials(Path(folder), options.seed)
         chosen = options.stages.split(",")
+        trials = Trials(Path(folder), options.seed, chosen)
         lost = [trials.trial(stage) for _ in range(options.kills) for stage in chosen]
     survived = lost.count(None)
     print(f"tried {len(lost)}, survived {survived}, lost {len(lost) - survived}")
