@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.full_disk import full_disk_told
 from rnascl_keras.recipe import load_recipe, recipe_names
 from rnascl_keras.stopping import EXIT_CODE, Stopped, WorkerLost, stopped_by_sigterm
 from rnascl_keras.workdir import Run
@@ -339,7 +340,8 @@ def compare(
     chosen = methods.split(",") if methods else list(METHODS)
     arguments = [recipe, *(part for change in set_ or () for part in ("--set", change))]
     measures = radii.split(",") if radii else (), auto_attack
-    compare_run(work, chosen, _seeds(seeds), *measures, arguments)
+    with full_disk_told(work.workdir):
+        compare_run(work, chosen, _seeds(seeds), *measures, arguments)
 
 
 def _seeds(text: str) -> list[int]:
@@ -399,15 +401,16 @@ def tune(
     work = _start(recipe, workdir, data_dir, set_)
     with _quiet_start():
         from rnascl_keras.tune_run import tune_run
-    tune_run(
-        work,
-        method=method,
-        trials=trials,
-        hours=hours,
-        names=names.split(",") if names else (),
-        least_clean=least_clean,
-        seed=seed,
-    )
+    with full_disk_told(work.workdir):
+        tune_run(
+            work,
+            method=method,
+            trials=trials,
+            hours=hours,
+            names=names.split(",") if names else (),
+            least_clean=least_clean,
+            seed=seed,
+        )
 
 
 _stage_command("report", "Write report.json and report.html, and print the closing table.")

@@ -44,11 +44,15 @@ recipe = Recipe(
 )
 """
 FIRST_FILES = {  # of each stage, what makes it undone
+    "teacher": ("teacher.keras", ".stages/teacher.json"),
     "cache": ("cache", ".stages/cache.json"),
     "search": ("search", ".stages/search.json"),
+    "derive": ("architecture.json", ".stages/derive.json"),
     "train": ("student.keras", ".stages/train.json"),
+    "finetune": ("student_trades.keras", ".stages/finetune.json"),
     "export": ("export", ".stages/export.json"),
     "evaluate": ("evaluation.json", ".stages/evaluate.json"),
+    "report": ("report.json", "report.html", ".stages/report.json"),
     "attack": ("attack.json",),
 }
 EXACT = ("architecture.json", "search/outcome.json", "search/choices.csv", "cache/cache.json")
@@ -100,9 +104,7 @@ class Trials:
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(self.whole, work)
-        for name in FIRST_FILES[stage]:
-            path = work / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        undo(stage, work)
         return work
 
     def killed(self, stage):
@@ -130,6 +132,13 @@ class Trials:
         of = f"{after:4.1f} s of {self.seconds[stage]:.1f}"
         print(f"{stage:8s} killed after {of}: {fault or 'survived'}", flush=True)
         return fault
+
+
+def undo(stage, work):
+    """Remove a stage's files."""
+    for name in FIRST_FILES[stage]:
+        path = work / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def half_file(work):
