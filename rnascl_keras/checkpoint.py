@@ -13,6 +13,7 @@ import numpy as np
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import written_beside
+from rnascl_keras.full_disk import check_room
 from rnascl_keras.stopping import Stopped, StopRequest
 from rnascl_keras.workers import is_chief
 
@@ -141,6 +142,15 @@ class Checkpoint(keras.callbacks.Callback):
             variable.assign(value)
         self.epoch, self.step, self._metrics = saved.epoch, saved.step, saved.metrics
         return self.epoch
+
+    def check_room(self, model: keras.Model, doing: str) -> None:
+        """Raise UserError where the disk has not the room for what `doing` will save.
+
+        The file before the last goes before the next is written, so there are never more than two.
+        """
+        there = sum(path.exists() for path in (self.path, self.before))
+        state = sum(v.numpy().nbytes for v in training_state(model))
+        check_room(self.path.parent, (2 - there) * state, doing)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._current = epoch

@@ -21,6 +21,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.evaluate import Evaluation, evaluate
 from rnascl_keras.false_robustness import IMAGES
 from rnascl_keras.files import atomic_write, check_writable, sha256, write_json
+from rnascl_keras.full_disk import full_disk_told
 from rnascl_keras.summary import attack_how, attack_name, percent, radius
 from rnascl_keras.sweep import Sweep, sweep_radii
 
@@ -121,6 +122,15 @@ def evaluate_classifier(
     radii = request.radii
     swept = sweep_radii(classifier, images, labels, radii=radii, **settings) if radii else None
     _print(path, evaluation, swept, test.class_names)
+    written = request.out or request.plot
+    if written:
+        with full_disk_told(written.parent, written.name, then="these figures come again"):
+            _write(path, request, evaluation, swept)
+    return evaluation
+
+
+def _write(path: Path, request: Request, evaluation: Evaluation, swept: Sweep | None) -> None:
+    """Write the plot and the JSON that are wanted."""
     if request.plot:
         from rnascl_keras.sweep_plot import accuracy_by_radius
 
@@ -131,7 +141,6 @@ def evaluate_classifier(
         facts = {"model": str(path), "sha256": sha256(path), "data": request.data}
         swept_facts = {"sweep": swept.as_dict()} if swept else {}
         write_json(request.out, facts | evaluation.as_dict() | swept_facts)
-    return evaluation
 
 
 def _print(

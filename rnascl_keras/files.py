@@ -67,8 +67,8 @@ def check_writable(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(None, "Is a directory")
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
+        with tempfile.TemporaryFile(dir=path.parent, buffering=0) as file:
+            file.write(bytes(4096))  # an empty file fits on a full disk
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
 

@@ -66,6 +66,8 @@ def fit_stage(
     )
     first = checkpoint.restore(model)
     _check_same_position(run, first * steps + checkpoint.step)
+    if run.is_chief:
+        checkpoint.check_room(model, f"{stage}: what is saved on the way")
     stoppers = [c for c in callbacks or [] if isinstance(c, RobustEarlyStopping)]
     if first and any(c.is_over(model, first) for c in stoppers):
         run.say(f"{stage}: had stopped early after epoch {first}")

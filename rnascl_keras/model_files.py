@@ -9,9 +9,13 @@ import keras
 from rnascl_keras.architecture import Architecture, check_same_weights
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.files import written_beside
+from rnascl_keras.full_disk import check_room
 from rnascl_keras.teachers import load_teacher
 from rnascl_keras.teachers.cache import TeacherCache, open_cache
 from rnascl_keras.workdir import Run
+
+HDF5_HEADER = 4096
+"""Bytes that a variable takes besides its values, at the most."""
 
 
 def load_model(path: Path) -> keras.Model:
@@ -31,6 +35,18 @@ def save_model(model: keras.Model, path: Path) -> None:
     """Write a `.keras` file, which is whole or absent."""
     with written_beside(path) as beside:
         model.save(beside)
+
+
+def save_weights(model: keras.Model, path: Path) -> None:
+    """Write a `.weights.h5` file, which is whole or absent.
+
+    Raises:
+        UserError: the disk has not the room; HDF5, which finds out by itself, would crash.
+    """
+    needed = sum(v.value.numpy().nbytes + HDF5_HEADER for v in model.variables)
+    check_room(path.parent, needed, path.name)
+    with written_beside(path) as beside:
+        model.save_weights(beside)
 
 
 def load_weights(model: keras.Model, path: Path) -> None:

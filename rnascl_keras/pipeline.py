@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,14 +13,13 @@ from rnascl_keras import stages
 from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import read_json, sha256, write_json
+from rnascl_keras.full_disk import full_disk_told
 from rnascl_keras.latency_run import TABLE
 from rnascl_keras.lock import locked
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.teachers.cache.index import INDEX, shard_names
 from rnascl_keras.workdir import Run, digest
 from rnascl_keras.workers import lost_workers_told
-
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,7 @@ def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
         WorkerLost: another of several workers does not answer any more.
     """
     run.open()
-    with lost_workers_told(run.strategy), _alone(run):
+    with full_disk_told(run.workdir), lost_workers_told(run.strategy), _alone(run):
         for stage in STAGES:
             if stage.name not in names:
                 continue
@@ -228,7 +226,7 @@ def _do(run: Run, stage: Stage) -> None:
         return
     run.signatures[stage.name] = signature
     start = time.perf_counter()
-    with _full_disk_told(run, stage):
+    with full_disk_told(run.workdir, stage.name):
         if stage.shared(run):
             with run.strategy.scope():
                 stage.work(run)
@@ -237,19 +235,6 @@ def _do(run: Run, stage: Stage) -> None:
         if run.is_chief:
             _stamp(run, stage, signature, time.perf_counter() - start)
             Checkpoint(run.checkpoint(stage.name)).remove()
-
-
-@contextmanager
-def _full_disk_told(run: Run, stage: Stage) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise UserError(
-            f"{stage.name}: {run.workdir} cannot be written to ({error.strerror}); make room and "
-            "give the same command: it goes on from what was saved last."
-        ) from error
 
 
 def durations(run: Run) -> dict[str, float]:

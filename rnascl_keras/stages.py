@@ -9,10 +9,17 @@ from rnascl_keras.callbacks import ChoiceHistograms, ChoiceHistory, GumbelTemper
 from rnascl_keras.derive import check_budget, copy_sliced_weights, select
 from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import sha256, written_beside
+from rnascl_keras.files import sha256
 from rnascl_keras.fitting import fit_stage, seed_stage
 from rnascl_keras.latency_run import given_table, predicted_latency, table_for
-from rnascl_keras.model_files import cache_of, load_weights, save_model, student_of, teacher_of
+from rnascl_keras.model_files import (
+    cache_of,
+    load_weights,
+    save_model,
+    save_weights,
+    student_of,
+    teacher_of,
+)
 from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.schedules import sgd
 from rnascl_keras.search import CrossLayerSearch
@@ -125,8 +132,7 @@ def search(run: Run) -> None:
         ]
     fit_stage(run, "search", model, settings, what, callbacks, cache)
     if run.is_chief:
-        with written_beside(folder / "supernet.weights.h5") as beside:
-            supernet.save_weights(beside)
+        save_weights(supernet, folder / "supernet.weights.h5")
         SearchOutcome.of(model).save(folder / "outcome.json")
 
 

@@ -44,11 +44,15 @@ recipe = Recipe(
 )
 """
 FIRST_FILES = {  # of each stage, what makes it undone
+    "teacher": ("teacher.keras", ".stages/teacher.json"),
     "cache": ("cache", ".stages/cache.json"),
     "search": ("search", ".stages/search.json"),
+    "derive": ("architecture.json", ".stages/derive.json"),
     "train": ("student.keras", ".stages/train.json"),
+    "finetune": ("student_trades.keras", ".stages/finetune.json"),
     "export": ("export", ".stages/export.json"),
     "evaluate": ("evaluation.json", ".stages/evaluate.json"),
+    "report": ("report.json", "report.html", ".stages/report.json"),
     "attack": ("attack.json",),
 }
 EXACT = ("architecture.json", "search/outcome.json", "search/choices.csv", "cache/cache.json")
@@ -57,7 +61,7 @@ EXACT = ("architecture.json", "search/outcome.json", "search/choices.csv", "cach
 class Trials:
     """A finished run in `folder`, and trials on copies of it."""
 
-    def __init__(self, folder, seed):
+    def __init__(self, folder, seed, stages):
         self.folder, self.random = folder, random.Random(seed)
         self.recipe = folder / "tiny.py"
         self.recipe.write_text(RECIPE)
@@ -65,7 +69,7 @@ class Trials:
         self.seconds = {}
         self.run("run", self.whole)
         self.run("attack", self.whole)
-        for stage in STAGES:  # how long each takes by itself
+        for stage in stages:  # how long each takes by itself
             work = self.undone(stage)
             begin = time.monotonic()
             self.run(stage, work)
@@ -100,9 +104,7 @@ class Trials:
         work = self.folder / "work"
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(self.whole, work)
-        for name in FIRST_FILES[stage]:
-            path = work / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        undo(stage, work)
         return work
 
     def killed(self, stage):
@@ -130,6 +132,13 @@ class Trials:
         of = f"{after:4.1f} s of {self.seconds[stage]:.1f}"
         print(f"{stage:8s} killed after {of}: {fault or 'survived'}", flush=True)
         return fault
+
+
+def undo(stage, work):
+    """Remove a stage's files."""
+    for name in FIRST_FILES[stage]:
+        path = work / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def half_file(work):
@@ -196,8 +205,8 @@ def main():
     parser.add_argument("--stages", default=",".join(STAGES))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        trials = Trials(Path(folder), options.seed)
         chosen = options.stages.split(",")
+        trials = Trials(Path(folder), options.seed, chosen)
         lost = [trials.trial(stage) for _ in range(options.kills) for stage in chosen]
     survived = lost.count(None)
     print(f"tried {len(lost)}, survived {survived}, lost {len(lost) - survived}")

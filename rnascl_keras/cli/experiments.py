@@ -9,6 +9,7 @@ import typer
 from rnascl_keras.cli.options import DataDirOption, RecipeArgument, SetOption, WorkdirOption
 from rnascl_keras.cli.start import quiet_start, start
 from rnascl_keras.errors import UserError
+from rnascl_keras.full_disk import full_disk_told
 
 app = typer.Typer()
 
@@ -48,7 +49,8 @@ def compare(
     chosen = methods.split(",") if methods else list(METHODS)
     arguments = [recipe, *(part for change in set_ or () for part in ("--set", change))]
     measures = radii.split(",") if radii else (), auto_attack
-    compare_run(work, chosen, _seeds(seeds), *measures, arguments)
+    with full_disk_told(work.workdir):
+        compare_run(work, chosen, _seeds(seeds), *measures, arguments)
 
 
 def _seeds(text: str) -> list[int]:
@@ -108,12 +110,13 @@ def tune(
     work = start(recipe, workdir, data_dir, set_)
     with quiet_start():
         from rnascl_keras.tune_run import tune_run
-    tune_run(
-        work,
-        method=method,
-        trials=trials,
-        hours=hours,
-        names=names.split(",") if names else (),
-        least_clean=least_clean,
-        seed=seed,
-    )
+    with full_disk_told(work.workdir):
+        tune_run(
+            work,
+            method=method,
+            trials=trials,
+            hours=hours,
+            names=names.split(",") if names else (),
+            least_clean=least_clean,
+            seed=seed,
+        )

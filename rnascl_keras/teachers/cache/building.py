@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import check_writable
+from rnascl_keras.full_disk import lack_of_room
 from rnascl_keras.replicas import across_replicas
 from rnascl_keras.summary import count, duration
 from rnascl_keras.teachers.cache.index import INDEX, write_index
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from rnascl_keras.data import ImageData
 
 LOWEST = float(np.finfo(VALUE).min)
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def build_cache(
@@ -228,7 +227,8 @@ class _Build:
 
 
 def _told(error: OSError, path: Path) -> UserError:
-    advice = "make room or choose another --workdir" if error.errno in FULL else "look at the disk"
+    full = lack_of_room(error)
+    advice = "make room or choose another --workdir" if full else "look at the disk"
     return UserError(
         f"{path} cannot be written ({error.strerror}); {advice}, then give the same command: it "
         "goes on from the last whole shard."
