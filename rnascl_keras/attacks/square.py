@@ -142,8 +142,11 @@ class Square(IteratedAttack):
     def _move_mass(
         self, best: np.ndarray, images: np.ndarray, drawn: np.ndarray, side: int
     ) -> np.ndarray:
-        """Empty one window and put its mass, and what the radius leaves, into another as a bump
-        (algorithm 3)."""
+        """Empty one window and put its mass, and what the radius leaves, into another as a bump.
+
+        Algorithm 3, but that each channel of the bump gets the mass of all channels, as in
+        AutoAttack's own code: more images fall to it than where each gets its own.
+        """
         _, h, w, c = images.shape
         change = best - images
         target, source = (window(drawn[:, k : k + 2], side, h, w) for k in (0, 2))
@@ -151,8 +154,8 @@ class Square(IteratedAttack):
         unused = np.maximum(self.epsilon**2 - np.square(change).sum(PIXELS, keepdims=True), 0)
         rest = change.copy()
         rest[target] = rest[source] = 0
-        # (m, 1, 1, c): of each channel, the mass in both windows together
-        mass = (np.square(change) - np.square(rest)).sum(axis=(1, 2), keepdims=True)
+        # (m, 1, 1, 1): the mass in both windows together
+        mass = (np.square(change) - np.square(rest)).sum(PIXELS, keepdims=True)
         square = bump(side)[None, :, :, None]
         square = choose(drawn[:, 4] < 0.5, square, square.transpose(0, 2, 1, 3))
         square = signs(drawn[:, 5:])[:, None, None] * square
