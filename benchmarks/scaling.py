@@ -43,14 +43,23 @@ def start(folder: str, batch: int, core: int, addresses: list[str]) -> subproces
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
     command = [sys.executable, "-m", "benchmarks.scaling", "--work", folder, "--batch", str(batch)]
     return subprocess.Popen(
-        [*command, "--core", str(core)], env=environment, stdout=subprocess.PIPE, text=True
+        [*command, "--core", str(core)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
 def measured(processes: list[subprocess.Popen]) -> tuple[float, float]:
     """Return the sums of what the processes print last: images per second, and per second of a
     core."""
-    printed = [process.communicate()[0].splitlines()[-1].split() for process in processes]
+    printed = []
+    for process in processes:
+        out, err = process.communicate()
+        if process.returncode:
+            raise SystemExit(err[-2000:])
+        printed.append(out.splitlines()[-1].split())
     return tuple(sum(float(numbers[k]) for numbers in printed) for k in (0, 1))
 
 
