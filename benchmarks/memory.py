@@ -1,0 +1,53 @@
+"""Peak memory of a search with a cached teacher, by batch and by replicas. S3, random images.
+
+Command: python -m benchmarks.memory
+The replicas are logical CPU devices of one process, under MirroredStrategy; `batch` is that over
+all of them. Prints the largest resident size of a process that does three steps.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import tempfile
+from pathlib import Path
+
+
+def peak(folder: Path, batch: int, replicas: int) -> float:
+    """Search for three steps; return the process's largest resident size in MiB."""
+    import tensorflow as tf
+
+    from rnascl_keras.data import Share
+    from rnascl_keras.distribution import make_strategy
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(
+        cpu, [tf.config.LogicalDeviceConfiguration()] * replicas
+    )
+    strategy = make_strategy("mirrored" if replicas > 1 else "one")
+
+    from benchmarks.cached_search import cache_of, random_images, search_under
+
+    cache = cache_of("resnet20", random_images(1024), folder)
+    with strategy.scope():
+        search = search_under(cache)
+
+    def batches(context):
+        return cache.training_batches(batch, share=Share(replicas, 0, replicas))
+
+    data = strategy.distribute_datasets_from_function(batches)
+    search.fit(data, steps_per_epoch=3, verbose=0)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        for replicas in (1, 2):
+            for batch in (64, 128, 256):
+                with multiprocessing.get_context("spawn").Pool(1) as process:
+                    found = process.apply(peak, (Path(name), batch, replicas))
+                print(f"batch {batch} on {replicas} replicas: {found:.0f} MiB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
