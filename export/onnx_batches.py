@@ -104,7 +104,10 @@ def _rows(session: Session, names: Sequence[str], feeds: dict[str, np.ndarray]) 
 
 
 def _fixes_batch(model: onnx.ModelProto) -> bool:
-    axes = [axis for value in model.graph.input for axis in value.type.tensor_type.shape.dim[:1]]
+    # old files name their weights among the inputs
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    axes = [axis for value in inputs for axis in value.type.tensor_type.shape.dim[:1]]
     return any(axis.dim_value > 1 for axis in axes)
 
 

@@ -38,8 +38,11 @@ def read_model(path: Path) -> onnx.ModelProto:
     run. Memory stays bounded: no file, graph or tensor is larger than this package's limits.
 
     Raises:
-        UserError: it is no valid ONNX model, or one of these limits is exceeded.
+        UserError: there is no such file, it is no valid ONNX model, or one of these limits is
+            exceeded.
     """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give the path of an .onnx file.")
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise UserError(f"{path} has {size:,} bytes; an ONNX file has at most {MOST_BYTES:,}.")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from onnx import parser
+from onnx import TensorProto, helper, parser
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
@@ -67,6 +67,13 @@ def test_batches_of_a_size_that_the_file_fixes_are_filled_up():
     batches = Batches(model(4), 2, CPU)
     assert batches.threads_within == 2
     assert run(batches, FakeSession(), 10, fixed=4) == [4, 4, 4]
+
+
+def test_weights_among_the_inputs_fix_no_batch():
+    old = model()
+    old.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [5, 2]))
+    old.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [5, 2], [0.0] * 10))
+    assert max(run(Batches(old, 2, CPU), FakeSession(), 100)) == MOST_IN_PIECE
 
 
 def test_other_providers_get_whole_batches():

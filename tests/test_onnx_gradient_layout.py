@@ -136,7 +136,8 @@ def test_a_depthwise_convolutions_gradient_is_the_transposed_convolution(
         f"({takes}) => (float[N,K] y) {{ h = Conv<{attributes}>(x, w) y = Flatten(h) }}", weights
     )
     made = input_gradient_model(forward, "linear")
-    assert "ConvTranspose" not in {node.op_type for node in made.graph.node}
+    operators = {node.op_type for node in made.graph.node}
+    assert ("ConvTranspose" in operators) == (strides[0] * strides[1] > 4)
     gradient = in_onnxruntime(made, images=images, slopes=slopes.reshape(2, -1))["gradient"]
 
     nodes = f"x = ConvTranspose<{attributes}, output_padding={behind}>(g, w)"

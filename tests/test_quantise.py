@@ -234,6 +234,11 @@ def test_images_that_do_not_fit_are_refused(float_file, digits, tmp_path, change
     assert not list(tmp_path.iterdir())
 
 
+def test_a_missing_file_is_named(digits, tmp_path):
+    with pytest.raises(UserError, match="absent.onnx: no such file"):
+        quantise(tmp_path / "absent.onnx", tmp_path / "int8.onnx", digits[0][:8])
+
+
 def test_a_fixed_batch_is_refused(float_file, digits, tmp_path):
     model = onnx.load(float_file)
     for value in (model.graph.input[0], model.graph.output[0]):

@@ -107,6 +107,8 @@ def _spread(step: Step, starts: np.ndarray, axes: np.ndarray, steps: np.ndarray)
     sizes = np.array(step.sizes(step.input(), 2))
     strides, begins = np.ones_like(sizes), np.zeros_like(sizes)
     strides[axes - 2], begins[axes - 2] = steps, starts
+    # behind a single value there are no zeros to put between
+    strides = np.where(np.equal(counts, 1), 1, strides)
     # from the end where negative, and never outside
     begins = np.clip(np.where(begins < 0, begins + sizes, begins), 0, sizes)
     g = zeros_between(step.gradient, channels, counts, strides)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.padding import crop, zeros_between
 from rnascl_keras.export.gradient.registry import Step
+
+# The Conv after zeros are put between multiplies so many times more often than is needed.
+_MOST_SPREAD = 4
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,8 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
     """Lead each window's gradient back to the values that it was made from.
 
     Where windows move by 1 this is a Conv with the kernel turned round, which onnxruntime runs on
-    a CPU several times faster than the same thing as a ConvTranspose. Where they move by more it is
-    that Conv after zeros are put between, if each channel is convolved by itself; else it is a
+    a CPU several times faster than the same thing as a ConvTranspose. Where they move by 2, and
+    each channel is convolved by itself, it is that Conv after zeros are put between. Else it is a
     ConvTranspose, which was faster there (`benchmarks.strided_gradient`).
 
     Args:
@@ -75,7 +79,8 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
     Returns:
         (batch, in, *windows.sizes).
     """
-    if max(windows.strides) > 1 and groups == kernel.shape[0] == groups * kernel.shape[1]:
+    depthwise = groups == kernel.shape[0] == groups * kernel.shape[1]
+    if depthwise and 1 < math.prod(windows.strides) <= _MOST_SPREAD:
         g = zeros_between(g, groups, windows.counts, windows.strides)
         counts = tuple(c * s for c, s in zip(windows.counts, windows.strides, strict=True))
         windows = replace(windows, counts=counts, strides=(1,) * len(counts))
