@@ -5,19 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
+from rnascl_keras.distribution import make_strategy
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluate import Evaluation
 from rnascl_keras.file_evaluation import Request, evaluate_classifier
 from rnascl_keras.model_files import load_model
 
 
-def evaluate_file(path: Path, request: Request) -> Evaluation:
-    """Evaluate a `.keras` file."""
+def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evaluation:
+    """Evaluate a `.keras` file on this host's devices.
+
+    Args:
+        path: of the file.
+        request: what is asked.
+        strategy: see `make_strategy`; "auto" takes all GPUs of this host, whatever cluster it is
+            part of.
+
+    Raises:
+        UserError: of the file, the request, or a strategy of several hosts.
+    """
     request.look_over(path)
-    model = load_model(path)
-    return evaluate_classifier(path, KerasClassifier(model), _image_shape(model, path), request)
+    with _on_this_host(strategy).scope():
+        model = load_model(path)
+        return evaluate_classifier(path, KerasClassifier(model), _image_shape(model, path), request)
+
+
+def _on_this_host(strategy: str) -> tf.distribute.Strategy:
+    if strategy == "multi_worker":
+        raise UserError(
+            "a MODEL.keras is evaluated on one host; give --strategy one, mirrored or tpu, or "
+            "evaluate a recipe's run."
+        )
+    if strategy == "auto":
+        strategy = "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
+    return make_strategy(strategy)
 
 
 def _image_shape(model: keras.Model, path: Path) -> tuple[int, int, int]:

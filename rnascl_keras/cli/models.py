@@ -19,6 +19,7 @@ from rnascl_keras.cli.options import (
     PlotOption,
     SeedOption,
     SetOption,
+    StrategyOption,
     SweepOption,
     WorkdirOption,
 )
@@ -40,6 +41,7 @@ def evaluate(
     workdir: WorkdirOption = None,
     data_dir: DataDirOption = None,
     set_: SetOption = None,
+    strategy: StrategyOption = None,
     data: DataOption = None,
     attacks: AttacksOption = "fgsm,pgd,mi_fgsm",
     eps: EpsOption = "8/255",
@@ -55,13 +57,13 @@ def evaluate(
     is_file = model.endswith(".keras")
     _check_options(context, is_file)
     if not is_file:
-        run_stages(start(model, workdir, data_dir, set_), "evaluate")
+        run_stages(start(model, workdir, data_dir, set_, strategy), "evaluate")
         return
     options = (data, data_dir, attacks, eps, n, seed, json, norm, sweep, plot, check)
     request = _request(f"evaluate {model}", *options)
     with quiet_start():
         from rnascl_keras.evaluate_file import evaluate_file
-    evaluate_file(Path(model), request)
+    evaluate_file(Path(model), request, strategy or "auto")
 
 
 @app.command()

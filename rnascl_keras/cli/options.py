@@ -23,7 +23,7 @@ SetOption = Annotated[
 ]
 StrategyOption = Annotated[
     str | None,
-    typer.Option(help="auto, one, mirrored, multi_worker or tpu: on what to train."),
+    typer.Option(help="auto, one, mirrored, multi_worker or tpu: on what to work."),
 ]
 SaveOption = Annotated[
     int | None,
