@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rnascl_keras.export.onnx_input import ImageInput
     from rnascl_keras.export.onnx_session import Session
 
-MOST_IN_PIECE = 8
+MOST_IN_PIECE = 4
 """Images: a network's operations are many and small, and for so few images what one of them makes
 is still in the processor's cache when the next one reads it."""
 
