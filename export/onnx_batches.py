@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.onnx_session import CPU
+from rnascl_keras.hardware import usable_cores
 
 if TYPE_CHECKING:
     import onnx
@@ -44,7 +44,7 @@ class Batches:
     ) -> None:
         self._in_pieces = set(providers) == {CPU} and not _fixes_batch(model)
         self.threads_within = 1 if self._in_pieces else threads
-        self._at_once = (threads or _cores()) if self._in_pieces else 1
+        self._at_once = (threads or usable_cores()) if self._in_pieces else 1
         self._threads = ThreadPoolExecutor(self._at_once) if self._at_once > 1 else None
 
     def run(
@@ -109,7 +109,3 @@ def _fixes_batch(model: onnx.ModelProto) -> bool:
     inputs = [value for value in model.graph.input if value.name not in weights]
     axes = [axis for value in inputs for axis in value.type.tensor_type.shape.dim[:1]]
     return any(axis.dim_value > 1 for axis in axes)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

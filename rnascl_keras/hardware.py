@@ -14,13 +14,18 @@ def hardware() -> str:
     """
     import tensorflow as tf
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = usable_cores()
     details = tf.config.experimental.get_device_details
     gpus = [
         details(gpu).get("device_name", "GPU") for gpu in tf.config.list_physical_devices("GPU")
     ]
     described = f"{cores} core{'s' if cores != 1 else ''} of {_processor()}"
     return ", ".join([*gpus, described])
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

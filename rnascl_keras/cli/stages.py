@@ -20,28 +20,17 @@ from rnascl_keras.workdir import Run
 app = typer.Typer()
 
 
-@app.command()
-def run(
-    recipe: RecipeArgument,
-    workdir: WorkdirOption = None,
-    data_dir: DataDirOption = None,
-    set_: SetOption = None,
-    strategy: StrategyOption = None,
-    save_every_steps: SaveOption = None,
-) -> None:
-    """All stages: teacher, cache, search, derive, train, finetune, export, evaluate, report.
+ALL = """All stages: teacher, cache, search, derive, train, finetune, export, evaluate, report.
 
-    A stage whose files are there, made from the same settings, is skipped; one that was cut short
-    goes on from where it was saved last. On SIGTERM the step is finished and saved; the exit code
-    is then 75.
-    """
-    work = start(recipe, workdir, data_dir, set_, strategy, save_every_steps)
-    run_stages(work)
-    if work.is_chief:
-        _show(work)
+A stage whose files are there, made from the same settings, is skipped; one that was cut short
+goes on from where it was saved last. On SIGTERM the step is finished and saved; the exit code
+is then 75.
+"""
 
 
 def _stage_command(name: str, text: str) -> None:
+    """Add the command of one stage, or `run`, that of all."""
+
     def command(
         recipe: RecipeArgument,
         workdir: WorkdirOption = None,
@@ -51,13 +40,14 @@ def _stage_command(name: str, text: str) -> None:
         save_every_steps: SaveOption = None,
     ) -> None:
         work = start(recipe, workdir, data_dir, set_, strategy, save_every_steps)
-        run_stages(work, name)
-        if name == "report" and work.is_chief:
+        run_stages(work, *([] if name == "run" else [name]))
+        if name in ("run", "report") and work.is_chief:
             _show(work)
 
     app.command(name, help=text)(command)
 
 
+_stage_command("run", ALL)
 _stage_command("teacher", "Train the robust teacher, or read teacher.weights: teacher.keras.")
 _stage_command("cache", "Ask the teacher once about every view of every image: cache/.")
 _stage_command("search", "Search widths and tutors under the teacher: search/.")
