@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-STEPS, EPOCHS = 4, 4
+STEPS, EPOCHS = 8, 4
 
 
 def free_port() -> int:
@@ -54,12 +54,15 @@ def start(folder: str, batch: int, core: int, addresses: list[str]) -> subproces
 def measured(processes: list[subprocess.Popen]) -> tuple[float, float]:
     """Return the sums of what the processes print last: images per second, and per second of a
     core."""
-    printed = []
+    printed, failures = [], []
     for process in processes:
         out, err = process.communicate()
         if process.returncode:
-            raise SystemExit(err[-2000:])
-        printed.append(out.splitlines()[-1].split())
+            failures.append(err[-2000:])
+        else:
+            printed.append(out.splitlines()[-1].split())
+    if failures:  # of all: one that lost its peer only says so
+        raise SystemExit("\n".join(failures))
     return tuple(sum(float(numbers[k]) for numbers in printed) for k in (0, 1))
 
 
@@ -73,7 +76,7 @@ def work(folder: str, batch: int, core: int) -> None:
     from rnascl_keras.distribution import make_strategy
 
     strategy = make_strategy("auto")
-    cache = cache_of("resnet20", random_images(STEPS * 2 * batch), Path(folder))
+    cache = cache_of("resnet20", random_images(STEPS * 2 * batch), Path(folder) / str(core))
     with strategy.scope():
         search = search_under(cache)
 
@@ -116,7 +119,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for turn in range(options.rounds):
             addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
-            # one comes first: it makes the cache
             sides = {"one": ([0], ["alone"]), "two": ([0, 1], addresses)}
             sides["two apart"] = ([0, 1], ["alone"])
             for side, (cores, cluster) in sides.items():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from rnascl_keras.workers import has_several_workers
+from rnascl_keras.workers import has_several_workers, totals
+
+Logs = dict[str, Any]
 
 
 class DistributedModel(keras.Model):
@@ -16,7 +19,9 @@ class DistributedModel(keras.Model):
 
     Keras 3's own cannot (keras-team/keras#20585): it reduces a distributed batch to build the
     model from, and then the step's logs along an axis that scalars do not have. Here the model is
-    built from the first batch of this worker, and the logs get that axis.
+    built from the first batch of this worker, the logs of a step are those of its first replica,
+    and the metrics of an epoch are those of all. They go over the network in one message: each
+    number by itself and in every step, as Keras sends them, they took longer than the gradients.
 
     Subclasses write `train_step` and `test_step` as usual; they return scalars. Elsewhere than
     under several workers nothing changes.
@@ -25,28 +30,58 @@ class DistributedModel(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         if iterator is not None and has_several_workers(self.distribute_strategy):
             _, _, batches = next(iter(iterator))
-            data_batch = keras.tree.map_structure(self._local, next(batches))
+            data_batch = keras.tree.map_structure(lambda x: self._parts(x)[0], next(batches))
             iterator = None
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
-    def _make_function(self, step_function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def _make_function(self, step_function: Callable[[Any], Logs]) -> Callable[[Any], Logs]:
         if not has_several_workers(self.distribute_strategy):
             return super()._make_function(step_function)
 
-        def step_with_axis(data: Any) -> Any:
-            # () -> (1,): Keras reduces along it
-            return keras.tree.map_structure(lambda x: tf.reshape(x, (1,)), step_function(data))
+        def one_step(data: Any) -> Logs:
+            logs = self.distribute_strategy.run(step_function, args=(data,))
+            return keras.tree.map_structure(lambda x: self._parts(x)[0], logs)
 
-        return super()._make_function(step_with_axis)
+        if self.jit_compile:
+            one_step = tf.function(one_step, jit_compile=True)
 
-    def _get_metrics_result_or_logs(self, logs: Any) -> Any:
-        """The last step's logs are means of the replicas' means, whatever images each has had;
-        the metrics themselves are added up over the replicas."""
-        logs = super()._get_metrics_result_or_logs(logs)
-        if self.distribute_strategy.num_replicas_in_sync == 1:
+        def some_steps(iterator: Iterator) -> Logs:
+            for _ in range(self.steps_per_execution):
+                logs = one_step(next(iterator))
             return logs
+
+        return some_steps if self.run_eagerly else tf.function(some_steps, autograph=False)
+
+    def reset_metrics(self) -> None:
+        """Begin the metrics of all replicas anew."""
+        if not has_several_workers(self.distribute_strategy):
+            super().reset_metrics()
+            return
+        with keras.StatelessScope() as scope:
+            super().reset_metrics()
+        for variable in self.metrics_variables:
+            if (value := scope.get_current_value(variable)) is not None:
+                for part in self._parts(variable.value):
+                    part.assign(value)
+
+    def get_metrics_result(self) -> Logs:
+        """Return the metrics over what all replicas have seen, by name."""
+        if not has_several_workers(self.distribute_strategy):
+            return super().get_metrics_result()
+        variables = self.metrics_variables
+        here = [np.sum([part.numpy() for part in self._parts(v.value)], axis=0) for v in variables]
+        sums = totals(self.distribute_strategy, here)
+        with keras.StatelessScope(state_mapping=list(zip(variables, sums, strict=True))):
+            return super().get_metrics_result()
+
+    def _get_metrics_result_or_logs(self, logs: Logs) -> Logs:
+        """The last step's logs are of one replica, or means of the replicas' means, whatever images
+        each has had; the metrics are added up over the replicas."""
+        if self.distribute_strategy.num_replicas_in_sync == 1:
+            return super()._get_metrics_result_or_logs(logs)
         metrics = self.get_metrics_result()
         return {name: metrics.get(name, value) for name, value in logs.items()}
 
-    def _local(self, values: Any) -> Any:
-        return self.distribute_strategy.experimental_local_results(values)[0]
+    def _parts(self, values: Any) -> tuple[Any, ...]:
+        """Return what each replica of this worker has."""
+        return self.distribute_strategy.experimental_local_results(values)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from rnascl_keras.stopping import WorkerLost
 
@@ -52,19 +54,32 @@ def worker_index(strategy: tf.distribute.Strategy) -> int:
 
 def total(strategy: tf.distribute.Strategy, value: float) -> float:
     """Return the sum of what every worker gives; all of them must ask. It is a barrier as well."""
+    return float(totals(strategy, [value])[0])
+
+
+def totals(strategy: tf.distribute.Strategy, values: Sequence[ArrayLike]) -> list[np.ndarray]:
+    """Return the sums of what every worker gives, arrays of the same shapes on all, in float64.
+
+    All workers must ask, and it is a barrier as well.
+    """
+    arrays = [np.asarray(value, np.float64) for value in values]
     if not has_several_workers(strategy):
-        return value
-    share = tf.constant(value / len(strategy.extended.worker_devices), tf.float64)
-    return float(strategy.experimental_local_results(_adder(strategy)(share))[0])
+        return arrays
+    share = np.concatenate([x.ravel() for x in arrays]) / len(strategy.extended.worker_devices)
+    added = _adder(strategy)(tf.constant(share))
+    together = strategy.experimental_local_results(added)[0].numpy()
+    ends = np.cumsum([x.size for x in arrays])[:-1]
+    parts = np.split(together, ends)
+    return [part.reshape(x.shape) for part, x in zip(parts, arrays, strict=True)]
 
 
 @cache
 def _adder(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]:
-    def add(value: tf.Tensor) -> tf.Tensor:
-        here = tf.identity(value)  # on the replica's device, which an argument is not
+    def add(values: tf.Tensor) -> tf.Tensor:
+        here = tf.identity(values)  # on the replica's device, which an argument is not
         return tf.distribute.get_replica_context().all_reduce("SUM", here)
 
-    return tf.function(lambda value: strategy.run(add, args=(value,)), autograph=False)
+    return tf.function(lambda values: strategy.run(add, args=(values,)), autograph=False)
 
 
 @contextmanager

@@ -26,5 +26,15 @@ with strategy.scope():  # what it should be: the accuracy of these weights on al
 np.testing.assert_allclose(found["accuracy"], right.mean(), rtol=1e-5)
 np.testing.assert_allclose(logs["val_accuracy"][-1], right.mean(), rtol=1e-5)
 assert np.all(np.isfinite(logs["loss"]))
+
+# A step sends three messages: gradients of weights and of choices, moving statistics
+endless = tf.data.Dataset.from_tensor_slices((images, labels)).batch(10, True).repeat()
+batches = iter(strategy.distribute_datasets_from_function(lambda context: endless))
+model.make_train_function(force=True)
+graph = model.train_function.get_concrete_function(batches).graph.as_graph_def()
+nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
+messages = [node.name for node in nodes if node.op == "CollectiveReduceV2"]
+assert len(messages) == 3, messages
+
 total = sum(float(np.abs(value).sum()) for value in values(model.weight_variables))
 print("result", keras.__version__, found["loss"], logs["loss"], total)

@@ -1,4 +1,7 @@
-"""Trains kinds of models on one and on several replicas of this CPU, and compares their states.
+"""Trains kinds of models on one and on several replicas, and compares their states.
+
+The replicas are logical devices of this CPU, as many as the first argument says; or, where it says
+"workers", the processes that TF_CONFIG tells of, of which this is one.
 
 A process of its own: logical devices are settled before TensorFlow starts, and a strategy of
 another size cannot follow in the same process.
@@ -17,7 +20,13 @@ import tensorflow as tf
 keras.config.set_floatx("float64")
 keras.config.set_dtype_policy("float64")
 cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+if sys.argv[1] == "workers":
+    strategy = tf.distribute.MultiWorkerMirroredStrategy()
+else:
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 4)
+    devices = [f"CPU:{i}" for i in range(int(sys.argv[1]))]
+    strategy = tf.distribute.MirroredStrategy(devices)
+    assert strategy.num_replicas_in_sync == len(devices)
 
 from tiny_models import (  # noqa: E402
     make_distiller,
@@ -58,7 +67,10 @@ def dealt(replicas):
     order = np.arange(STEPS * BATCH).reshape(STEPS, BATCH // replicas, replicas)
     order = order.transpose(0, 2, 1).ravel()
     images = images[order].astype("float64")
-    return tf.data.Dataset.from_tensor_slices((images, labels[order])).batch(BATCH)
+    batches = tf.data.Dataset.from_tensor_slices((images, labels[order])).batch(BATCH)
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options)
 
 
 def trained(make, strategy):
@@ -76,7 +88,7 @@ def compare(make, strategy):
     several, logs = trained(make, strategy)
     for ours, theirs in zip(training_state(several), state, strict=True):
         copies = strategy.experimental_local_results(ours.value)
-        assert len(copies) == strategy.num_replicas_in_sync
+        assert len(copies) == len(strategy.extended.worker_devices)
         for copy in copies:
             np.testing.assert_allclose(
                 np.asarray(copy), theirs.numpy(), **TOLERANCE, err_msg=theirs.path
@@ -85,9 +97,6 @@ def compare(make, strategy):
         np.testing.assert_allclose(logs[key], values, rtol=1e-6, err_msg=key)
 
 
-k, names = int(sys.argv[1]), sys.argv[2:]
-mirrored = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(k)])
-assert mirrored.num_replicas_in_sync == k
-for name in names:
-    compare(MODELS[name], mirrored)
+for name in sys.argv[2:]:
+    compare(MODELS[name], strategy)
     print(name, "equal")

@@ -214,7 +214,7 @@ import sys
 import numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from cached_teacher import opened, ten_class_teacher
+from cached_teacher import build, opened, ten_class_teacher
 from test_cache import live_batches, own_student
 from rnascl_keras.architecture import Tutor
 from rnascl_keras.distill import CrossLayerDistiller
@@ -237,14 +237,21 @@ for teacher, data in ((cache, batches), (ten_class_teacher(), live_batches(20)))
     logs.append(model.fit(data, epochs=2, steps_per_epoch=3, verbose=0).history)
 for name in ("cross_entropy", "kl", "attention"):
     np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=2e-3)
+
+with strategy.scope():
+    build(sys.argv[2])
+shared = opened(sys.argv[2])
+for (ours, _), (theirs, _) in zip(shared.training_batches(20).take(4), batches):
+    for name, values in theirs.items():  # one rounding of float16 apart, at most
+        np.testing.assert_allclose(ours[name], values, rtol=2e-3, atol=1e-3)
 print("equal")
 """
 
 
-def test_two_replicas_share_each_batch(folder):
-    """And train as under the live teacher. In a process of its own: logical devices are set before
+def test_two_replicas_share_each_batch(folder, tmp_path):
+    """And train as under the live teacher, and build the cache that one builds. In a process of its own: logical devices are set before
     TensorFlow starts."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    command = [sys.executable, "-c", TWO_REPLICAS, str(folder)]
+    command = [sys.executable, "-c", TWO_REPLICAS, str(folder), str(tmp_path)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.stdout.endswith("equal\n"), result.stderr[-2000:]

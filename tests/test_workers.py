@@ -30,7 +30,8 @@ def log(folder, index):
 
 
 def assert_same_search(folder, other):
-    """Equal but for float32's rounding, which Adam, dividing by tiny gradients, makes visible."""
+    """Equal but for float32's rounding, which Adam, dividing by tiny gradients, makes visible; in
+    float64 see `test_two_workers_train_as_one`."""
     for ours, theirs in zip(weights(folder), weights(other), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=2e-3)
     ours, theirs = outcome(folder), outcome(other)
@@ -56,6 +57,26 @@ def test_two_workers_search_as_one_process(unsearched, whole_run, tiny, tmp_path
     assert not (unsearched / ".stages" / "lock").exists()
     result = rnascl("search", tiny, "--workdir", unsearched)
     assert "search: already done from the same settings" in result.err
+
+
+def assert_trained_as_one(logs, *models):
+    code = (HERE / "replicas_script.py").read_text()
+    with started("workers", *models, logs=logs, code=code) as processes:
+        assert finished(processes) == [0, 0], log(logs, 0) + log(logs, 1)
+    for index in (0, 1):
+        assert log(logs, index).endswith("".join(f"{model} equal\n" for model in models))
+
+
+def test_two_workers_train_as_one(tmp_path, monkeypatch):
+    """To float64's rounding: weights, Gumbel variables, both optimizers after five steps."""
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    assert_trained_as_one(tmp_path, "search")
+
+
+@pytest.mark.slow
+def test_two_workers_train_every_other_model_as_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    assert_trained_as_one(tmp_path, "distiller", "trades", "pgd", "trades_teacher")
 
 
 def wait_for(path, processes):

@@ -57,6 +57,9 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices((order, target, tf.gather(draws, order)))
 
     elements = tf.data.Dataset.counter(start=first_epoch).flat_map(epoch_elements)
+    # A strategy that knows of no end neither asks all workers before each step whether one is at
+    # its, nor hides the static shapes for the case.
+    elements = elements.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     dataset = data.pixels.batched(elements, each, augmentation, drop_remainder=True)
     if indexed:
         dataset = dataset.map(lambda images, target: (images, *target))
