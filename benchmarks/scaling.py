@@ -74,6 +74,8 @@ def work(folder: str, batch: int, core: int) -> None:
     from benchmarks.cached_search import cache_of, random_images, search_under
     from rnascl_keras.data import Share
     from rnascl_keras.distribution import make_strategy
+    from rnascl_keras.stopping import StopRequest
+    from rnascl_keras.workers import total
 
     strategy = make_strategy("auto")
     cache = cache_of("resnet20", random_images(STEPS * 2 * batch), Path(folder) / str(core))
@@ -94,11 +96,15 @@ def work(folder: str, batch: int, core: int) -> None:
             now = time.perf_counter(), time.process_time()
             self.taken.append([end - begin for begin, end in zip(self._begin, now, strict=True)])
 
+    stop = StopRequest(lambda noted: total(strategy, float(noted)) > 0)
+    asking = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: stop.is_requested()
+    )
     search.fit(
         strategy.distribute_datasets_from_function(batches),
         steps_per_epoch=STEPS,
         epochs=1 + EPOCHS,  # the first compiles
-        callbacks=[Clock()],
+        callbacks=[Clock(), asking],  # as in a run
         verbose=0,
     )
     times = zip(*Clock.taken[1:], strict=True)
