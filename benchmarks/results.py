@@ -57,19 +57,16 @@ def accuracies(content: dict[str, Any]) -> str:
         head.append(f"AutoAttack, {radius(strong[0]['epsilon'])}, n = {strong[0]['n']}")
     found = by_method(rows)
     lines = []
-    for key, method in METHODS.items():
-        if key not in found:
-            lines.append([method.name, *["not run"] * (len(head) - 1)])
-            continue
-        own = found[key]
+    for name, own in ((METHODS[key].name, found[key]) for key in METHODS if key in found):
         shares = [[row["accuracy"] for row in own]]
         swept = [row["pgd20"]["accuracy"] for row in own]
         shares += [list(column) for column in zip(*swept, strict=True)]
         if strong:
             shares.append([row["auto_attack"]["accuracy"] for row in own])
         sizes = [_span([row[size] for row in own]) for size in ("parameters", "macs")]
-        lines.append([f"{method.name}{_seeds(own)}", *sizes, *map(spread, shares)])
-    return markdown(head, lines)
+        lines.append([f"{name}{_seeds(own)}", *sizes, *map(spread, shares)])
+    missing = [method.name for key, method in METHODS.items() if key not in found]
+    return markdown(head, lines) + (f"\nNot run: {'; '.join(missing)}.\n" if missing else "")
 
 
 def _span(numbers: Sequence[int]) -> str:

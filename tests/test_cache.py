@@ -249,8 +249,8 @@ print("equal")
 
 
 def test_two_replicas_share_each_batch(folder, tmp_path):
-    """And train as under the live teacher, and build the cache that one builds. In a process of its own: logical devices are set before
-    TensorFlow starts."""
+    """And train as under the live teacher, and build the cache that one builds. In a process of its
+    own: logical devices are set before TensorFlow starts."""
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
     command = [sys.executable, "-c", TWO_REPLICAS, str(folder), str(tmp_path)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -10,6 +10,7 @@ from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teach
 
 from rnascl_keras.architecture import Architecture, Tutor
 from rnascl_keras.comparison.methods import METHODS, find_methods
+from rnascl_keras.comparison.noisy_images import NoisyImages
 from rnascl_keras.comparison.plot import clean_against_robust
 from rnascl_keras.comparison.published_results import TABLE_1
 from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
@@ -86,6 +87,18 @@ def test_their_images_stay_in_the_ball_and_raise_what_they_should(kind):
     assert raised(attacked) > raised(IMAGES) + 2 * abs(raised(random) - raised(IMAGES))
 
 
+def test_only_the_student_sees_the_noise():
+    """The teacher's term of the first step, by an equal trainer's noise."""
+    settings = {"deviation": 0.1, "kl": "teacher_student"}
+    noisy = np.asarray(make(NoisyImages, **settings).noisy(tf.constant(IMAGES)))
+    assert 0.05 < np.std(noisy - IMAGES) < 0.1  # clipped
+    assert noisy.min() == 0 and noisy.max() == 1
+    again = make(NoisyImages, **settings)
+    expected = kl(again.teacher(IMAGES), again.student(noisy, training=True))
+    found = make(NoisyImages, **settings).train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["kl"]) == pytest.approx(expected, rel=1e-4)
+
+
 def test_weights_of_eq_3_weigh_its_terms():
     weights = {"classification_weight": 0.25, "kl_weight": 3.0, "gamma_t": 2.0}
     parts = make_distiller(**weights).train_on_batch(IMAGES, LABELS, return_dict=True)
@@ -137,6 +150,8 @@ def test_the_terms_of_eq_3_are_weighed_as_the_names_say():
     assert given["kl"] == {"classification_weight": 0.0}  # the direction is the recipe's
     assert given["reversed_kl"] == {"kl": "teacher_student", "classification_weight": 0.0}
     assert given["reversed_kl_aligned"] == {**given["reversed_kl"], "gradient_weight": 1.0}
+    for name, own in {"softened": {"softening": 4.0}, "noisy": {"deviation": 0.1}}.items():
+        assert METHODS[name].arguments(Train()) == {**given["reversed_kl"], **own}
     strong = METHODS["strong_attention"].arguments(Train(gamma_t=0.5))
     assert strong == {**given["reversed_kl"], "gamma_t": 5.0}
 

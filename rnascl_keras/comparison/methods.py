@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.architecture import Architecture
+from rnascl_keras.comparison.noisy_images import NoisyImages
 from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
 from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
 from rnascl_keras.distill import CrossLayerDistiller
@@ -94,9 +95,21 @@ def _inner(settings: Finetune) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
+def _softened(settings: Tutored) -> dict[str, Any]:
+    return {**_reversed(settings), "softening": SOFTENING}
+
+
+def _noisy(settings: Tutored) -> dict[str, Any]:
+    return {**_reversed(settings), "deviation": NOISE}
+
+
 GRADIENT_WEIGHT = 1.0
 """Of input-gradient alignment, where the recipe has none; at 10 a student of the digits learns to
 be flat instead of right."""
+
+SOFTENING = 4.0
+NOISE = 0.1
+"""Its standard deviation, pixels being from 0 to 1."""
 
 METHODS = {
     "cross_entropy": Method(
@@ -111,6 +124,15 @@ METHODS = {
     ),
     "reversed_kl": Method(
         "KL(teacher ‖ student) alone", architecture=_without_tutors, arguments=_reversed
+    ),
+    "softened": Method(
+        "KL(teacher ‖ student), softened by 4", architecture=_without_tutors, arguments=_softened
+    ),
+    "noisy": Method(
+        "KL(teacher ‖ student), noisy images",
+        architecture=_without_tutors,
+        trainer=NoisyImages,
+        arguments=_noisy,
     ),
     "reversed_kl_aligned": Method(
         "KL(teacher ‖ student), KDIGA",
