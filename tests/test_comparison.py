@@ -136,7 +136,7 @@ def test_each_method_changes_what_its_name_says():
     for name, method in METHODS.items():
         found = method.architecture(searched, 3)
         assert (found.widths == ARCHITECTURE.widths) == (not name.endswith("_widths")), name
-        kept = name in ("uniform", "searched", "searched_trades", "strong_attention")
+        kept = name in ("uniform", "searched", "searched_trades", "strong_attention", "combined")
         kept = kept or name.endswith("_widths")
         assert (found.tutors == TUTORS) == kept, name
     largest = METHODS["largest_widths"].architecture(searched, 0)
@@ -154,6 +154,8 @@ def test_the_terms_of_eq_3_are_weighed_as_the_names_say():
         assert METHODS[name].arguments(Train()) == {**given["reversed_kl"], **own}
     strong = METHODS["strong_attention"].arguments(Train(gamma_t=0.5))
     assert strong == {**given["reversed_kl"], "gamma_t": 5.0}
+    combined = METHODS["combined"].arguments(Train(gamma_t=0.5))
+    assert combined == {**strong, "softening": 4.0, "deviation": 0.1}
 
 
 def test_methods_come_with_what_they_start_from():

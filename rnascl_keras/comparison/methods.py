@@ -103,6 +103,10 @@ def _noisy(settings: Tutored) -> dict[str, Any]:
     return {**_reversed(settings), "deviation": NOISE}
 
 
+def _combined(settings: Tutored) -> dict[str, Any]:
+    return {**_softened(settings), **_noisy(settings), "gamma_t": 10 * settings.gamma_t}
+
+
 GRADIENT_WEIGHT = 1.0
 """Of input-gradient alignment, where the recipe has none; at 10 a student of the digits learns to
 be flat instead of right."""
@@ -143,6 +147,11 @@ METHODS = {
     "strong_attention": Method(
         "KL(teacher ‖ student), attention × 10",
         arguments=lambda s: {**_reversed(s), "gamma_t": 10 * s.gamma_t},
+    ),
+    "combined": Method(
+        "KL(teacher ‖ student), softened, noisy, attention × 10",
+        trainer=NoisyImages,
+        arguments=_combined,
     ),
     "matched": Method("Tutors matched by depth", architecture=_matched),
     "uniform": Method("Uniform tutors", trainer=UniformTutors),
