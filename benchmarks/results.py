@@ -1,4 +1,5 @@
-"""Fill the tables of RESULTS.md from the files in results/, so that no figure is typed.
+"""Fill the tables of RESULTS.md from the files in results/, so that no figure is typed; draw those
+of a comparison.
 
     python -m benchmarks.results
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rnascl_keras.comparison.methods import METHODS
+from rnascl_keras.comparison.plot import picture
 from rnascl_keras.comparison.published_results import TABLE_1
 from rnascl_keras.comparison.table import (
     by_method,
@@ -164,6 +166,15 @@ def filled(text: str) -> str:
     return BLOCK.sub(table, text)
 
 
+def compared(text: str) -> list[str]:
+    """Return the names of the comparisons that a page has a table of."""
+    return sorted({file for kind, file, _ in BLOCK.findall(text) if kind == "accuracies"})
+
+
 if __name__ == "__main__":
     page = ROOT / "RESULTS.md"
     page.write_text(filled(page.read_text()))
+    for name in compared(page.read_text()):
+        found = read_json(ROOT / f"results/{name}.json")
+        drawn = picture(found["settings"]["data"]["source"], found["rows"])
+        (ROOT / f"results/{name}.svg").write_text(drawn)

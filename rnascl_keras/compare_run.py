@@ -10,8 +10,7 @@ from rich.text import Text
 
 from rnascl_keras.comparison.differences import differences
 from rnascl_keras.comparison.methods import find_methods
-from rnascl_keras.comparison.plot import clean_against_robust
-from rnascl_keras.comparison.published_results import TABLE_1
+from rnascl_keras.comparison.plot import picture
 from rnascl_keras.comparison.rows import Measures, compare_rows
 from rnascl_keras.comparison.table import (
     by_pair,
@@ -58,9 +57,7 @@ def compare_run(
         "settings": run.recipe.model_dump(mode="json"),
     }
     write_json(run.path("compare.json"), facts | {"rows": rows, "differences": found})
-    is_paper = run.recipe.data.source == "cifar10"
-    drawn = clean_against_robust(rows, TABLE_1 if is_paper else ())
-    atomic_write(run.path("compare.svg"), drawn)
+    atomic_write(run.path("compare.svg"), picture(run.recipe.data.source, rows))
     title = f"{run.recipe.name}, first {rows[0]['n']} test images, in %"
     console = Console()
     console.print(comparison_table(title, rows))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.results import BLOCK, filled
+from benchmarks.results import BLOCK, compared, filled
 from rnascl_keras.comparison.differences import as_array, differences
 from rnascl_keras.files import read_json
 from rnascl_keras.summary import accuracy_keys, count, model_keys, percent
@@ -13,7 +13,7 @@ from rnascl_keras.summary import accuracy_keys, count, model_keys, percent
 ROOT = Path(__file__).parent.parent
 RESULTS = (ROOT / "RESULTS.md").read_text()
 README = (ROOT / "README.md").read_text()
-COMPARISONS = sorted({file for kind, file, _ in BLOCK.findall(RESULTS) if kind == "accuracies"})
+COMPARISONS = compared(RESULTS)
 
 
 def test_the_tables_are_those_of_the_files():
@@ -45,6 +45,9 @@ def test_a_comparison_agrees_with_its_own_images(name):
         assert row["seconds"] > 0 and row["evaluation_seconds"] > 0 and row["hardware"]
     assert content["differences"] == differences(content["rows"])
     assert content["command"].startswith("rnascl compare ")
+    picture = (ROOT / f"results/{name}.svg").read_text()
+    assert all(f">{row['name']}<" in picture for row in content["rows"]), "make results"
+    assert f"](results/{name}.svg)" in RESULTS
 
 
 def test_the_readme_s_tables_of_runs_are_those_of_the_files():

@@ -149,7 +149,7 @@ METHODS = {
         arguments=lambda s: {**_reversed(s), "gamma_t": 10 * s.gamma_t},
     ),
     "combined": Method(
-        "KL(teacher ‖ student), softened, noisy, attention × 10",
+        "KL softened, noisy, attention × 10",
         trainer=NoisyImages,
         arguments=_combined,
     ),

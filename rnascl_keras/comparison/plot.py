@@ -9,13 +9,22 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnascl_keras.comparison.published_results import PublishedResult
+from rnascl_keras.comparison.published_results import TABLE_1, PublishedResult
 from rnascl_keras.comparison.table import by_method
 from rnascl_keras.plots import ACCENT, FAINT, INK, MUTED, report_style, svg
 from rnascl_keras.search_plots import spread
 from rnascl_keras.summary import radius
 
 COLOURS = {False: "#2b6cb0", True: ACCENT}
+LINE = 0.13
+"""Of the column of names, in inches."""
+SHARE = 0.82
+"""Of the picture's height, that the axes and the names take."""
+
+
+def picture(source: str, rows: Sequence[dict[str, Any]]) -> str:
+    """Draw a comparison on the data of `source`: on CIFAR-10 the paper's own points beside."""
+    return clean_against_robust(rows, TABLE_1 if source == "cifar10" else ())
 
 
 def clean_against_robust(
@@ -36,8 +45,9 @@ def clean_against_robust(
         robust = 100 * np.mean([row["pgd20"]["accuracy"][-1] for row in found])
         points.append((found[0]["name"], clean, robust, found[0]["macs"], found[0]["adversarial"]))
     with report_style():
-        figure = Figure(figsize=(7.4, 4.4))
-        axes = figure.add_axes((0.08, 0.11, 0.62, 0.82))
+        height = max(4.4, LINE * len(points) / SHARE)
+        figure = Figure(figsize=(7.4, height))
+        axes = figure.add_axes((0.08, 0.11, 0.62, SHARE))
         for k, (_, clean, robust, macs, adversarial) in enumerate(points):
             colour = COLOURS[adversarial]
             if k < len(published):
@@ -52,7 +62,7 @@ def clean_against_robust(
         note += "; hollow, *: as published in the paper, not measured here" if published else ""
         axes.set_title(note, fontsize=7.5, color=MUTED, fontweight="normal")
         inks = [MUTED] * len(published) + [INK] * (len(points) - len(published))
-        _name(axes, [point[:3] for point in points], inks)
+        _name(axes, [point[:3] for point in points], inks, LINE / (SHARE * height))
         return svg(figure)
 
 
@@ -61,12 +71,18 @@ def _area(macs: float) -> float:
     return 40 + 40 * max(0.0, np.log10(macs / 1e6))
 
 
-def _name(axes: Axes, points: Sequence[tuple[str, float, float]], inks: Sequence[str]) -> None:
-    """Write names in a column at the right, each with a line to its point (clean, robust)."""
+def _name(
+    axes: Axes, points: Sequence[tuple[str, float, float]], inks: Sequence[str], line: float
+) -> None:
+    """Write names in a column at the right, each with a line to its point (clean, robust).
+
+    Args:
+        line: its height as a share of the axes'.
+    """
     low, high = axes.get_ylim()
     heights = (np.array([robust for _, _, robust in points]) - low) / (high - low)
     order = np.argsort(heights, kind="stable")
-    for k, height in zip(order, spread(heights[order], 0.036), strict=True):
+    for k, height in zip(order, spread(heights[order], line), strict=True):
         name, clean, robust = points[k]
         axes.annotate(
             name,
