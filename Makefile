@@ -1,6 +1,6 @@
 # make demo    the whole method on 8 x 8 digits, on a CPU; everything it makes lies in runs/digits
 # make test    the tests that take seconds
-# make results-quick    the comparison of RESULTS.md on digits, anew: about 25 minutes on two cores
+# make results-quick    the comparison of RESULTS.md on digits, anew: about 30 minutes on two cores
 # make results          the tables of RESULTS.md, from the files in results/
 PYTHON ?= python3
 VENV ?= .venv
