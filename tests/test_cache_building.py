@@ -293,7 +293,8 @@ def test_a_teacher_without_finite_logits_is_refused(tmp_path):
 
 
 KILLED = """
-import os, random, signal, sys, threading
+import os, random, signal, sys, threading, time
+from pathlib import Path
 from cached_teacher import build
 from rnascl_keras.teachers.cache import building, shards
 
@@ -301,9 +302,17 @@ folder, seed = sys.argv[1], int(sys.argv[2])
 shards.SHARD_BYTES = 5 * 58 * 2 + 1  # twelve shards a view
 fill = building._Build.fill
 
+def written():
+    return len(list(Path(folder).glob("*.shard")))
+
+def kill_after(count):
+    while written() < count:
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGKILL)
+
 def fill_and_be_killed(self, missing):
-    after = random.Random(seed).uniform(0.3, 1.2)
-    threading.Timer(after, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    count = written() + random.Random(seed).randint(3, 25)
+    threading.Thread(target=kill_after, args=(count,), daemon=True).start()
     fill(self, missing)
 
 building._Build.fill = fill_and_be_killed
