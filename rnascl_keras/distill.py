@@ -80,7 +80,7 @@ class CrossLayerDistiller(TrainingModel):
         if gradient_weight and isinstance(teacher, TeacherCache):
             raise UserError(
                 f"gradient_weight is {gradient_weight}, but a cache does not hold the teacher's "
-                "input gradients; give the teacher itself (in a recipe: cache.views=0)."
+                "input gradients; give the teacher itself."
             )
         self._teacher = asked(
             teacher, teacher_taps, map_size, student.input_shape[1:], student.output_shape[-1]

@@ -76,17 +76,6 @@ class Recipe(Settings):
             )
         return self
 
-    @model_validator(mode="after")
-    def _align_with_a_live_teacher(self) -> Recipe:
-        for name in ("train", "finetune"):
-            section = getattr(self, name)
-            if self.cache.views and section and section.gradient_weight:
-                raise UserError(
-                    f"{name}.gradient_weight={section.gradient_weight:g} needs the teacher's input "
-                    "gradients, which its cache does not hold; set cache.views=0 to ask it live."
-                )
-        return self
-
     def data_arguments(self) -> dict[str, Any]:
         """Return the arguments of `data.load_data` that the recipe settles."""
         return self.data.model_dump(exclude={"augmentation"})

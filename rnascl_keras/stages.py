@@ -13,6 +13,7 @@ from rnascl_keras.files import sha256
 from rnascl_keras.fitting import fit_stage, seed_stage
 from rnascl_keras.latency_run import given_table, predicted_latency, table_for
 from rnascl_keras.model_files import (
+    asked_of,
     cache_of,
     load_weights,
     save_model,
@@ -97,7 +98,7 @@ def search(run: Run) -> None:
     )
     cache = cache_of(run)
     model = CrossLayerSearch(
-        teacher=cache or teacher_of(run),
+        teacher=asked_of(run, cache, aligned=False),
         supernet=supernet,
         gamma_s=settings.gamma_s,
         alpha=settings.alpha,
@@ -207,7 +208,7 @@ def _distill(
 ) -> None:
     cache = cache_of(run)
     model = CrossLayerDistiller(
-        teacher=cache or teacher_of(run),
+        teacher=asked_of(run, cache, aligned=settings.gradient_weight > 0),
         student=student,
         tutors=architecture.tutors,
         trades=trades,

@@ -91,6 +91,14 @@ def test_a_run_goes_through_the_same_stages_to_a_report(cached, tiny, rnascl):
     assert read(cached / "report.json")["duration"]["cache"] > 0
 
 
+def test_input_gradients_are_aligned_on_the_cache_s_views(cached, tiny, capsys):
+    """The teacher itself gives its own; a cache does not hold them."""
+    run_stages(work_in(cached, tiny, "train.gradient_weight=1", "train.epochs=1"), ["train"])
+    assert "gradient_alignment" in capsys.readouterr().out
+    run_stages(work_in(cached, tiny, "train.epochs=1"), ["train"])
+    assert "kl: " in (out := capsys.readouterr().out) and "gradient_alignment" not in out
+
+
 @pytest.mark.parametrize(
     ("setting", "redone"),
     [

@@ -32,7 +32,6 @@ class Method:
         architecture: (searched, seed) -> the student's widths and tutors.
         trainer: the class that trains.
         arguments: settings -> what `trainer` takes besides what the recipe says.
-        live: whether it has to ask the teacher itself, also where the recipe has a cache.
     """
 
     name: str
@@ -40,7 +39,6 @@ class Method:
     architecture: Callable[[Searched, int], Architecture] = lambda searched, seed: searched[0]
     trainer: type[CrossLayerDistiller] = CrossLayerDistiller
     arguments: Callable[[Tutored], dict[str, Any]] = lambda settings: {}
-    live: bool = False
 
 
 def _without_tutors(searched: Searched, seed: int) -> Architecture:
@@ -120,9 +118,7 @@ METHODS = {
         "Cross-entropy", architecture=_without_tutors, arguments=lambda s: {"kl_weight": 0.0}
     ),
     "last_layer": Method("Last-layer distillation", architecture=_without_tutors),
-    "gradient_alignment": Method(
-        "KDIGA", architecture=_without_tutors, arguments=_aligned, live=True
-    ),
+    "gradient_alignment": Method("KDIGA", architecture=_without_tutors, arguments=_aligned),
     "kl": Method(
         "KL(student ‖ teacher) alone", architecture=_without_tutors, arguments=_without_labels
     ),
@@ -142,7 +138,6 @@ METHODS = {
         "KL(teacher ‖ student), KDIGA",
         architecture=_without_tutors,
         arguments=lambda s: {**_reversed(s), **_aligned(s)},
-        live=True,
     ),
     "strong_attention": Method(
         "KL(teacher ‖ student), attention × 10",

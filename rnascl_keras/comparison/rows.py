@@ -20,7 +20,7 @@ from rnascl_keras.files import read_json, sha256, write_json
 from rnascl_keras.fitting import fit_stage
 from rnascl_keras.hardware import hardware
 from rnascl_keras.lock import locked
-from rnascl_keras.model_files import cache_of, load_model, save_model, teacher_of
+from rnascl_keras.model_files import asked_of, cache_of, load_model, save_model
 from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.pipeline import run_stages
 from rnascl_keras.schedules import sgd
@@ -166,9 +166,9 @@ class _Row:
         student = load_model(self.start) if self.method.adversarial else architecture.build()
         cache = cache_of(run)
         arguments = run.recipe.distiller_arguments(settings) | self.method.arguments(settings)
-        asked = None if self.method.live else cache
+        teacher = asked_of(run, cache, aligned=arguments["gradient_weight"] > 0)
         trainer = self.method.trainer(
-            asked or teacher_of(run), student, architecture.tutors, seed=self.seed, **arguments
+            teacher, student, architecture.tutors, seed=self.seed, **arguments
         )
         trainer.compile(
             optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size))
