@@ -65,8 +65,9 @@ class DistributedModel(keras.Model):
                     part.assign(value)
 
     def get_metrics_result(self) -> Logs:
-        """Return the metrics over what all replicas have seen, by name."""
-        if not has_several_workers(self.distribute_strategy):
+        """Return the metrics by name: over what all replicas have seen, but in a step over what
+        this one has. All workers must ask."""
+        if _in_a_step() or not has_several_workers(self.distribute_strategy):
             return super().get_metrics_result()
         variables = self.metrics_variables
         here = [np.sum([part.numpy() for part in self._parts(v.value)], axis=0) for v in variables]
@@ -85,3 +86,9 @@ class DistributedModel(keras.Model):
     def _parts(self, values: Any) -> tuple[Any, ...]:
         """Return what each replica of this worker has."""
         return self.distribute_strategy.experimental_local_results(values)
+
+
+def _in_a_step() -> bool:
+    """Return whether this is traced, or runs on one of a strategy's replicas."""
+    on_a_replica = tf.distribute.has_strategy() and not tf.distribute.in_cross_replica_context()
+    return on_a_replica or not tf.executing_eagerly()

@@ -6,7 +6,9 @@ import tensorflow as tf
 
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 
-from tiny_models import make_search, tiny_batch, values  # noqa: E402
+from tiny_models import CLASSES, make_search, tiny_batch, values  # noqa: E402
+
+from rnascl_keras.distributed_model import DistributedModel  # noqa: E402
 
 images, labels = tiny_batch(50)
 with strategy.scope():
@@ -35,6 +37,28 @@ graph = model.train_function.get_concrete_function(batches).graph.as_graph_def()
 nodes = [*graph.node, *(node for f in graph.library.function for node in f.node_def)]
 messages = [node.name for node in nodes if node.op == "CollectiveReduceV2"]
 assert len(messages) == 3, messages
+
+
+class Linear(DistributedModel):
+    """With Keras' own steps, which return the metrics."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(CLASSES)
+
+    def call(self, images):
+        return self.dense(keras.ops.reshape(images, (-1, images[0].shape.num_elements())))
+
+
+with strategy.scope():
+    linear = Linear()
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    linear.compile("sgd", loss, metrics=["accuracy"])
+linear.fit(data, epochs=2, verbose=0)
+found_by_linear = linear.evaluate(held_out, return_dict=True, verbose=0)
+with strategy.scope():
+    right = np.asarray(linear(images[:23])).argmax(-1) == labels[:23]
+np.testing.assert_allclose(found_by_linear["accuracy"], right.mean(), rtol=1e-5)
 
 total = sum(float(np.abs(value).sum()) for value in values(model.weight_variables))
 print("result", keras.__version__, found["loss"], logs["loss"], total)
