@@ -47,6 +47,16 @@ def call_rnascl(*arguments) -> SimpleNamespace:
     return SimpleNamespace(code=code, out=out.getvalue(), err=err.getvalue())
 
 
+@pytest.fixture(autouse=True)
+def determinism_ends_with_the_test():
+    """A stage turns it on for its process, and random numbers under XLA then are others."""
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
+
+
 @pytest.fixture(scope="session")
 def rnascl():
     """The command line, in process."""
