@@ -106,7 +106,7 @@ def test_what_is_said_of_them():
     found, names = differences(rows), {"searched": "Searched", "random": "Random"}
     sentence = in_words(names, found)
     assert sentence == (
-        "Searched, against Random: better on PGD-20 at 8/255; not told apart on clean."
+        "Searched, against Random (one seed): better on PGD-20 at 8/255; not told apart on clean."
     )
     console = Console(width=80, file=io.StringIO())
     console.print(differences_table(names, found))

@@ -99,7 +99,8 @@ def differences_table(names: dict[str, str], found: Sequence[dict[str, Any]]) ->
 def in_words(names: dict[str, str], pair: Sequence[dict[str, Any]]) -> str:
     """Return what the differences of one pair of methods allow to say, in one sentence.
 
-    "Better" and "worse" are said where the intervals of all seeds exclude 0 on the same side.
+    "Better" and "worse" are said where the intervals of all seeds exclude 0 on the same side; where
+    there is but one, which cannot tell what another training would change, that is said, too.
     """
     found = {verdict: [d for d in pair if d["verdict"] == verdict] for verdict in VERDICTS}
     said = [
@@ -108,7 +109,9 @@ def in_words(names: dict[str, str], pair: Sequence[dict[str, Any]]) -> str:
         for verdict, own in found.items()
         if own
     ]
-    return f"{names[pair[0]['method']]}, against {names[pair[0]['against']]}: {'; '.join(said)}."
+    once = " (one seed)" if len(pair[0]["seeds"]) == 1 else ""
+    ours, theirs = (names[pair[0][side]] for side in ("method", "against"))
+    return f"{ours}, against {theirs}{once}: {'; '.join(said)}."
 
 
 def measured(difference: dict[str, Any], between: str) -> str:
