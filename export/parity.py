@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import keras
 
 LEAST_AGREEMENT = 0.999
+USUAL_LOGIT = 10.0
+"""Up to it the tolerance is absolute, above it relative, as float32's rounding is."""
 BATCH_SIZE = 128
 
 
@@ -73,7 +75,8 @@ def check_logits(
         The largest absolute difference, and the share of images that get the same class.
 
     Raises:
-        ExportError: the difference exceeds `tolerance`, or the share is below 99.9 %.
+        ExportError: the difference exceeds `tolerance`, which is that of logits up to 10 and grows
+            with larger ones, or the share is below 99.9 %.
     """
     if given.shape != expected.shape:
         raise ExportError(
@@ -81,11 +84,12 @@ def check_logits(
         )
     difference = float(np.abs(given - expected).max())
     agreement = float((given.argmax(axis=-1) == expected.argmax(axis=-1)).mean())
+    allowed = tolerance * max(1.0, float(np.abs(expected).max()) / USUAL_LOGIT)
     # written so that NaN fails too
-    if not (difference <= tolerance and agreement >= LEAST_AGREEMENT):
+    if not (difference <= allowed and agreement >= LEAST_AGREEMENT):
         raise ExportError(
             f"{file.name} differs from its Keras model on {len(expected)} images: largest "
-            f"difference of a logit {difference:.2g} (allowed {tolerance:.2g}), same class on "
+            f"difference of a logit {difference:.2g} (allowed {allowed:.2g}), same class on "
             f"{agreement:.2%} (asked for {LEAST_AGREEMENT:.1%}). It was not kept."
         )
     return difference, agreement

@@ -195,6 +195,17 @@ def test_the_check_finds_other_classes_other_shapes_and_nan():
         check_logits(named, np.full_like(expected, np.nan), expected, 1e-4)
 
 
+def test_large_logits_may_differ_by_float32_s_rounding():
+    """Those of a network that has hardly been trained, with moving statistics far off."""
+    expected = np.float32([[14_000.0, 0.0], [0.0, 3.0]])
+    named = Path("file.onnx")
+    assert check_logits(named, expected + np.float32(0.012), expected, 1e-4)[1] == 1
+    with pytest.raises(ExportError, match="allowed 0.14"):
+        check_logits(named, expected + 1, expected, 1e-4)
+    with pytest.raises(ExportError, match="allowed 0.0001"):
+        check_logits(named, expected[1:] + np.float32(0.012), expected[1:], 1e-4)
+
+
 def test_tensorfloat_is_off_while_comparing_and_back_after_a_failure():
     enabled = tf.config.experimental.tensor_float_32_execution_enabled
     assert enabled()
