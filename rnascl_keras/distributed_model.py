@@ -30,7 +30,7 @@ class DistributedModel(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         if iterator is not None and has_several_workers(self.distribute_strategy):
             _, _, batches = next(iter(iterator))
-            data_batch = keras.tree.map_structure(lambda x: self._parts(x)[0], next(batches))
+            data_batch = self._first(next(batches))
             iterator = None
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
@@ -39,8 +39,7 @@ class DistributedModel(keras.Model):
             return super()._make_function(step_function)
 
         def one_step(data: Any) -> Logs:
-            logs = self.distribute_strategy.run(step_function, args=(data,))
-            return keras.tree.map_structure(lambda x: self._parts(x)[0], logs)
+            return self._first(self.distribute_strategy.run(step_function, args=(data,)))
 
         if self.jit_compile:
             one_step = tf.function(one_step, jit_compile=True)
@@ -82,6 +81,10 @@ class DistributedModel(keras.Model):
             return super()._get_metrics_result_or_logs(logs)
         metrics = self.get_metrics_result()
         return {name: metrics.get(name, value) for name, value in logs.items()}
+
+    def _first(self, structure: Any) -> Any:
+        """Return what the first replica of this worker has, for each value of a structure."""
+        return keras.tree.map_structure(lambda values: self._parts(values)[0], structure)
 
     def _parts(self, values: Any) -> tuple[Any, ...]:
         """Return what each replica of this worker has."""

@@ -38,6 +38,11 @@ def _offered() -> str:
         return "tpu"
     if resolve_cluster() is not None:
         return "multi_worker"
+    return offered_by_this_host()
+
+
+def offered_by_this_host() -> str:
+    """Return the strategy that takes all GPUs of this host, whatever cluster it is part of."""
     return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
 
 

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
-from rnascl_keras.distribution import make_strategy
+from rnascl_keras.distribution import make_strategy, offered_by_this_host
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluate import Evaluation
 from rnascl_keras.file_evaluation import Request, evaluate_classifier
@@ -39,9 +39,7 @@ def _on_this_host(strategy: str) -> tf.distribute.Strategy:
             "a MODEL.keras is evaluated on one host; give --strategy one, mirrored or tpu, or "
             "evaluate a recipe's run."
         )
-    if strategy == "auto":
-        strategy = "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "one"
-    return make_strategy(strategy)
+    return make_strategy(offered_by_this_host() if strategy == "auto" else strategy)
 
 
 def _image_shape(model: keras.Model, path: Path) -> tuple[int, int, int]:

@@ -83,7 +83,9 @@ def cache_of(run: Run) -> TeacherCache | None:
     return open_cache(run.path("cache"), teacher_of(run), run.data.train, mend=mend, **arguments)
 
 
-def asked_of(run: Run, cache: TeacherCache | None, aligned: bool) -> keras.Model | TeacherCache:
+def asked_of(
+    run: Run, cache: TeacherCache | None, aligned: bool = False
+) -> keras.Model | TeacherCache:
     """Return whom a distillation asks: the run's `cache` where there is one, else the teacher; the
     teacher itself too where input gradients are `aligned` with its own, which no cache holds."""
     return cache if cache and not aligned else teacher_of(run)

@@ -98,7 +98,7 @@ def search(run: Run) -> None:
     )
     cache = cache_of(run)
     model = CrossLayerSearch(
-        teacher=asked_of(run, cache, aligned=False),
+        teacher=asked_of(run, cache),
         supernet=supernet,
         gamma_s=settings.gamma_s,
         alpha=settings.alpha,

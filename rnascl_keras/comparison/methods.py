@@ -101,8 +101,12 @@ def _noisy(settings: Tutored) -> dict[str, Any]:
     return {**_reversed(settings), "deviation": NOISE}
 
 
+def _attentive(settings: Tutored) -> dict[str, Any]:
+    return {**_reversed(settings), "gamma_t": 10 * settings.gamma_t}
+
+
 def _combined(settings: Tutored) -> dict[str, Any]:
-    return {**_softened(settings), **_noisy(settings), "gamma_t": 10 * settings.gamma_t}
+    return _softened(settings) | _noisy(settings) | _attentive(settings)
 
 
 GRADIENT_WEIGHT = 1.0
@@ -141,7 +145,7 @@ METHODS = {
     ),
     "strong_attention": Method(
         "KL(teacher ‖ student), attention × 10",
-        arguments=lambda s: {**_reversed(s), "gamma_t": 10 * s.gamma_t},
+        arguments=_attentive,
     ),
     "combined": Method(
         "KL softened, noisy, attention × 10",
