@@ -39,7 +39,8 @@ def try_out(path: Path, *, seconds: float = SECONDS, **settings: Any) -> None:
         UserError: `OnnxClassifier` refuses the file, or that process did not live to its end. That
             it has no gradient is no reason: it can be attacked by score.
     """
-    command = [sys.executable, "-m", __name__, str(path), json.dumps(settings)]
+    # -P: else the current folder, which may have come with the file, would be first on its path
+    command = [sys.executable, "-P", "-m", __name__, str(path), json.dumps(settings)]
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False
