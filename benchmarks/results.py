@@ -27,7 +27,7 @@ from rnascl_keras.comparison.table import (
     points,
     spread,
 )
-from rnascl_keras.files import read_json
+from rnascl_keras.files.whole import read_json
 from rnascl_keras.summary import (
     MODELS,
     accuracy_keys,

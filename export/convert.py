@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rnascl_keras import files
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.fusion import fused
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
@@ -25,6 +24,7 @@ from rnascl_keras.export.parity import (
     keras_logits,
     saved_model_logits,
 )
+from rnascl_keras.files import whole as files
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras import files
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.gradient.final_softmax import without_final_softmax
 from rnascl_keras.export.gradient.preparation import inferred
@@ -17,6 +16,7 @@ from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, Session, SessionMaker
 from rnascl_keras.export.untrusted import read_model
+from rnascl_keras.files import whole as files
 
 # The losses of rnascl_keras.attacks.losses that can be nodes of the graph. What is called
 # cross-entropy there is the log-odds.

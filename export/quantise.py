@@ -26,7 +26,7 @@ from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, SessionMaker
 from rnascl_keras.export.untrusted import read_model
-from rnascl_keras.files import atomic_write, sha256
+from rnascl_keras.files.whole import atomic_write, sha256
 
 LEAST_AGREEMENT = 0.95
 BATCH_SIZE = 64

@@ -11,7 +11,7 @@ import keras
 
 from rnascl_keras import blocks, cost
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import read_json, write_json
+from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.spaces import SearchSpace
 
 Tensor = Any

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import atomic_write
+from rnascl_keras.files.whole import atomic_write
 from rnascl_keras.gumbel import DECAY_RATE, START_TEMPERATURE, decayed_temperature
 
 

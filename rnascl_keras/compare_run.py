@@ -19,7 +19,7 @@ from rnascl_keras.comparison.table import (
     in_words,
 )
 from rnascl_keras.file_evaluation import parse_radius
-from rnascl_keras.files import atomic_write, write_json
+from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.workdir import Run
 
 

@@ -14,7 +14,7 @@ from keras import ops
 from rnascl_keras.blocks import block_names
 from rnascl_keras.cost import flatten, latency
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import read_json, write_json
+from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.spaces import SearchSpace
 
 Tensor = Any

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import read_json, write_json
+from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.search import CrossLayerSearch
 from rnascl_keras.spaces import SearchSpace
 

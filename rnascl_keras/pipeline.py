@@ -12,10 +12,10 @@ from typing import Any
 from rnascl_keras import stages
 from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import read_json, sha256, write_json
-from rnascl_keras.full_disk import full_disk_told
+from rnascl_keras.files.full_disk import full_disk_told
+from rnascl_keras.files.lock import locked
+from rnascl_keras.files.whole import read_json, sha256, write_json
 from rnascl_keras.latency_run import TABLE
-from rnascl_keras.lock import locked
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.teachers.cache.index import INDEX, shard_names
 from rnascl_keras.workdir import Run, digest

@@ -17,7 +17,7 @@ import jinja2
 import numpy as np
 
 from rnascl_keras import plots, report_words, search_plots, summary
-from rnascl_keras.files import atomic_write
+from rnascl_keras.files.whole import atomic_write
 from rnascl_keras.recipe import flat_settings
 from rnascl_keras.sweep_plot import accuracy_by_radius
 

@@ -15,7 +15,7 @@ from rnascl_keras.architecture import Architecture, Tutor
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.attention import attention_map
 from rnascl_keras.callbacks import read_history
-from rnascl_keras.files import read_json, write_json
+from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.gumbel import decayed_temperature
 from rnascl_keras.hardware import hardware
 from rnascl_keras.latency_run import latency_prediction

@@ -9,7 +9,7 @@ from rnascl_keras.callbacks import ChoiceHistograms, ChoiceHistory, GumbelTemper
 from rnascl_keras.derive import check_budget, copy_sliced_weights, select
 from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import sha256
+from rnascl_keras.files.whole import sha256
 from rnascl_keras.fitting import fit_stage, seed_stage
 from rnascl_keras.latency_run import given_table, predicted_latency, table_for
 from rnascl_keras.model_files import (

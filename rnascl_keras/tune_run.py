@@ -15,8 +15,8 @@ from keras_tuner.engine.trial import Trial
 from rich.console import Console
 
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.files import atomic_write, write_json
-from rnascl_keras.lock import locked
+from rnascl_keras.files.lock import locked
+from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.model_files import teacher_of
 from rnascl_keras.pipeline import run_stages
 from rnascl_keras.summary import duration, percent

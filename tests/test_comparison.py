@@ -17,7 +17,7 @@ from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
 from rnascl_keras.comparison.table import spread
 from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import read_json, write_json
+from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.settings import Train
 
 IMAGES, LABELS = tiny_batch()

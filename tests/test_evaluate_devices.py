@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from tiny_models import CLASSES, IMAGE, tiny_batch
 
-from rnascl_keras.files import read_json
+from rnascl_keras.files.whole import read_json
 
 PROGRAM = """
 import sys

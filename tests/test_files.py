@@ -6,7 +6,7 @@ import os
 import pytest
 
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.files import atomic_write, check_writable, read_json, sha256, write_json
+from rnascl_keras.files.whole import atomic_write, check_writable, read_json, sha256, write_json
 
 
 def test_content_comes_back_and_folders_are_made(tmp_path):

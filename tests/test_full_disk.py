@@ -11,8 +11,8 @@ import tensorflow as tf
 from killing_script import FIRST_FILES, difference, half_file, undo
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import check_writable
-from rnascl_keras.full_disk import check_room, full_disk_told
+from rnascl_keras.files.full_disk import check_room, full_disk_told
+from rnascl_keras.files.whole import check_writable
 
 FULL = "/dev/full"
 PAGE = 4096

@@ -14,7 +14,7 @@ from rnascl_keras.architecture import Architecture
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import block_latency
 from rnascl_keras.export.block_latency import measure_latency_table
-from rnascl_keras.files import read_json
+from rnascl_keras.files.whole import read_json
 from rnascl_keras.latency_table import BlockLatency, LatencyTable, made_with
 from rnascl_keras.spaces import SPACES, SearchSpace, Stage
 

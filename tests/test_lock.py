@@ -8,12 +8,12 @@ import sys
 import pytest
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.lock import locked
+from rnascl_keras.files.lock import locked
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from rnascl_keras.lock import locked
+from rnascl_keras.files.lock import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(600)

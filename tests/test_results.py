@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.results import BLOCK, compared, filled
 from rnascl_keras.comparison.differences import as_array, differences
-from rnascl_keras.files import read_json
+from rnascl_keras.files.whole import read_json
 from rnascl_keras.summary import accuracy_keys, count, model_keys, percent
 
 ROOT = Path(__file__).parent.parent

@@ -13,7 +13,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from PIL import Image
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import read_json
+from rnascl_keras.files.whole import read_json
 from rnascl_keras.recipe import load_recipe, recipe_names, with_settings
 from rnascl_keras.tuning import tuner as tuner_module
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel

@@ -9,7 +9,7 @@ import typer
 from rnascl_keras.cli.options import DataDirOption, RecipeArgument, SetOption, WorkdirOption
 from rnascl_keras.cli.start import quiet_start, start
 from rnascl_keras.errors import UserError
-from rnascl_keras.full_disk import full_disk_told
+from rnascl_keras.files.full_disk import full_disk_told
 
 app = typer.Typer()
 

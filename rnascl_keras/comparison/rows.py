@@ -16,10 +16,10 @@ from rnascl_keras.comparison.differences import as_text
 from rnascl_keras.comparison.methods import START, Method, find_methods
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluate import Evaluation, evaluate
-from rnascl_keras.files import read_json, sha256, write_json
+from rnascl_keras.files.lock import locked
+from rnascl_keras.files.whole import read_json, sha256, write_json
 from rnascl_keras.fitting import fit_stage
 from rnascl_keras.hardware import hardware
-from rnascl_keras.lock import locked
 from rnascl_keras.model_files import asked_of, cache_of, load_model, save_model
 from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.pipeline import run_stages

@@ -9,7 +9,7 @@ from typing import Any
 import keras_tuner
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 
-from rnascl_keras.files import write_json
+from rnascl_keras.files.whole import write_json
 
 OBJECTIVE = "score"
 INITIAL_POINTS = 5

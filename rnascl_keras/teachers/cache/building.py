@@ -15,8 +15,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import check_writable
-from rnascl_keras.full_disk import lack_of_room
+from rnascl_keras.files.full_disk import lack_of_room
+from rnascl_keras.files.whole import check_writable
 from rnascl_keras.replicas import across_replicas
 from rnascl_keras.summary import count, duration
 from rnascl_keras.teachers.cache.index import INDEX, write_index

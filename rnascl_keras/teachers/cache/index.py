@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.files import read_json, write_json
+from rnascl_keras.files.whole import read_json, write_json
 
 INDEX = "cache.json"
 
