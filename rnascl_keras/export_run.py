@@ -25,8 +25,8 @@ from rnascl_keras.export import (
 from rnascl_keras.export.convert import check_exportable, write_onnx
 from rnascl_keras.export.parity import keras_logits
 from rnascl_keras.files.whole import write_json
-from rnascl_keras.fingerprint import fingerprint
 from rnascl_keras.model_files import load_model, student_of
+from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.summary import milliseconds, percent
 from rnascl_keras.workdir import Run
 

@@ -12,7 +12,7 @@ import pytest
 
 from rnascl_keras import model_files, pipeline
 from rnascl_keras.errors import UserError
-from rnascl_keras.fingerprint import fingerprint
+from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.pipeline import run_stages
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.workdir import Run

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from rnascl_keras.attacks.losses import Loss
 from rnascl_keras.errors import UserError
-from rnascl_keras.logits import logits_model
+from rnascl_keras.models.logits import logits_model
 from rnascl_keras.replicas import across_replicas
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.errors import UserError, one_line
-from rnascl_keras.logits import logits_model
+from rnascl_keras.models.logits import logits_model
 from rnascl_keras.teachers.networks.resnet import ResNetRow, build_resnet
 from rnascl_keras.teachers.published.assignment import assign
 from rnascl_keras.teachers.published.names import EHANW, listed

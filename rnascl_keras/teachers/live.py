@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras.attention import unit_maps
-from rnascl_keras.fingerprint import fingerprint
 from rnascl_keras.gradient_alignment import with_input_gradients
-from rnascl_keras.logits import logits_model
+from rnascl_keras.models.fingerprint import fingerprint
+from rnascl_keras.models.logits import logits_model
 from rnascl_keras.taps import tap
 
 Tensor = Any

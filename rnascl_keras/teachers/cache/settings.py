@@ -13,8 +13,8 @@ import keras
 from rnascl_keras.attention import default_map_size
 from rnascl_keras.data.augmentation import find_augmentation
 from rnascl_keras.errors import UserError
-from rnascl_keras.fingerprint import fingerprint, structure
-from rnascl_keras.logits import logits_model
+from rnascl_keras.models.fingerprint import fingerprint, structure
+from rnascl_keras.models.logits import logits_model
 
 if TYPE_CHECKING:
     from rnascl_keras.data import ImageData

@@ -1,0 +1,1 @@
+"""What holds of any Keras model: its logits, its fingerprint, its file, its size."""
