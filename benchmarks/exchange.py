@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rnascl_keras import CrossLayerSearch, Supernet
-from rnascl_keras.replicas import moving_statistics
+from rnascl_keras.distribution.replicas import moving_statistics
 from rnascl_keras.teachers import build_teacher
 
 FLOAT = 4

@@ -18,7 +18,7 @@ def peak(folder: Path, batch: int, replicas: int) -> float:
     import tensorflow as tf
 
     from rnascl_keras.data import Share
-    from rnascl_keras.distribution import make_strategy
+    from rnascl_keras.distribution.strategies import make_strategy
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(

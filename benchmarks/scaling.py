@@ -73,9 +73,9 @@ def work(folder: str, batch: int, core: int) -> None:
 
     from benchmarks.cached_search import cache_of, random_images, search_under
     from rnascl_keras.data import Share
-    from rnascl_keras.distribution import make_strategy
+    from rnascl_keras.distribution.strategies import make_strategy
+    from rnascl_keras.distribution.workers import total
     from rnascl_keras.stopping import StopRequest
-    from rnascl_keras.workers import total
 
     strategy = make_strategy("auto")
     cache = cache_of("resnet20", random_images(STEPS * 2 * batch), Path(folder) / str(core))

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from rnascl_keras.checkpoint import Checkpoint, RestOfEpoch
 from rnascl_keras.data.share import WHOLE, Share
+from rnascl_keras.distribution.replicas import synchronized_batch_norm
 from rnascl_keras.errors import UserError
 from rnascl_keras.estimate import seconds_per_step
-from rnascl_keras.replicas import synchronized_batch_norm
 from rnascl_keras.settings import Training
 from rnascl_keras.stopping import StopRequest, stopped_by_sigterm
 from rnascl_keras.summary import duration

@@ -11,6 +11,7 @@ from typing import Any
 
 from rnascl_keras import stages
 from rnascl_keras.checkpoint import Checkpoint
+from rnascl_keras.distribution.workers import lost_workers_told
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import full_disk_told
 from rnascl_keras.files.lock import locked
@@ -19,7 +20,6 @@ from rnascl_keras.latency_run import TABLE
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.teachers.cache.index import INDEX, shard_names
 from rnascl_keras.workdir import Run, digest
-from rnascl_keras.workers import lost_workers_told
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras.attacks.base import ascend
+from rnascl_keras.distribution.replicas import draw_for_images
 from rnascl_keras.losses import kl_divergence
-from rnascl_keras.replicas import draw_for_images
 
 Tensor = Any
 

@@ -11,9 +11,14 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras import losses
-from rnascl_keras.distributed_model import DistributedModel
+from rnascl_keras.distribution.distributed_model import DistributedModel
+from rnascl_keras.distribution.replicas import (
+    batch_share,
+    moving_statistics,
+    never_empty,
+    share_statistics,
+)
 from rnascl_keras.errors import UserError
-from rnascl_keras.replicas import batch_share, moving_statistics, never_empty, share_statistics
 
 Tensor = Any
 

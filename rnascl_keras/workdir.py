@@ -67,27 +67,27 @@ class Run:
         Raises:
             UserError: the environment has no such devices.
         """
-        from rnascl_keras.distribution import make_strategy
+        from rnascl_keras.distribution.strategies import make_strategy
 
         return make_strategy(self.recipe.distribution.strategy)
 
     @property
     def workers(self) -> int:
         """Number of processes that work on this run together."""
-        from rnascl_keras.workers import worker_count
+        from rnascl_keras.distribution.workers import worker_count
 
         return worker_count(self.strategy)
 
     @property
     def is_chief(self) -> bool:
         """Whether this process writes the files that all workers share."""
-        from rnascl_keras.workers import is_chief
+        from rnascl_keras.distribution.workers import is_chief
 
         return is_chief(self.strategy)
 
     def total(self, value: float) -> float:
         """Return the sum of what every worker gives; all of them must ask."""
-        from rnascl_keras.workers import total
+        from rnascl_keras.distribution.workers import total
 
         return total(self.strategy, value)
 

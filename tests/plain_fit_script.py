@@ -8,7 +8,7 @@ strategy = tf.distribute.MultiWorkerMirroredStrategy()
 
 from tiny_models import CLASSES, make_search, tiny_batch, values  # noqa: E402
 
-from rnascl_keras.distributed_model import DistributedModel  # noqa: E402
+from rnascl_keras.distribution.distributed_model import DistributedModel  # noqa: E402
 
 images, labels = tiny_batch(50)
 with strategy.scope():

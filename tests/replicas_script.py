@@ -37,7 +37,7 @@ from tiny_models import (  # noqa: E402
 )
 
 from rnascl_keras.checkpoint import training_state  # noqa: E402
-from rnascl_keras.replicas import synchronized_batch_norm  # noqa: E402
+from rnascl_keras.distribution.replicas import synchronized_batch_norm  # noqa: E402
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer  # noqa: E402
 from rnascl_keras.trades import Trades  # noqa: E402
 

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import pytest
 import tensorflow as tf
 
-from rnascl_keras import cluster
-from rnascl_keras.distribution import make_strategy
+from rnascl_keras.distribution import cluster
+from rnascl_keras.distribution.strategies import make_strategy
+from rnascl_keras.distribution.workers import is_chief, total, worker_count
 from rnascl_keras.errors import UserError
-from rnascl_keras.workers import is_chief, total, worker_count
 
 VARIABLES = ("TF_CONFIG", "TPU_NAME", "COLAB_TPU_ADDR", "SLURM_STEP_NUM_TASKS")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnascl_keras.replicas import batch_share, draw_for_images
+from rnascl_keras.distribution.replicas import batch_share, draw_for_images
 
 HERE = Path(__file__).parent
 

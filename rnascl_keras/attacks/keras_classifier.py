@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from rnascl_keras.attacks.losses import Loss
+from rnascl_keras.distribution.replicas import across_replicas
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.logits import logits_model
-from rnascl_keras.replicas import across_replicas
 
 
 class KerasClassifier:

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras.distill import CrossLayerDistiller
-from rnascl_keras.replicas import draw_for_images
+from rnascl_keras.distribution.replicas import draw_for_images
 
 Tensor = Any
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from rnascl_keras import losses
 from rnascl_keras.attacks.ascent import ascend
 from rnascl_keras.distill import CrossLayerDistiller
-from rnascl_keras.replicas import draw_for_images
+from rnascl_keras.distribution.replicas import draw_for_images
 from rnascl_keras.training import accuracy
 
 Tensor = Any

@@ -14,10 +14,11 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from rnascl_keras.distribution.replicas import across_replicas
+from rnascl_keras.distribution.workers import is_chief, total, worker_count, worker_index
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import lack_of_room
 from rnascl_keras.files.whole import check_writable
-from rnascl_keras.replicas import across_replicas
 from rnascl_keras.summary import count, duration
 from rnascl_keras.teachers.cache.index import INDEX, write_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
@@ -34,7 +35,6 @@ from rnascl_keras.teachers.cache.shards import (
 )
 from rnascl_keras.teachers.checkpoints import check_teacher
 from rnascl_keras.teachers.live import LiveTeacher
-from rnascl_keras.workers import is_chief, total, worker_count, worker_index
 
 if TYPE_CHECKING:
     from rnascl_keras.data import ImageData

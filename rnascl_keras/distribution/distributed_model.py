@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnascl_keras.workers import has_several_workers, totals
+from rnascl_keras.distribution.workers import has_several_workers, totals
 
 Logs = dict[str, Any]
 

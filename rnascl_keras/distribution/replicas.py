@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras.workers import worker_count
+from rnascl_keras.distribution.workers import worker_count
 
 Tensor = Any
 

@@ -6,7 +6,7 @@ import os
 
 import tensorflow as tf
 
-from rnascl_keras.cluster import resolve_cluster
+from rnascl_keras.distribution.cluster import resolve_cluster
 from rnascl_keras.errors import UserError, nearest, one_line
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu")

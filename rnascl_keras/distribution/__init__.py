@@ -1,0 +1,1 @@
+"""Many devices: strategies, the cluster, several workers and replicas."""
