@@ -25,8 +25,8 @@ from rich.table import Table  # noqa: E402
 from rnascl_keras import Architecture  # noqa: E402
 from rnascl_keras.export import measure_latency, quantise  # noqa: E402
 from rnascl_keras.export.convert import write_onnx  # noqa: E402
+from rnascl_keras.method.spaces import get_space  # noqa: E402
 from rnascl_keras.model_files import load_model  # noqa: E402
-from rnascl_keras.spaces import get_space  # noqa: E402
 from rnascl_keras.summary import milliseconds, size  # noqa: E402
 from rnascl_keras.teachers.included import teacher_file  # noqa: E402
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.timing import compare
 from rnascl_keras import Architecture, Supernet
-from rnascl_keras.spaces import get_space
+from rnascl_keras.method.spaces import get_space
 
 BATCH = 128
 

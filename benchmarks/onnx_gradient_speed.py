@@ -24,11 +24,11 @@ import keras
 import numpy as np
 
 from benchmarks.timing import compare
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.attacks import PGD
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.export import OnnxClassifier, export_student
-from rnascl_keras.spaces import SPACES
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.spaces import SPACES
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.timing import compare
-from rnascl_keras.attention import attention_loss, guarded_sqrt
+from rnascl_keras.method.attention import attention_loss, guarded_sqrt
 
 STUDENT_LAYERS, TEACHER_LAYERS, PIXELS, BATCH = 28, 36, 64, 128
 

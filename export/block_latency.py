@@ -12,11 +12,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tqdm import tqdm
 
-from rnascl_keras.cost import sides
 from rnascl_keras.export.latency import THREADS, median_seconds
 from rnascl_keras.export.onnx_session import CPU, SessionMaker
-from rnascl_keras.latency_table import BlockLatency, LatencyTable, made_with
-from rnascl_keras.spaces import EXPANSION, SearchSpace, get_space
+from rnascl_keras.method.cost import sides
+from rnascl_keras.method.latency_table import BlockLatency, LatencyTable, made_with
+from rnascl_keras.method.spaces import EXPANSION, SearchSpace, get_space
 
 MOST_WIDTHS = 4
 """Of a stage's widths so many are measured, the others interpolated."""

@@ -10,22 +10,22 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME_OF = {
-    "Architecture": "architecture",
-    "ChoiceHistograms": "callbacks",
-    "ChoiceHistory": "callbacks",
+    "Architecture": "method.architecture",
+    "ChoiceHistograms": "method.callbacks",
+    "ChoiceHistory": "method.callbacks",
     "Checkpoint": "checkpoint",
-    "CrossLayerDistiller": "distill",
-    "CrossLayerSearch": "search",
-    "GumbelTemperatureDecay": "callbacks",
+    "CrossLayerDistiller": "method.distill",
+    "CrossLayerSearch": "method.search",
+    "GumbelTemperatureDecay": "method.callbacks",
     "Recipe": "recipe",
-    "SearchSpace": "spaces",
-    "Stage": "spaces",
-    "Supernet": "supernet",
-    "Trades": "trades",
-    "Tutor": "architecture",
+    "SearchSpace": "method.spaces",
+    "Stage": "method.spaces",
+    "Supernet": "method.supernet",
+    "Trades": "method.trades",
+    "Tutor": "method.architecture",
     "UserError": "errors",
-    "copy_sliced_weights": "derive",
-    "derive": "derive",
+    "copy_sliced_weights": "method.derive",
+    "derive": "method.derive",
     "evaluate": "evaluate",
 }
 __all__ = sorted(_HOME_OF)
@@ -43,7 +43,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `rnascl_keras.derive` the function once its file of the same name is imported, too."""
+    """Keeps `rnascl_keras.method.derive` the function once its file of the same name is imported, too."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _HOME_OF and isinstance(value, ModuleType)):

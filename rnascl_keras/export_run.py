@@ -11,7 +11,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.errors import one_line
 from rnascl_keras.evaluate import LogitsFunction, accuracy_of
 from rnascl_keras.export import (
@@ -25,6 +24,7 @@ from rnascl_keras.export import (
 from rnascl_keras.export.convert import check_exportable, write_onnx
 from rnascl_keras.export.parity import keras_logits
 from rnascl_keras.files.whole import write_json
+from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.model_files import load_model, student_of
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.summary import milliseconds, percent

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, model_validator
 
 from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.method.spaces import SearchSpace, get_space
 from rnascl_keras.settings import (
     Cache,
     Data,
@@ -28,7 +29,6 @@ from rnascl_keras.settings import (
     Training,
     Tutored,
 )
-from rnascl_keras.spaces import SearchSpace, get_space
 
 __all__ = [
     "Cache",

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import keras
 
-from rnascl_keras.architecture import Architecture
-from rnascl_keras.callbacks import ChoiceHistograms, ChoiceHistory, GumbelTemperatureDecay
-from rnascl_keras.derive import check_budget, copy_sliced_weights, select
-from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import sha256
 from rnascl_keras.fitting import fit_stage, seed_stage
 from rnascl_keras.latency_run import given_table, predicted_latency, table_for
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.callbacks import ChoiceHistograms, ChoiceHistory, GumbelTemperatureDecay
+from rnascl_keras.method.derive import check_budget, copy_sliced_weights, select
+from rnascl_keras.method.distill import CrossLayerDistiller
+from rnascl_keras.method.outcome import SearchOutcome
+from rnascl_keras.method.search import CrossLayerSearch
+from rnascl_keras.method.supernet import Supernet
+from rnascl_keras.method.taps import tap
+from rnascl_keras.method.trades import Trades
 from rnascl_keras.model_files import (
     asked_of,
     cache_of,
@@ -21,16 +26,11 @@ from rnascl_keras.model_files import (
     student_of,
     teacher_of,
 )
-from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.schedules import sgd
-from rnascl_keras.search import CrossLayerSearch
 from rnascl_keras.settings import Tutored
 from rnascl_keras.summary import milliseconds
-from rnascl_keras.supernet import Supernet
-from rnascl_keras.taps import tap
 from rnascl_keras.teachers.cache import build_cache
 from rnascl_keras.teachers.included import teacher_file
-from rnascl_keras.trades import Trades
 from rnascl_keras.workdir import Run
 
 

@@ -15,7 +15,7 @@ import pytest
 
 TINY_RECIPE = """
 from rnascl_keras.recipe import Data, Evaluation, Finetune, Recipe, Search, Teacher, Train
-from rnascl_keras.spaces import SearchSpace, Stage
+from rnascl_keras.method.spaces import SearchSpace, Stage
 
 batches = {"epochs": 2, "batch_size": 60, "learning_rate": 0.05}
 recipe = Recipe(

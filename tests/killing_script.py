@@ -29,7 +29,7 @@ MAIN = "from rnascl_keras.cli import main; main()"
 STAGES = ("cache", "search", "train", "export", "evaluate", "attack")
 RECIPE = """
 from rnascl_keras.recipe import Cache, Data, Evaluation, Recipe, Search, Teacher, Train
-from rnascl_keras.spaces import SearchSpace, Stage
+from rnascl_keras.method.spaces import SearchSpace, Stage
 
 batches = {"batch_size": 60, "learning_rate": 0.05}
 recipe = Recipe(

@@ -38,8 +38,8 @@ from tiny_models import (  # noqa: E402
 
 from rnascl_keras.checkpoint import training_state  # noqa: E402
 from rnascl_keras.distribution.replicas import synchronized_batch_norm  # noqa: E402
+from rnascl_keras.method.trades import Trades  # noqa: E402
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer  # noqa: E402
-from rnascl_keras.trades import Trades  # noqa: E402
 
 STEPS, BATCH = 5, 20
 TOLERANCE = {"rtol": 1e-8, "atol": 1e-10}

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from tiny_models import TINY
 
-from rnascl_keras.architecture import (
+from rnascl_keras.errors import UserError
+from rnascl_keras.method.architecture import (
     Architecture,
     Tutor,
     check_same_weights,
     count_parameters,
 )
-from rnascl_keras.errors import UserError
-from rnascl_keras.spaces import SPACES
+from rnascl_keras.method.spaces import SPACES
 
 WIDTHS = ((2, 4), (6, 2))  # widths that grow and shrink: inputs are padded, and cut
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnascl_keras.attention import (
+from rnascl_keras.method.attention import (
     attention_loss,
     attention_map,
     default_map_size,

@@ -6,13 +6,13 @@ import pytest
 import tensorflow as tf
 from tiny_models import dtype_policy
 
-from rnascl_keras.architecture import Architecture
-from rnascl_keras.attention import attention_map
-from rnascl_keras.blocks import fit_channels
-from rnascl_keras.derive import copy_sliced_weights
-from rnascl_keras.spaces import SPACES, SearchSpace, Stage
-from rnascl_keras.supernet import Supernet
-from rnascl_keras.taps import tap
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.attention import attention_map
+from rnascl_keras.method.blocks import fit_channels
+from rnascl_keras.method.derive import copy_sliced_weights
+from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
+from rnascl_keras.method.supernet import Supernet
+from rnascl_keras.method.taps import tap
 
 # strides of 1 and 2 at the stage's start, a head, and widths of one channel
 OWN = SearchSpace(

@@ -15,14 +15,14 @@ from cached_teacher import SETTINGS, build, digits, opened, ten_class_teacher
 from scipy.special import log_softmax
 from tiny_models import IMAGE, TINY, TUTORS, make_distiller, make_search, values
 
-from rnascl_keras.architecture import Architecture
-from rnascl_keras.derive import derive
 from rnascl_keras.errors import UserError
-from rnascl_keras.spaces import SearchSpace, Stage
-from rnascl_keras.supernet import Supernet
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.derive import derive
+from rnascl_keras.method.spaces import SearchSpace, Stage
+from rnascl_keras.method.supernet import Supernet
+from rnascl_keras.method.trades import Trades
 from rnascl_keras.teachers.cache import shards
 from rnascl_keras.teachers.live import LiveTeacher
-from rnascl_keras.trades import Trades
 
 FLOAT16 = 2e-3
 """Relative difference that float16 is allowed to make."""
@@ -216,8 +216,8 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from cached_teacher import build, opened, ten_class_teacher
 from test_cache import live_batches, own_student
-from rnascl_keras.architecture import Tutor
-from rnascl_keras.distill import CrossLayerDistiller
+from rnascl_keras.method.architecture import Tutor
+from rnascl_keras.method.distill import CrossLayerDistiller
 
 cache = opened(sys.argv[1])
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

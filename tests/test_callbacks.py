@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 from tiny_models import CLASSES, make_distiller, make_search, same, tiny_batch, values
 
-from rnascl_keras.callbacks import (
+from rnascl_keras.checkpoint import Checkpoint, training_state
+from rnascl_keras.data import load_data
+from rnascl_keras.errors import UserError
+from rnascl_keras.method.callbacks import (
     ChoiceHistograms,
     ChoiceHistory,
     GumbelTemperatureDecay,
     read_history,
 )
-from rnascl_keras.checkpoint import Checkpoint, training_state
-from rnascl_keras.data import load_data
-from rnascl_keras.errors import UserError
-from rnascl_keras.trades import Trades
+from rnascl_keras.method.trades import Trades
 
 IMAGES, LABELS = tiny_batch()
 EAGER = {"run_eagerly": True}

@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from tiny_models import dtype_policy
 
-from rnascl_keras.channel_choice import ChannelMask, prefix_masks
-from rnascl_keras.spaces import SearchSpace, Stage
-from rnascl_keras.supernet import Supernet
+from rnascl_keras.method.channel_choice import ChannelMask, prefix_masks
+from rnascl_keras.method.spaces import SearchSpace, Stage
+from rnascl_keras.method.supernet import Supernet
 
 
 def test_masks_are_prefixes():

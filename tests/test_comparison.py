@@ -8,7 +8,6 @@ from scipy.special import log_softmax
 from test_distill import cross_entropy
 from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teacher, sgd, tiny_batch
 
-from rnascl_keras.architecture import Architecture, Tutor
 from rnascl_keras.comparison.methods import METHODS, find_methods
 from rnascl_keras.comparison.noisy_images import NoisyImages
 from rnascl_keras.comparison.plot import clean_against_robust
@@ -18,6 +17,7 @@ from rnascl_keras.comparison.table import spread
 from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json, write_json
+from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.settings import Train
 
 IMAGES, LABELS = tiny_batch()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.taps import tap
+from rnascl_keras.method.taps import tap
 from rnascl_keras.teachers import load_published
 from rnascl_keras.teachers.published.names import CIFAR, CIFAR_ABCROWN, IMAGENET
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rnascl_keras import cost
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.errors import UserError
-from rnascl_keras.spaces import SPACES, SearchSpace, Stage
+from rnascl_keras.method import cost
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
 
 # name: parameters (M), MACs (M), smallest and largest student; image side, classes
 RANGES = {

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tiny_models import CLASSES, IMAGE, TINY, make_search
 
-from rnascl_keras import cost
-from rnascl_keras.derive import copy_sliced_weights, derive, select, select_widths
 from rnascl_keras.errors import UserError
-from rnascl_keras.outcome import SearchOutcome
-from rnascl_keras.spaces import SPACES, SearchSpace, Stage
+from rnascl_keras.method import cost
+from rnascl_keras.method.derive import copy_sliced_weights, derive, select, select_widths
+from rnascl_keras.method.outcome import SearchOutcome
+from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
 
 HEADED = SearchSpace("headed", (Stage(2, (3, 9, 5), 1), Stage(1, (2, 7))), 4, 2, head_width=12)
 

@@ -17,10 +17,10 @@ from tiny_models import (
     values,
 )
 
-from rnascl_keras.architecture import Tutor
-from rnascl_keras.attention import unit_maps
 from rnascl_keras.errors import UserError
-from rnascl_keras.trades import Trades
+from rnascl_keras.method.architecture import Tutor
+from rnascl_keras.method.attention import unit_maps
+from rnascl_keras.method.trades import Trades
 
 IMAGES, LABELS = tiny_batch()
 TRADES = Trades(epsilon=0.2, step_size=0.05, steps=5, start_deviation=0.01)

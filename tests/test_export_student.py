@@ -11,10 +11,10 @@ import onnxruntime
 import pytest
 from sklearn.datasets import load_digits
 
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.export import OnnxClassifier, export_student
 from rnascl_keras.export.quantise import quantise
-from rnascl_keras.spaces import SPACES
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.spaces import SPACES
 
 
 @pytest.fixture(scope="module")

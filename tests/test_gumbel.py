@@ -10,10 +10,10 @@ from scipy.special import softmax
 from scipy.stats import gumbel_r, kstest, norm
 from tiny_models import dtype_policy
 
-from rnascl_keras.channel_choice import ChannelChoice
 from rnascl_keras.errors import UserError
-from rnascl_keras.gumbel import decayed_temperature, gumbel_softmax
-from rnascl_keras.tutor_choice import TutorChoice
+from rnascl_keras.method.channel_choice import ChannelChoice
+from rnascl_keras.method.gumbel import decayed_temperature, gumbel_softmax
+from rnascl_keras.method.tutor_choice import TutorChoice
 
 EULER = 0.5772156649
 

@@ -10,13 +10,13 @@ import pytest
 import tensorflow as tf
 from tiny_models import CLASSES, IMAGE, TINY, make_search, tiny_batch
 
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import block_latency
 from rnascl_keras.export.block_latency import measure_latency_table
 from rnascl_keras.files.whole import read_json
-from rnascl_keras.latency_table import BlockLatency, LatencyTable, made_with
-from rnascl_keras.spaces import SPACES, SearchSpace, Stage
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.latency_table import BlockLatency, LatencyTable, made_with
+from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
 
 CHOICES = [stage.widths for stage in TINY.stages for _ in range(stage.depth)]
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 from scipy.special import log_softmax
 
-from rnascl_keras import losses
 from rnascl_keras.errors import UserError
+from rnascl_keras.method import losses
 
 rng = np.random.default_rng(0)
 STUDENT, TEACHER, ADVERSARIAL = (rng.normal(0, 3, size=(6, 5)).astype("float32") for _ in range(3))

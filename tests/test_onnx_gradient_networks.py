@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 from onnx import checker
 
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.export import OnnxClassifier, export_student
 from rnascl_keras.export.onnx_gradient import input_gradient_model, logits_tensor
-from rnascl_keras.spaces import SPACES
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.spaces import SPACES
 from rnascl_keras.teachers import load_teacher
 
 layers = keras.layers

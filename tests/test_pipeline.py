@@ -13,8 +13,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from rnascl_keras import Architecture, pipeline
-from rnascl_keras.callbacks import read_history
 from rnascl_keras.data import load_data
+from rnascl_keras.method.callbacks import read_history
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.pipeline import STAGES, run_stages
 from rnascl_keras.recipe import load_recipe

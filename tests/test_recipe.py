@@ -143,7 +143,7 @@ def test_a_wrong_argument_in_python_is_refused_too():
             "unknown search space 'S4'",
         ),
         (
-            "from rnascl_keras.spaces import Stage\nStage(1, (8, 8))\n",
+            "from rnascl_keras.method.spaces import Stage\nStage(1, (8, 8))\n",
             "widths must be different positive integers",
         ),
     ],

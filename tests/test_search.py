@@ -19,11 +19,11 @@ from tiny_models import (
     values,
 )
 
-from rnascl_keras import cost
-from rnascl_keras.attention import unit_maps
 from rnascl_keras.errors import UserError
-from rnascl_keras.search import CrossLayerSearch
-from rnascl_keras.supernet import Supernet
+from rnascl_keras.method import cost
+from rnascl_keras.method.attention import unit_maps
+from rnascl_keras.method.search import CrossLayerSearch
+from rnascl_keras.method.supernet import Supernet
 
 IMAGES, LABELS = tiny_batch()
 

@@ -9,12 +9,12 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 from tiny_models import CLASSES, IMAGE, TINY, dtype_policy, make_search, sgd, tiny_batch, values
 
-from rnascl_keras import cost
-from rnascl_keras.derive import derive
 from rnascl_keras.errors import UserError
-from rnascl_keras.search import CrossLayerSearch
-from rnascl_keras.spaces import SearchSpace, Stage
-from rnascl_keras.supernet import Supernet
+from rnascl_keras.method import cost
+from rnascl_keras.method.derive import derive
+from rnascl_keras.method.search import CrossLayerSearch
+from rnascl_keras.method.spaces import SearchSpace, Stage
+from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.teachers import build_teacher
 
 IMAGES, LABELS = tiny_batch()

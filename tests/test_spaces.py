@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.spaces import SPACES, SearchSpace, Stage, get_space
+from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage, get_space
 
 CIFAR = "16 12|32 28 24 20|64 60 56 52"
 IMAGENET = [

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from keras import layers
 
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.errors import UserError
-from rnascl_keras.spaces import SPACES
-from rnascl_keras.supernet import Supernet
-from rnascl_keras.taps import tap
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.spaces import SPACES
+from rnascl_keras.method.supernet import Supernet
+from rnascl_keras.method.taps import tap
 
 
 def images_for(model, n=2):

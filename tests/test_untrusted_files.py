@@ -53,8 +53,8 @@ def student(path: Path) -> None:
     """An exported student, of a space in little."""
     from tiny_models import TINY
 
-    from rnascl_keras.architecture import Architecture
     from rnascl_keras.export import export_student
+    from rnascl_keras.method.architecture import Architecture
 
     model = Architecture(TINY, ((2, 4), (6, 2)), (), "", (8, 8, 1), 3).build()
     images = np.random.default_rng(0).uniform(0, 1, (4, 8, 8, 1)).astype(np.float32)

@@ -5,11 +5,11 @@ import contextlib
 import keras
 import numpy as np
 
-from rnascl_keras.architecture import Architecture, Tutor
-from rnascl_keras.distill import CrossLayerDistiller
-from rnascl_keras.search import CrossLayerSearch
-from rnascl_keras.spaces import SearchSpace, Stage
-from rnascl_keras.supernet import Supernet
+from rnascl_keras.method.architecture import Architecture, Tutor
+from rnascl_keras.method.distill import CrossLayerDistiller
+from rnascl_keras.method.search import CrossLayerSearch
+from rnascl_keras.method.spaces import SearchSpace, Stage
+from rnascl_keras.method.supernet import Supernet
 
 IMAGE, CLASSES = (8, 8, 1), 3
 TINY = SearchSpace("tiny", (Stage(2, (4, 2), stride=1), Stage(2, (6, 4, 2))), stem_width=4)

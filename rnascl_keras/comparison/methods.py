@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.comparison.noisy_images import NoisyImages
 from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
 from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
-from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.distill import CrossLayerDistiller
+from rnascl_keras.method.trades import Trades
 from rnascl_keras.settings import Finetune, Tutored
-from rnascl_keras.trades import Trades
 
 Searched = tuple[Architecture, Sequence[str]]
 """What the search has found, and the names of the teacher's layers."""

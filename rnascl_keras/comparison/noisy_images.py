@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.distribution.replicas import draw_for_images
+from rnascl_keras.method.distill import CrossLayerDistiller
 
 Tensor = Any
 

@@ -7,11 +7,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras import losses
 from rnascl_keras.attacks.ascent import ascend
-from rnascl_keras.distill import CrossLayerDistiller
 from rnascl_keras.distribution.replicas import draw_for_images
-from rnascl_keras.training import accuracy
+from rnascl_keras.method import losses
+from rnascl_keras.method.distill import CrossLayerDistiller
+from rnascl_keras.method.training import accuracy
 
 Tensor = Any
 

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.comparison.differences import as_text
 from rnascl_keras.comparison.methods import START, Method, find_methods
@@ -20,8 +19,9 @@ from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import read_json, sha256, write_json
 from rnascl_keras.fitting import fit_stage
 from rnascl_keras.hardware import hardware
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.model_files import asked_of, cache_of, load_model, save_model
-from rnascl_keras.outcome import SearchOutcome
 from rnascl_keras.pipeline import run_stages
 from rnascl_keras.schedules import sgd
 from rnascl_keras.workdir import Run, digest

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from rnascl_keras.architecture import Tutor
-from rnascl_keras.attention import attention_loss, unit_maps
-from rnascl_keras.distill import CrossLayerDistiller
+from rnascl_keras.method.architecture import Tutor
+from rnascl_keras.method.attention import attention_loss, unit_maps
+from rnascl_keras.method.distill import CrossLayerDistiller
 
 Tensor = Any
 

@@ -13,10 +13,10 @@ import tensorflow as tf
 from rnascl_keras.attacks.base import ascend, check_epsilon
 from rnascl_keras.distribution.replicas import draw_for_images, never_empty
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.losses import cross_entropy, l2_penalty, trades_loss
+from rnascl_keras.method.losses import cross_entropy, l2_penalty, trades_loss
+from rnascl_keras.method.trades import Trades
+from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
 from rnascl_keras.teachers.weight_copies import WeightAverage, WeightCopy
-from rnascl_keras.trades import Trades
-from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
 
 Tensor = Any
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import keras
 
-from rnascl_keras.attention import default_map_size
 from rnascl_keras.errors import UserError
+from rnascl_keras.method.attention import default_map_size
 from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.teachers.checkpoints import check_teacher
 from rnascl_keras.teachers.live import LiveTeacher

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras.attention import unit_maps
-from rnascl_keras.gradient_alignment import with_input_gradients
+from rnascl_keras.method.attention import unit_maps
+from rnascl_keras.method.gradient_alignment import with_input_gradients
+from rnascl_keras.method.taps import tap
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.models.logits import logits_model
-from rnascl_keras.taps import tap
 
 Tensor = Any
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnascl_keras.attention import default_map_size
-from rnascl_keras.cost import COMBINE
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.gumbel import NOISES
-from rnascl_keras.losses import KL_DIRECTIONS
+from rnascl_keras.method.attention import default_map_size
+from rnascl_keras.method.cost import COMBINE
+from rnascl_keras.method.gumbel import NOISES
+from rnascl_keras.method.losses import KL_DIRECTIONS
 from rnascl_keras.recipe import Recipe, with_settings
 
 GAMMAS = (0.01, 0.1, 1.0, 10.0, 100.0)

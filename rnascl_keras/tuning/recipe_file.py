@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rnascl_keras.method.spaces import SearchSpace, Stage
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.settings import Settings
-from rnascl_keras.spaces import SearchSpace, Stage
 
 INDENT = "    "
 WIDTH = 80
@@ -27,7 +27,7 @@ def recipe_file(recipe: Recipe, docstring: str) -> str:
     spaces = sorted(used & {SearchSpace.__name__, Stage.__name__})
     lines = [f"from rnascl_keras.recipe import {', '.join(sorted(used - set(spaces)))}"]
     if spaces:
-        lines.append(f"from rnascl_keras.spaces import {', '.join(spaces)}")
+        lines.append(f"from rnascl_keras.method.spaces import {', '.join(spaces)}")
     escaped = docstring.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     imports = "\n".join(lines)
     return f'"""{escaped}\n"""\n\n{imports}\n\nrecipe = {body}\n'

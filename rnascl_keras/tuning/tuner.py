@@ -12,9 +12,9 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 from keras_tuner.errors import FatalError
 
-from rnascl_keras.architecture import Architecture
 from rnascl_keras.evaluate import evaluate, wilson_interval
 from rnascl_keras.files.whole import read_json, sha256, write_json
+from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.model_files import student_of
 from rnascl_keras.pipeline import durations, run_stages
 from rnascl_keras.recipe import Recipe

@@ -13,9 +13,9 @@ from keras import ops
 from keras.config import floatx
 from tqdm import tqdm
 
-from rnascl_keras.attention import normalize
 from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.errors import UserError
+from rnascl_keras.method.attention import normalize
 from rnascl_keras.teachers.cache.index import read_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
 from rnascl_keras.teachers.cache.shards import DAMAGED, VALUE, Shard, listed, plan

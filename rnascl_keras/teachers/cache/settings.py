@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from rnascl_keras.attention import default_map_size
 from rnascl_keras.data.augmentation import find_augmentation
 from rnascl_keras.errors import UserError
+from rnascl_keras.method.attention import default_map_size
 from rnascl_keras.models.fingerprint import fingerprint, structure
 from rnascl_keras.models.logits import logits_model
 

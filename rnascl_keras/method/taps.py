@@ -15,8 +15,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from rnascl_keras.channel_choice import ChannelMask
 from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.method.channel_choice import ChannelMask
 
 Tensor = Any
 

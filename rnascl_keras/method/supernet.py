@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from rnascl_keras import blocks
-from rnascl_keras.channel_choice import ChannelChoice, ChannelMask
-from rnascl_keras.spaces import EXPANSION, SearchSpace, Stage, get_space
+from rnascl_keras.method import blocks
+from rnascl_keras.method.channel_choice import ChannelChoice, ChannelMask
+from rnascl_keras.method.spaces import EXPANSION, SearchSpace, Stage, get_space
 
 Tensor = Any
 

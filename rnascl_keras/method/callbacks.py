@@ -12,7 +12,7 @@ import numpy as np
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import atomic_write
-from rnascl_keras.gumbel import DECAY_RATE, START_TEMPERATURE, decayed_temperature
+from rnascl_keras.method.gumbel import DECAY_RATE, START_TEMPERATURE, decayed_temperature
 
 
 class GumbelTemperatureDecay(keras.callbacks.Callback):

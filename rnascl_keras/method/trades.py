@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rnascl_keras.attacks.base import ascend
 from rnascl_keras.distribution.replicas import draw_for_images
-from rnascl_keras.losses import kl_divergence
+from rnascl_keras.method.losses import kl_divergence
 
 Tensor = Any
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from rnascl_keras import losses
-from rnascl_keras.attention import guarded_sqrt
+from rnascl_keras.method import losses
+from rnascl_keras.method.attention import guarded_sqrt
 
 Tensor = Any
 

@@ -10,7 +10,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras import losses
 from rnascl_keras.distribution.distributed_model import DistributedModel
 from rnascl_keras.distribution.replicas import (
     batch_share,
@@ -19,6 +18,7 @@ from rnascl_keras.distribution.replicas import (
     share_statistics,
 )
 from rnascl_keras.errors import UserError
+from rnascl_keras.method import losses
 
 Tensor = Any
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from keras.config import floatx
 
-from rnascl_keras.gumbel import GumbelChoice
+from rnascl_keras.method.gumbel import GumbelChoice
 
 Tensor = Any
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from rnascl_keras.blocks import block_names
-from rnascl_keras.cost import flatten, latency
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json, write_json
-from rnascl_keras.spaces import SearchSpace
+from rnascl_keras.method.blocks import block_names
+from rnascl_keras.method.cost import flatten, latency
+from rnascl_keras.method.spaces import SearchSpace
 
 Tensor = Any
 Widths = Sequence[Sequence[int]]

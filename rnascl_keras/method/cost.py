@@ -17,7 +17,7 @@ from keras import ops
 from keras.config import floatx
 
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.spaces import EXPANSION, SearchSpace
+from rnascl_keras.method.spaces import EXPANSION, SearchSpace
 
 Tensor = Any
 Widths = Sequence[Sequence[int]]

@@ -9,18 +9,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnascl_keras import cost, losses
-from rnascl_keras.attention import attention_loss, unit_maps
-from rnascl_keras.callbacks import GumbelTemperatureDecay
 from rnascl_keras.errors import UserError
-from rnascl_keras.gumbel import GumbelChoice
-from rnascl_keras.latency_table import LatencyTable
-from rnascl_keras.supernet import Supernet
-from rnascl_keras.taps import tap
+from rnascl_keras.method import cost, losses
+from rnascl_keras.method.attention import attention_loss, unit_maps
+from rnascl_keras.method.callbacks import GumbelTemperatureDecay
+from rnascl_keras.method.gumbel import GumbelChoice
+from rnascl_keras.method.latency_table import LatencyTable
+from rnascl_keras.method.supernet import Supernet
+from rnascl_keras.method.taps import tap
+from rnascl_keras.method.training import (
+    FAULT,
+    TrainingModel,
+    accuracy,
+    descend,
+    require,
+    unpack_batch,
+)
+from rnascl_keras.method.tutor_choice import TutorChoice
 from rnascl_keras.teachers.asking import asked
 from rnascl_keras.teachers.cache import TeacherCache
-from rnascl_keras.training import FAULT, TrainingModel, accuracy, descend, require, unpack_batch
-from rnascl_keras.tutor_choice import TutorChoice
 
 Tensor = Any
 

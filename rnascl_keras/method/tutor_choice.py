@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from rnascl_keras.gumbel import GumbelChoice
+from rnascl_keras.method.gumbel import GumbelChoice
 
 Tensor = Any
 

@@ -18,7 +18,7 @@ import keras
 from keras import layers, ops
 from keras.config import floatx
 
-from rnascl_keras.spaces import EXPANSION
+from rnascl_keras.method.spaces import EXPANSION
 
 Tensor = Any
 Mask = Callable[[Tensor], Tensor]

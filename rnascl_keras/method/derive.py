@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from rnascl_keras import cost
-from rnascl_keras.architecture import Architecture, Tutor
 from rnascl_keras.errors import UserError
-from rnascl_keras.outcome import SearchOutcome
-from rnascl_keras.search import CrossLayerSearch
-from rnascl_keras.spaces import SearchSpace
-from rnascl_keras.supernet import Supernet
+from rnascl_keras.method import cost
+from rnascl_keras.method.architecture import Architecture, Tutor
+from rnascl_keras.method.outcome import SearchOutcome
+from rnascl_keras.method.search import CrossLayerSearch
+from rnascl_keras.method.spaces import SearchSpace
+from rnascl_keras.method.supernet import Supernet
 
 
 def derive(search: CrossLayerSearch, max_macs: float | None = None) -> Architecture:

@@ -9,10 +9,10 @@ from typing import Any
 
 import keras
 
-from rnascl_keras import blocks, cost
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json, write_json
-from rnascl_keras.spaces import SearchSpace
+from rnascl_keras.method import blocks, cost
+from rnascl_keras.method.spaces import SearchSpace
 
 Tensor = Any
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json, write_json
-from rnascl_keras.search import CrossLayerSearch
-from rnascl_keras.spaces import SearchSpace
+from rnascl_keras.method.search import CrossLayerSearch
+from rnascl_keras.method.spaces import SearchSpace
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras import losses
-from rnascl_keras.architecture import Tutor
-from rnascl_keras.attention import tutored_attention_loss, unit_maps
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.gradient_alignment import alignment_loss, with_input_gradients
-from rnascl_keras.taps import tap
+from rnascl_keras.method import losses
+from rnascl_keras.method.architecture import Tutor
+from rnascl_keras.method.attention import tutored_attention_loss, unit_maps
+from rnascl_keras.method.gradient_alignment import alignment_loss, with_input_gradients
+from rnascl_keras.method.taps import tap
+from rnascl_keras.method.trades import Trades
+from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
 from rnascl_keras.teachers.asking import asked
 from rnascl_keras.teachers.cache import TeacherCache
-from rnascl_keras.trades import Trades
-from rnascl_keras.training import TrainingModel, accuracy, descend, unpack_batch
 
 Tensor = Any
 

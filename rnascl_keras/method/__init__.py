@@ -1,0 +1,1 @@
+"""The paper: spaces, choices, supernet, losses, search, the derived student and its training."""
