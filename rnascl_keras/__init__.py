@@ -26,7 +26,7 @@ _HOME_OF = {
     "UserError": "errors",
     "copy_sliced_weights": "method.derive",
     "derive": "method.derive",
-    "evaluate": "evaluate",
+    "evaluate": "evaluation.evaluate",
 }
 __all__ = sorted(_HOME_OF)
 

@@ -18,7 +18,7 @@ from rnascl_keras.comparison.table import (
     differences_table,
     in_words,
 )
-from rnascl_keras.file_evaluation import parse_radius
+from rnascl_keras.evaluation.request import parse_radius
 from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.workdir import Run
 

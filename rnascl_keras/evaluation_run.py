@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras.evaluate import Evaluation, accuracy_of, evaluate
+from rnascl_keras.evaluation.evaluate import Evaluation, accuracy_of, evaluate
+from rnascl_keras.evaluation.sweep import sweep_radii
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.method.architecture import count_parameters
 from rnascl_keras.method.cost import model_macs
 from rnascl_keras.model_files import load_model
 from rnascl_keras.summary import TRANSFER
-from rnascl_keras.sweep import sweep_radii
 from rnascl_keras.workdir import Run
 
 SWEPT_IMAGES = 200

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.errors import one_line
-from rnascl_keras.evaluate import LogitsFunction, accuracy_of
+from rnascl_keras.evaluation.evaluate import LogitsFunction, accuracy_of
 from rnascl_keras.export import (
     ExportedModel,
     OnnxClassifier,

@@ -503,7 +503,7 @@ import numpy as np
 sys.path.insert(0, "tests")
 from classifiers import images_of, linear_classifier
 from rnascl_keras.attacks import ATTACKS, make_attack
-from rnascl_keras.evaluate import evaluate
+from rnascl_keras.evaluation.evaluate import evaluate
 model, images = linear_classifier(), images_of(4)
 labels = model.logits(images).argmax(1)
 evaluate(model, images, labels, attacks=set(ATTACKS) - {"auto_attack"}, epsilon=0.4)

@@ -14,9 +14,9 @@ from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.attacks.norms import NORMS
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.errors import UserError
-from rnascl_keras.evaluate import accuracy_of, evaluate, wilson_interval
+from rnascl_keras.evaluation.evaluate import accuracy_of, evaluate, wilson_interval
+from rnascl_keras.evaluation.sweep import sweep_radii
 from rnascl_keras.models.logits import logits_model
-from rnascl_keras.sweep import sweep_radii
 
 KEYS = ["clean", "fgsm", "pgd20", "mi_fgsm", "worst"]
 

@@ -9,7 +9,7 @@ from published import cifar10, in_keras
 from sklearn.datasets import load_digits
 
 from rnascl_keras.attacks import PGD
-from rnascl_keras.false_robustness import check_robustness
+from rnascl_keras.evaluation.false_robustness import check_robustness
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 

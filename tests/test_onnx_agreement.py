@@ -6,7 +6,7 @@ import keras
 import pytest
 from published import cifar10, in_keras
 
-from rnascl_keras.evaluate import evaluate
+from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.export import OnnxClassifier, export_student
 
 EPSILON = 8 / 255

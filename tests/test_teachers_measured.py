@@ -10,7 +10,7 @@ import pytest
 
 from rnascl_keras.attacks.classifier import Batched
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
-from rnascl_keras.evaluate import accuracy_of, evaluate
+from rnascl_keras.evaluation.evaluate import accuracy_of, evaluate
 from rnascl_keras.teachers import load_published, load_teacher
 
 # From the README beside the weights: clean on 10,000 images; PGD-20 at 2, 4 and 8/255 on the first

@@ -27,7 +27,7 @@ from rnascl_keras.cli.start import quiet_start, run_stages, say, start
 from rnascl_keras.errors import UserError
 
 if TYPE_CHECKING:
-    from rnascl_keras.file_evaluation import Request
+    from rnascl_keras.evaluation.request import Request
 
 app = typer.Typer()
 
@@ -62,7 +62,7 @@ def evaluate(
     options = (data, data_dir, attacks, eps, n, seed, json, norm, sweep, plot, check)
     request = _request(f"evaluate {model}", *options)
     with quiet_start():
-        from rnascl_keras.evaluate_file import evaluate_file
+        from rnascl_keras.evaluation.keras_file import evaluate_file
     evaluate_file(Path(model), request, strategy or "auto")
 
 
@@ -92,7 +92,7 @@ def attack(
     """Attack any ONNX image classifier, white-box, in onnxruntime: no other framework is needed."""
     options = (data, data_dir, attacks, eps, n, seed, json, norm, sweep, plot, check)
     request = _request(f"attack {model}", *options)
-    from rnascl_keras.attack_file import attack_file
+    from rnascl_keras.evaluation.onnx_file import attack_file
 
     attack_file(
         model,
@@ -109,7 +109,7 @@ def _request(command: str, data: str | None, data_dir: str | None, attacks: str,
     """Return what `evaluate` and `attack` are asked for, from their options in order."""
     if data is None:
         raise UserError(f"{command} needs --data: a tfds name such as cifar10, or an .npz.")
-    from rnascl_keras.file_evaluation import Request
+    from rnascl_keras.evaluation.request import Request
 
     eps, n, seed, out, norm, sweep, plot, check = rest
     radii = sweep.split(",") if sweep else ()

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras.evaluate import wilson_interval
+from rnascl_keras.evaluation.evaluate import wilson_interval
 
 REFERENCES = {False: "searched", True: "searched_trades"}
 """With which of the paper's own methods the others are compared, by `Method.adversarial`."""

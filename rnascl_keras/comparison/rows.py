@@ -14,7 +14,7 @@ from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.comparison.differences import as_text
 from rnascl_keras.comparison.methods import START, Method, find_methods
 from rnascl_keras.errors import UserError
-from rnascl_keras.evaluate import Evaluation, evaluate
+from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import read_json, sha256, write_json
 from rnascl_keras.fitting import fit_stage

@@ -12,7 +12,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 from keras_tuner.errors import FatalError
 
-from rnascl_keras.evaluate import evaluate, wilson_interval
+from rnascl_keras.evaluation.evaluate import evaluate, wilson_interval
 from rnascl_keras.files.whole import read_json, sha256, write_json
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.model_files import student_of

@@ -18,12 +18,12 @@ from rich.table import Table
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.data import load_test_data
 from rnascl_keras.errors import UserError
-from rnascl_keras.evaluate import Evaluation, evaluate
-from rnascl_keras.false_robustness import IMAGES
+from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
+from rnascl_keras.evaluation.false_robustness import IMAGES
+from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
 from rnascl_keras.files.full_disk import full_disk_told
 from rnascl_keras.files.whole import atomic_write, check_writable, sha256, write_json
 from rnascl_keras.summary import attack_how, attack_name, percent, radius
-from rnascl_keras.sweep import Sweep, sweep_radii
 
 SHOWN_CLASSES = 20
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rnascl_keras.channels import parse_channels
-from rnascl_keras.evaluate import Evaluation
+from rnascl_keras.evaluation.evaluate import Evaluation
+from rnascl_keras.evaluation.request import Request, evaluate_classifier
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.trial import try_out
-from rnascl_keras.file_evaluation import Request, evaluate_classifier
 
 
 def attack_file(

@@ -20,7 +20,7 @@ from rnascl_keras.attacks.classifier import Batched, as_classifier, gradient_com
 from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.errors import UserError
-from rnascl_keras.false_robustness import IMAGES, Check, check_robustness
+from rnascl_keras.evaluation.false_robustness import IMAGES, Check, check_robustness
 
 LogitsFunction = Callable[[np.ndarray], np.ndarray]
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from rnascl_keras.attacks.classifier import as_classifier
 from rnascl_keras.errors import UserError
-from rnascl_keras.evaluate import evaluate
+from rnascl_keras.evaluation.evaluate import evaluate
 
 
 @dataclasses.dataclass(frozen=True)
