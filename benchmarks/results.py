@@ -28,7 +28,7 @@ from rnascl_keras.comparison.table import (
     spread,
 )
 from rnascl_keras.files.whole import read_json
-from rnascl_keras.summary import (
+from rnascl_keras.report.keys import (
     MODELS,
     accuracy_keys,
     attack_name,

@@ -13,7 +13,7 @@ from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.method.architecture import count_parameters
 from rnascl_keras.method.cost import model_macs
 from rnascl_keras.model_files import load_model
-from rnascl_keras.summary import TRANSFER
+from rnascl_keras.report.keys import TRANSFER
 from rnascl_keras.workdir import Run
 
 SWEPT_IMAGES = 200

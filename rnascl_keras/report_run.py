@@ -24,8 +24,8 @@ from rnascl_keras.method.taps import tap
 from rnascl_keras.model_files import load_model
 from rnascl_keras.pipeline import durations
 from rnascl_keras.recipe import changed_settings, load_recipe, recipe_names
-from rnascl_keras.report import ReportPictures, write_report
-from rnascl_keras.summary import model_keys
+from rnascl_keras.report.keys import model_keys
+from rnascl_keras.report.page import ReportPictures, write_report
 from rnascl_keras.workdir import Run
 
 PICTURED_IMAGES = 4

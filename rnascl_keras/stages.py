@@ -26,9 +26,9 @@ from rnascl_keras.model_files import (
     student_of,
     teacher_of,
 )
+from rnascl_keras.report.keys import milliseconds
 from rnascl_keras.schedules import sgd
 from rnascl_keras.settings import Tutored
-from rnascl_keras.summary import milliseconds
 from rnascl_keras.teachers.cache import build_cache
 from rnascl_keras.teachers.included import teacher_file
 from rnascl_keras.workdir import Run

@@ -20,7 +20,7 @@ from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.method.taps import tap
 from rnascl_keras.model_files import teacher_of
 from rnascl_keras.pipeline import run_stages
-from rnascl_keras.summary import duration, percent
+from rnascl_keras.report.keys import duration, percent
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel
 from rnascl_keras.tuning.hyperparameters import find_names
 from rnascl_keras.tuning.oracles import METHODS, make_oracle

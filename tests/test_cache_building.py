@@ -22,7 +22,7 @@ from cached_teacher import build, digits, opened, ten_class_teacher
 from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.fingerprint import structure
-from rnascl_keras.summary import count
+from rnascl_keras.report.keys import count
 from rnascl_keras.teachers.cache import building, shards
 
 ROW = 10 + 3 * 16  # ten logits; three layers' maps of 4 x 4

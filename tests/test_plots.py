@@ -8,7 +8,8 @@ import xml.etree.ElementTree as ElementTree
 import matplotlib
 import numpy as np
 
-from rnascl_keras import plots, search_plots, summary, sweep_plot
+from rnascl_keras.report import keys as summary
+from rnascl_keras.report import plots, search_plots, sweep_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = {

@@ -12,8 +12,8 @@ from html.parser import HTMLParser
 import numpy as np
 from rich.console import Console
 
-from rnascl_keras.closing_table import print_summary
-from rnascl_keras.report import ReportPictures, write_report
+from rnascl_keras.report.page import ReportPictures, write_report
+from rnascl_keras.report.terminal import print_summary
 
 EPSILON = 8 / 255
 VOID = {"meta", "img", "br", "link", "input", "hr"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnascl_keras import summary
+from rnascl_keras.report import keys as summary
 
 EPSILON = 8 / 255
 

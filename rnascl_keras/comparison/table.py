@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
-from rnascl_keras.summary import attack_name, count, percent, radius
+from rnascl_keras.report.keys import attack_name, count, percent, radius
 
 VERDICTS = {"better": "better on", "worse": "worse on", "undecided": "not told apart on"}
 ALL = {"better": "all measures", "worse": "all measures", "undecided": "any measure"}

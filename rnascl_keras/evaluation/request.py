@@ -23,7 +23,7 @@ from rnascl_keras.evaluation.false_robustness import IMAGES
 from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
 from rnascl_keras.files.full_disk import full_disk_told
 from rnascl_keras.files.whole import atomic_write, check_writable, sha256, write_json
-from rnascl_keras.summary import attack_how, attack_name, percent, radius
+from rnascl_keras.report.keys import attack_how, attack_name, percent, radius
 
 SHOWN_CLASSES = 20
 
@@ -132,7 +132,7 @@ def evaluate_classifier(
 def _write(path: Path, request: Request, evaluation: Evaluation, swept: Sweep | None) -> None:
     """Write the plot and the JSON that are wanted."""
     if request.plot:
-        from rnascl_keras.sweep_plot import accuracy_by_radius
+        from rnascl_keras.report.sweep_plot import accuracy_by_radius
 
         clean = dict.fromkeys(swept.accuracy, evaluation.accuracy["clean"])
         drawn = accuracy_by_radius(swept.epsilon, swept.accuracy, swept.intervals, clean)

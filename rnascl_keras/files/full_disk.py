@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.summary import size
+from rnascl_keras.report.keys import size
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 RESUMES = "it goes on from what was saved last"

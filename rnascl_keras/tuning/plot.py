@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnascl_keras.plots import ACCENT, FAINT, INK, MUTED, report_style
-from rnascl_keras.summary import percent, radius
+from rnascl_keras.report.keys import percent, radius
+from rnascl_keras.report.plots import ACCENT, FAINT, INK, MUTED, report_style
 from rnascl_keras.tuning.table import in_words, what_counts
 
 COLOURS = {True: "#2b6cb0", False: "#a9b3bf"}

@@ -18,7 +18,7 @@ from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.model_files import student_of
 from rnascl_keras.pipeline import durations, run_stages
 from rnascl_keras.recipe import Recipe
-from rnascl_keras.summary import duration, percent
+from rnascl_keras.report.keys import duration, percent
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel
 from rnascl_keras.tuning.oracles import OBJECTIVE
 from rnascl_keras.tuning.ranking import score

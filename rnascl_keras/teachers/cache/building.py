@@ -19,7 +19,7 @@ from rnascl_keras.distribution.workers import is_chief, total, worker_count, wor
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import lack_of_room
 from rnascl_keras.files.whole import check_writable
-from rnascl_keras.summary import count, duration
+from rnascl_keras.report.keys import count, duration
 from rnascl_keras.teachers.cache.index import INDEX, write_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
 from rnascl_keras.teachers.cache.shards import (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
-from rnascl_keras.summary import (
+from rnascl_keras.report.keys import (
     MODELS,
     accuracy_keys,
     attack_name,

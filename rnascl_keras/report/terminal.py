@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rnascl_keras.summary import (
+from rnascl_keras.report.keys import (
     ATTACKS,
     LATENCIES,
     MODELS,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from rnascl_keras.plots import ACCENT, INK, MUTED, WRONG, report_style, svg
-from rnascl_keras.search_plots import spread
-from rnascl_keras.summary import attack_name, percent, radius
+from rnascl_keras.report.keys import attack_name, percent, radius
+from rnascl_keras.report.plots import ACCENT, INK, MUTED, WRONG, report_style, svg
+from rnascl_keras.report.search_plots import spread
 
 LINES = (
     ("#2b6cb0", ()),

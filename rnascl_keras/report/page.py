@@ -16,10 +16,12 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from rnascl_keras import plots, report_words, search_plots, summary
 from rnascl_keras.files.whole import atomic_write
 from rnascl_keras.recipe import flat_settings
-from rnascl_keras.sweep_plot import accuracy_by_radius
+from rnascl_keras.report import keys as summary
+from rnascl_keras.report import plots, search_plots
+from rnascl_keras.report import words as report_words
+from rnascl_keras.report.sweep_plot import accuracy_by_radius
 
 
 @dataclass(frozen=True)

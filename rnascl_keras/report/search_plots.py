@@ -12,8 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rnascl_keras.plots import ACCENT, INK, MUTED, label_room, report_style, svg
-from rnascl_keras.summary import short_layer
+from rnascl_keras.report.keys import short_layer
+from rnascl_keras.report.plots import ACCENT, INK, MUTED, label_room, report_style, svg
 
 PROBABILITY = LinearSegmentedColormap.from_list(
     "probability", ["#f3f6f9", "#cfe0f0", "#7fb0da", "#2b6cb0", "#102a4c"]
