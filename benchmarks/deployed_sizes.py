@@ -26,8 +26,8 @@ from rnascl_keras import Architecture  # noqa: E402
 from rnascl_keras.export import measure_latency, quantise  # noqa: E402
 from rnascl_keras.export.convert import write_onnx  # noqa: E402
 from rnascl_keras.method.spaces import get_space  # noqa: E402
-from rnascl_keras.model_files import load_model  # noqa: E402
 from rnascl_keras.report.keys import milliseconds, size  # noqa: E402
+from rnascl_keras.run.models import load_model  # noqa: E402
 from rnascl_keras.teachers.included import teacher_file  # noqa: E402
 
 IMAGE_SHAPE, CLASSES = (32, 32, 3), 10

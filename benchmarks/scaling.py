@@ -75,7 +75,7 @@ def work(folder: str, batch: int, core: int) -> None:
     from rnascl_keras.data import Share
     from rnascl_keras.distribution.strategies import make_strategy
     from rnascl_keras.distribution.workers import total
-    from rnascl_keras.stopping import StopRequest
+    from rnascl_keras.run.stopping import StopRequest
 
     strategy = make_strategy("auto")
     cache = cache_of("resnet20", random_images(STEPS * 2 * batch), Path(folder) / str(core))

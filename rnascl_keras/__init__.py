@@ -13,7 +13,7 @@ _HOME_OF = {
     "Architecture": "method.architecture",
     "ChoiceHistograms": "method.callbacks",
     "ChoiceHistory": "method.callbacks",
-    "Checkpoint": "checkpoint",
+    "Checkpoint": "run.checkpoint",
     "CrossLayerDistiller": "method.distill",
     "CrossLayerSearch": "method.search",
     "GumbelTemperatureDecay": "method.callbacks",

@@ -20,7 +20,7 @@ from rnascl_keras.comparison.table import (
 )
 from rnascl_keras.evaluation.request import parse_radius
 from rnascl_keras.files.whole import atomic_write, write_json
-from rnascl_keras.workdir import Run
+from rnascl_keras.run.workdir import Run
 
 
 def compare_run(

@@ -12,7 +12,7 @@ from rnascl_keras.channels import parse_channels
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import check_writable
 from rnascl_keras.method.taps import tap
-from rnascl_keras.model_files import save_model
+from rnascl_keras.run.models import save_model
 from rnascl_keras.teachers.published.loading import Published, load_published
 
 

@@ -112,7 +112,7 @@ def unsearched(work) -> Path:
 @pytest.fixture
 def refused(snapshot, tmp_path):
     """A function: arguments -> the one line on standard error; no file has changed meanwhile."""
-    from rnascl_keras.pipeline import STAGE_NAMES
+    from rnascl_keras.run.pipeline import STAGE_NAMES
 
     def call(*arguments) -> str:
         before = snapshot(tmp_path)

@@ -36,9 +36,9 @@ from tiny_models import (  # noqa: E402
     tiny_batch,
 )
 
-from rnascl_keras.checkpoint import training_state  # noqa: E402
 from rnascl_keras.distribution.replicas import synchronized_batch_norm  # noqa: E402
 from rnascl_keras.method.trades import Trades  # noqa: E402
+from rnascl_keras.run.checkpoint import training_state  # noqa: E402
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer  # noqa: E402
 
 STEPS, BATCH = 5, 20

@@ -10,12 +10,13 @@ import keras
 import numpy as np
 import pytest
 
-from rnascl_keras import model_files, pipeline
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.fingerprint import fingerprint
-from rnascl_keras.pipeline import run_stages
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.workdir import Run
+from rnascl_keras.run import models as model_files
+from rnascl_keras.run import pipeline
+from rnascl_keras.run.pipeline import run_stages
+from rnascl_keras.run.workdir import Run
 
 ASKED = ("cache", "search", "derive", "train", "finetune")
 COMMAND = "--set cache.views=2".split()

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from tiny_models import CLASSES, make_distiller, make_search, same, tiny_batch, values
 
-from rnascl_keras.checkpoint import Checkpoint, training_state
 from rnascl_keras.data import load_data
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.callbacks import (
@@ -17,6 +16,7 @@ from rnascl_keras.method.callbacks import (
     read_history,
 )
 from rnascl_keras.method.trades import Trades
+from rnascl_keras.run.checkpoint import Checkpoint, training_state
 
 IMAGES, LABELS = tiny_batch()
 EAGER = {"run_eagerly": True}

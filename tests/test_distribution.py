@@ -131,7 +131,7 @@ def test_kubernetes(monkeypatch):
 
 def test_a_batch_that_the_replicas_cannot_share_is_told_before_anything_runs(tmp_path, monkeypatch):
     from rnascl_keras.recipe import load_recipe
-    from rnascl_keras.workdir import Run
+    from rnascl_keras.run.workdir import Run
 
     run = Run(load_recipe("digits"), tmp_path)
     monkeypatch.setitem(run.__dict__, "strategy", SimpleNamespace(num_replicas_in_sync=7))

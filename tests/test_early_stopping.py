@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.errors import UserError
+from rnascl_keras.run.checkpoint import Checkpoint
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 from rnascl_keras.teachers.early_stopping import RobustEarlyStopping

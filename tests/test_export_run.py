@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from rnascl_keras.export_run import _calibration_images, _time_teacher
 from rnascl_keras.recipe import Export
+from rnascl_keras.run.export_stage import _calibration_images, _time_teacher
 
 IMAGES = np.random.default_rng(0).random((12, 8, 8, 3), dtype=np.float32)
 

@@ -12,13 +12,14 @@ import onnxruntime
 import pytest
 from sklearn.datasets import load_digits
 
-from rnascl_keras import Architecture, pipeline
+from rnascl_keras import Architecture
 from rnascl_keras.data import load_data
 from rnascl_keras.method.callbacks import read_history
 from rnascl_keras.models.fingerprint import fingerprint
-from rnascl_keras.pipeline import STAGES, run_stages
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.workdir import Run
+from rnascl_keras.run import pipeline
+from rnascl_keras.run.pipeline import STAGES, run_stages
+from rnascl_keras.run.workdir import Run
 
 # `tiny` has no cache: it asks the teacher in every step; test_cache_run.py is about one that has.
 STAGE_NAMES = tuple(stage.name for stage in STAGES if stage.name != "cache")

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 import pytest
 
-from rnascl_keras import pipeline
-from rnascl_keras.checkpoint import Checkpoint
+from rnascl_keras.run import pipeline
+from rnascl_keras.run.checkpoint import Checkpoint
 
 # `tiny` has no cache: it asks the teacher in every step; test_cache_run.py is about one that has.
 STAGE_NAMES = tuple(name for name in pipeline.STAGE_NAMES if name != "cache")
@@ -81,7 +81,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
 
 KILLED = """
 import os, signal, sys
-from rnascl_keras.checkpoint import Checkpoint
+from rnascl_keras.run.checkpoint import Checkpoint
 from rnascl_keras.cli import main
 
 def kill_in_the_second_epoch(self, batch, logs=None):

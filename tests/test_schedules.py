@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rnascl_keras.recipe import Training
-from rnascl_keras.schedules import learning_rate, sgd
+from rnascl_keras.run.schedules import learning_rate, sgd
 
 STEPS = 7
 

@@ -10,12 +10,12 @@ import time
 
 import pytest
 
-from rnascl_keras.stopping import Stopped, StopRequest, stopped_by_sigterm
+from rnascl_keras.run.stopping import Stopped, StopRequest, stopped_by_sigterm
 
 MAIN = "from rnascl_keras.cli import main; main()"
 STOPPED_IN_THE_SECOND_EPOCH = """
 import os, signal
-from rnascl_keras.checkpoint import Checkpoint
+from rnascl_keras.run.checkpoint import Checkpoint
 from rnascl_keras.cli import main
 
 

@@ -14,7 +14,7 @@ import pytest
 from rnascl_keras.cli import app
 from rnascl_keras.data import load_data
 from rnascl_keras.export.convert import write_onnx
-from rnascl_keras.pipeline import STAGE_NAMES
+from rnascl_keras.run.pipeline import STAGE_NAMES
 
 TRAP = "import pathlib\nwith open({mark!r}, 'a') as mark:\n    mark.write(__name__ + '\\n')\n"
 CALLS = """

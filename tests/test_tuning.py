@@ -15,6 +15,7 @@ from PIL import Image
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.recipe import load_recipe, recipe_names, with_settings
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.tuning import tuner as tuner_module
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel
 from rnascl_keras.tuning.hyperparameters import HYPERPARAMETERS, find_names
@@ -22,7 +23,6 @@ from rnascl_keras.tuning.oracles import METHODS, make_oracle
 from rnascl_keras.tuning.ranking import ranked, score
 from rnascl_keras.tuning.recipe_file import recipe_file
 from rnascl_keras.tuning.trial_runs import shortened, trial_run
-from rnascl_keras.workdir import Run
 
 IMAGE = (32, 32, 3)
 DIGITS = load_recipe("digits")

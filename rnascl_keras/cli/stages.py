@@ -15,7 +15,7 @@ from rnascl_keras.cli.options import (
     WorkdirOption,
 )
 from rnascl_keras.cli.start import run_stages, start
-from rnascl_keras.workdir import Run
+from rnascl_keras.run.workdir import Run
 
 app = typer.Typer()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import typer
 
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.workdir import Run
+from rnascl_keras.run.workdir import Run
 
 
 def start(
@@ -44,7 +44,7 @@ def say(line: str) -> None:
 def run_stages(run: Run, *names: str) -> None:
     """Do these stages of the run; all, where none is named."""
     with quiet_start():
-        from rnascl_keras import pipeline
+        from rnascl_keras.run import pipeline
     pipeline.run_stages(run, *([names] if names else []))
 
 

@@ -10,21 +10,21 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.comparison.differences import as_text
 from rnascl_keras.comparison.methods import START, Method, find_methods
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import read_json, sha256, write_json
-from rnascl_keras.fitting import fit_stage
 from rnascl_keras.hardware import hardware
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.outcome import SearchOutcome
-from rnascl_keras.model_files import asked_of, cache_of, load_model, save_model
-from rnascl_keras.pipeline import run_stages
-from rnascl_keras.schedules import sgd
-from rnascl_keras.workdir import Run, digest
+from rnascl_keras.run.checkpoint import Checkpoint
+from rnascl_keras.run.fitting import fit_stage
+from rnascl_keras.run.models import asked_of, cache_of, load_model, save_model
+from rnascl_keras.run.pipeline import run_stages
+from rnascl_keras.run.schedules import sgd
+from rnascl_keras.run.workdir import Run, digest
 
 BEFORE = ("teacher", "cache", "search", "derive")
 """The stages that all rows share."""

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from rnascl_keras.stopping import WorkerLost
+from rnascl_keras.run.stopping import WorkerLost
 
 LOST = (
     tf.errors.UnavailableError,

@@ -12,7 +12,7 @@ from rnascl_keras.distribution.strategies import make_strategy, offered_by_this_
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.request import Request, evaluate_classifier
-from rnascl_keras.model_files import load_model
+from rnascl_keras.run.models import load_model
 
 
 def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evaluation:

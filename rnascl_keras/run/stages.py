@@ -6,8 +6,6 @@ import keras
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import sha256
-from rnascl_keras.fitting import fit_stage, seed_stage
-from rnascl_keras.latency_run import given_table, predicted_latency, table_for
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.callbacks import ChoiceHistograms, ChoiceHistory, GumbelTemperatureDecay
 from rnascl_keras.method.derive import check_budget, copy_sliced_weights, select
@@ -17,7 +15,10 @@ from rnascl_keras.method.search import CrossLayerSearch
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.taps import tap
 from rnascl_keras.method.trades import Trades
-from rnascl_keras.model_files import (
+from rnascl_keras.report.keys import milliseconds
+from rnascl_keras.run.fitting import fit_stage, seed_stage
+from rnascl_keras.run.latency import given_table, predicted_latency, table_for
+from rnascl_keras.run.models import (
     asked_of,
     cache_of,
     load_weights,
@@ -26,12 +27,11 @@ from rnascl_keras.model_files import (
     student_of,
     teacher_of,
 )
-from rnascl_keras.report.keys import milliseconds
-from rnascl_keras.schedules import sgd
+from rnascl_keras.run.schedules import sgd
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Tutored
 from rnascl_keras.teachers.cache import build_cache
 from rnascl_keras.teachers.included import teacher_file
-from rnascl_keras.workdir import Run
 
 
 def outside_files(run: Run, stage: str) -> dict[str, str]:
@@ -60,7 +60,7 @@ def teacher(run: Run) -> None:
         tap(model, run.recipe.search.taps)  # one that cannot be tapped is refused here
         run.say(f"teacher: {settings.weights}")
     elif settings.architecture:
-        from rnascl_keras.teacher_training import train_teacher
+        from rnascl_keras.run.teacher_stage import train_teacher
 
         model = train_teacher(run)
     else:
@@ -177,14 +177,14 @@ def finetune(run: Run) -> None:
 
 def export(run: Run) -> None:
     """Write SavedModel, float and int8 ONNX of every student, checked and timed."""
-    from rnascl_keras.export_run import export_run
+    from rnascl_keras.run.export_stage import export_run
 
     export_run(run)
 
 
 def evaluate(run: Run) -> None:
     """Attack every model and every int8 file; replay the models' images on the files."""
-    from rnascl_keras.evaluation_run import evaluate_run
+    from rnascl_keras.run.evaluate_stage import evaluate_run
 
     for name in run.students:
         student_of(run, name)
@@ -193,7 +193,7 @@ def evaluate(run: Run) -> None:
 
 def report(run: Run) -> None:
     """Write `report.json` and `report.html`."""
-    from rnascl_keras.report_run import report_run
+    from rnascl_keras.run.report_stage import report_run
 
     report_run(run)
 

@@ -7,17 +7,17 @@ import sys
 import keras
 import tensorflow as tf
 
-from rnascl_keras.checkpoint import Checkpoint, RestOfEpoch
 from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.distribution.replicas import synchronized_batch_norm
 from rnascl_keras.errors import UserError
-from rnascl_keras.estimate import seconds_per_step
 from rnascl_keras.report.keys import duration
+from rnascl_keras.run.checkpoint import Checkpoint, RestOfEpoch
+from rnascl_keras.run.estimate import seconds_per_step
+from rnascl_keras.run.stopping import StopRequest, stopped_by_sigterm
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Training
-from rnascl_keras.stopping import StopRequest, stopped_by_sigterm
 from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
-from rnascl_keras.workdir import Run
 
 
 def seed_stage(run: Run, stage: int) -> None:

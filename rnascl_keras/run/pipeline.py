@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnascl_keras import stages
-from rnascl_keras.checkpoint import Checkpoint
 from rnascl_keras.distribution.workers import lost_workers_told
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import full_disk_told
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import read_json, sha256, write_json
-from rnascl_keras.latency_run import TABLE
 from rnascl_keras.recipe import Recipe
+from rnascl_keras.run import stages
+from rnascl_keras.run.checkpoint import Checkpoint
+from rnascl_keras.run.latency import TABLE
+from rnascl_keras.run.workdir import Run, digest
 from rnascl_keras.teachers.cache.index import INDEX, shard_names
-from rnascl_keras.workdir import Run, digest
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.method.latency_table import LatencyTable, made_with
-from rnascl_keras.workdir import Run
+from rnascl_keras.run.workdir import Run
 
 TABLE = "latency_table.json"
 

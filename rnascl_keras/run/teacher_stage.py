@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import keras
 
-from rnascl_keras.fitting import fit_stage, seed_stage
-from rnascl_keras.schedules import sgd
+from rnascl_keras.run.fitting import fit_stage, seed_stage
+from rnascl_keras.run.schedules import sgd
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
-from rnascl_keras.workdir import Run
 
 
 def train_teacher(run: Run) -> keras.Model:

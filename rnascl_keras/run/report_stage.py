@@ -14,19 +14,19 @@ import numpy as np
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
-from rnascl_keras.latency_run import latency_prediction
 from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.method.attention import attention_map
 from rnascl_keras.method.callbacks import read_history
 from rnascl_keras.method.gumbel import decayed_temperature
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.method.taps import tap
-from rnascl_keras.model_files import load_model
-from rnascl_keras.pipeline import durations
 from rnascl_keras.recipe import changed_settings, load_recipe, recipe_names
 from rnascl_keras.report.keys import model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
-from rnascl_keras.workdir import Run
+from rnascl_keras.run.latency import latency_prediction
+from rnascl_keras.run.models import load_model
+from rnascl_keras.run.pipeline import durations
+from rnascl_keras.run.workdir import Run
 
 PICTURED_IMAGES = 4
 PICTURED_LAYERS = 5

@@ -12,9 +12,9 @@ from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.method.architecture import count_parameters
 from rnascl_keras.method.cost import model_macs
-from rnascl_keras.model_files import load_model
 from rnascl_keras.report.keys import TRANSFER
-from rnascl_keras.workdir import Run
+from rnascl_keras.run.models import load_model
+from rnascl_keras.run.workdir import Run
 
 SWEPT_IMAGES = 200
 SWEPT = (0.25, 0.5, 1.0, 2.0)

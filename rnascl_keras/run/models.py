@@ -10,9 +10,9 @@ from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.files.full_disk import check_room
 from rnascl_keras.files.whole import written_beside
 from rnascl_keras.method.architecture import Architecture, check_same_weights
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import load_teacher
 from rnascl_keras.teachers.cache import TeacherCache, open_cache
-from rnascl_keras.workdir import Run
 
 HDF5_HEADER = 4096
 """Bytes that a variable takes besides its values, at the most."""

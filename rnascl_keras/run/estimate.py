@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import keras
 
-from rnascl_keras.checkpoint import training_state
+from rnascl_keras.run.checkpoint import training_state
 
 
 def seconds_per_step(model: keras.Model, batches: Iterable, steps: int = 3) -> float:

@@ -25,10 +25,10 @@ from rnascl_keras.export.convert import check_exportable, write_onnx
 from rnascl_keras.export.parity import keras_logits
 from rnascl_keras.files.whole import write_json
 from rnascl_keras.method.architecture import Architecture
-from rnascl_keras.model_files import load_model, student_of
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.report.keys import milliseconds, percent
-from rnascl_keras.workdir import Run
+from rnascl_keras.run.models import load_model, student_of
+from rnascl_keras.run.workdir import Run
 
 PARITY_IMAGES = 1000
 
