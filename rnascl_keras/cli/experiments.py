@@ -44,7 +44,7 @@ def compare(
     """
     work = start(recipe, workdir, data_dir, set_)
     with quiet_start():
-        from rnascl_keras.compare_run import compare_run
+        from rnascl_keras.comparison.command import compare_run
         from rnascl_keras.comparison.methods import METHODS
     chosen = methods.split(",") if methods else list(METHODS)
     arguments = [recipe, *(part for change in set_ or () for part in ("--set", change))]
@@ -109,7 +109,7 @@ def tune(
     """
     work = start(recipe, workdir, data_dir, set_)
     with quiet_start():
-        from rnascl_keras.tune_run import tune_run
+        from rnascl_keras.tuning.command import tune_run
     with full_disk_told(work.workdir):
         tune_run(
             work,

@@ -156,7 +156,7 @@ def convert_teacher(
 ) -> None:
     """Turn a robust teacher's published weights into a .keras file, without running their code."""
     with quiet_start():
-        from rnascl_keras import convert_teacher as conversion
+        from rnascl_keras.teachers.published import convert as conversion
     conversion.convert_teacher(
         checkpoint,
         architecture,

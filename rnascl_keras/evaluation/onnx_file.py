@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rnascl_keras.channels import parse_channels
+from rnascl_keras.cli.parsing import parse_channels
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.request import Request, evaluate_classifier
 from rnascl_keras.export.onnx_classifier import OnnxClassifier

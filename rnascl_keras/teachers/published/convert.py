@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnascl_keras.channels import parse_channels
+from rnascl_keras.cli.parsing import parse_channels
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import check_writable
 from rnascl_keras.method.taps import tap
