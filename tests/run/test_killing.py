@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("killing_script.py")
+SCRIPT = Path(__file__).parents[1] / "killing_script.py"
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from rnascl_keras.distribution.replicas import batch_share, draw_for_images
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 
 
 def assert_equal_on(replicas, *models):

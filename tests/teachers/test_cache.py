@@ -251,7 +251,7 @@ print("equal")
 def test_two_replicas_share_each_batch(folder, tmp_path):
     """And train as under the live teacher, and build the cache that one builds. In a process of its
     own: logical devices are set before TensorFlow starts."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     command = [sys.executable, "-c", TWO_REPLICAS, str(folder), str(tmp_path)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.stdout.endswith("equal\n"), result.stderr[-2000:]

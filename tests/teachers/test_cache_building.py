@@ -323,7 +323,7 @@ build(folder, views=6)
 def test_a_build_that_is_killed_at_random_moments_goes_on(tmp_path, monkeypatch, snapshot):
     """SIGKILL, twice; then the same bytes as without."""
     monkeypatch.setattr(shards, "SHARD_BYTES", 5 * ROW * 2 + 1)
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     counts = [0]
     for seed in (0, 1):
         command = [sys.executable, "-c", KILLED, str(tmp_path / "killed"), str(seed)]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from workers import finished, started
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 SYNCHRONIZED = ("--set", "distribution.synchronized_batch_norm=true")
 
 
