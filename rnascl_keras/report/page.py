@@ -65,7 +65,7 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         pictures: what the pictures are drawn from.
     """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("rnascl_keras"),
+        loader=jinja2.PackageLoader("rnascl_keras.report", ""),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
