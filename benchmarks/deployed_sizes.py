@@ -26,9 +26,9 @@ from rnascl_keras import Architecture  # noqa: E402
 from rnascl_keras.export import measure_latency, quantise  # noqa: E402
 from rnascl_keras.export.convert import write_onnx  # noqa: E402
 from rnascl_keras.method.spaces import get_space  # noqa: E402
-from rnascl_keras.report.keys import milliseconds, size  # noqa: E402
-from rnascl_keras.run.models import load_model  # noqa: E402
+from rnascl_keras.models.saving import load_model
 from rnascl_keras.teachers.included import teacher_file  # noqa: E402
+from rnascl_keras.units import milliseconds, size
 
 IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
 CALIBRATION = 64

@@ -28,16 +28,8 @@ from rnascl_keras.comparison.table import (
     spread,
 )
 from rnascl_keras.files.whole import read_json
-from rnascl_keras.report.keys import (
-    MODELS,
-    accuracy_keys,
-    attack_name,
-    count,
-    duration,
-    model_keys,
-    percent,
-    radius,
-)
+from rnascl_keras.report.keys import MODELS, accuracy_keys, attack_name, model_keys
+from rnascl_keras.units import count, duration, percent, radius
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"<!-- table: (\w+)(?: (\w+))? -->\n(.*?)<!-- end -->", re.DOTALL)

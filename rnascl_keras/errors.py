@@ -1,4 +1,4 @@
-"""What a user did wrong, said in one line."""
+"""What a user did wrong, said in one line, and the two ways a run ends from outside."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ class UserError(ValueError):
     The command line prints the message as it is and exits with code 2; everything else that
     escapes is a fault of ours and keeps its traceback.
     """
+
+
+class Stopped(Exception):
+    """The run was stopped from outside; what was done is saved."""
+
+
+class WorkerLost(Exception):
+    """Another of several workers does not answer any more; what was saved last is there."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

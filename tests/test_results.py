@@ -8,7 +8,8 @@ import pytest
 from benchmarks.results import BLOCK, compared, filled
 from rnascl_keras.comparison.differences import as_array, differences
 from rnascl_keras.files.whole import read_json
-from rnascl_keras.report.keys import accuracy_keys, count, model_keys, percent
+from rnascl_keras.report.keys import accuracy_keys, model_keys
+from rnascl_keras.units import count, percent
 
 ROOT = Path(__file__).parent.parent
 RESULTS = (ROOT / "RESULTS.md").read_text()

@@ -9,9 +9,9 @@ import typer
 
 from rnascl_keras.cli import experiments, models, stages
 from rnascl_keras.cli.start import say
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import Stopped, UserError, WorkerLost
 from rnascl_keras.recipe import recipe_names
-from rnascl_keras.run.stopping import EXIT_CODE, Stopped, WorkerLost, stopped_by_sigterm
+from rnascl_keras.run.stopping import EXIT_CODE, stopped_by_sigterm
 
 app = typer.Typer(
     help=__doc__,

@@ -9,7 +9,7 @@ import typer
 from rnascl_keras.cli.options import DataDirOption, RecipeArgument, SetOption, WorkdirOption
 from rnascl_keras.cli.start import quiet_start, start
 from rnascl_keras.errors import UserError
-from rnascl_keras.files.full_disk import full_disk_told
+from rnascl_keras.files.full_disk import reporting_full_disk
 
 app = typer.Typer()
 
@@ -49,7 +49,7 @@ def compare(
     chosen = methods.split(",") if methods else list(METHODS)
     arguments = [recipe, *(part for change in set_ or () for part in ("--set", change))]
     measures = radii.split(",") if radii else (), auto_attack
-    with full_disk_told(work.workdir):
+    with reporting_full_disk(work.workdir):
         compare_run(work, chosen, _seeds(seeds), *measures, arguments)
 
 
@@ -110,7 +110,7 @@ def tune(
     work = start(recipe, workdir, data_dir, set_)
     with quiet_start():
         from rnascl_keras.tuning.command import tune_run
-    with full_disk_told(work.workdir):
+    with reporting_full_disk(work.workdir):
         tune_run(
             work,
             method=method,

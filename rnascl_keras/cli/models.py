@@ -23,8 +23,10 @@ from rnascl_keras.cli.options import (
     SweepOption,
     WorkdirOption,
 )
+from rnascl_keras.cli.parsing import parse_channels
 from rnascl_keras.cli.start import quiet_start, run_stages, say, start
 from rnascl_keras.errors import UserError
+from rnascl_keras.units import parse_radius
 
 if TYPE_CHECKING:
     from rnascl_keras.evaluation.request import Request
@@ -97,8 +99,8 @@ def attack(
     attack_file(
         model,
         request,
-        mean=mean,
-        std=std,
+        mean=parse_channels("--mean", mean),
+        std=parse_channels("--std", std),
         layout=layout,
         providers=providers.split(",") if providers else (),
         say=say,
@@ -112,8 +114,10 @@ def _request(command: str, data: str | None, data_dir: str | None, attacks: str,
     from rnascl_keras.evaluation.request import Request
 
     eps, n, seed, out, norm, sweep, plot, check = rest
-    radii = sweep.split(",") if sweep else ()
-    return Request(data, data_dir, attacks.split(","), eps, n, seed, out, norm, radii, plot, check)
+    epsilon = parse_radius(eps, norm)
+    radii = [parse_radius(r, norm, "--sweep") for r in sweep.split(",")] if sweep else []
+    names = attacks.split(",")
+    return Request(data, data_dir, names, epsilon, n, seed, out, norm, radii, plot, check)
 
 
 def _check_options(context: typer.Context, is_file: bool) -> None:
@@ -163,7 +167,7 @@ def convert_teacher(
         out,
         classes=classes,
         image_size=image_size,
-        mean=mean,
-        std=std,
+        mean=parse_channels("--mean", mean),
+        std=parse_channels("--std", std),
         say=typer.echo,
     )

@@ -18,9 +18,9 @@ from rnascl_keras.comparison.table import (
     differences_table,
     in_words,
 )
-from rnascl_keras.evaluation.request import parse_radius
 from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.run.workdir import Run
+from rnascl_keras.units import parse_radius
 
 
 def compare_run(

@@ -19,9 +19,10 @@ from rnascl_keras.files.whole import read_json, sha256, write_json
 from rnascl_keras.hardware import hardware
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.outcome import SearchOutcome
+from rnascl_keras.models.saving import load_model, save_model
 from rnascl_keras.run.checkpoint import Checkpoint
 from rnascl_keras.run.fitting import fit_stage
-from rnascl_keras.run.models import asked_of, cache_of, load_model, save_model
+from rnascl_keras.run.models import asked_of, cache_of
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.schedules import sgd
 from rnascl_keras.run.workdir import Run, digest

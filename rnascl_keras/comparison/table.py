@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from rnascl_keras.report.keys import attack_name, count, percent, radius
+from rnascl_keras.report.keys import attack_name
+from rnascl_keras.units import count, percent, radius
 
 VERDICTS = {"better": "better on", "worse": "worse on", "undecided": "not told apart on"}
 ALL = {"better": "all measures", "worse": "all measures", "undecided": "any measure"}

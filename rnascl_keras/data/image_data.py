@@ -57,7 +57,7 @@ class ImageData:
         """
         from rnascl_keras.data import pipelines
 
-        return pipelines.batches(self, _positive("batch_size", batch_size))
+        return pipelines.batches(self.pixels, self.labels, _positive("batch_size", batch_size))
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return how many full batches an epoch of `training_batches` has.
@@ -118,7 +118,16 @@ class ImageData:
         from rnascl_keras.data import pipelines
 
         return pipelines.training_batches(
-            self, batch_size, row, seed, first_epoch, first_step, views, indexed, share
+            self.pixels,
+            self.labels,
+            batch_size,
+            row,
+            seed,
+            first_epoch,
+            first_step,
+            views,
+            indexed,
+            share,
         )
 
     def view_batches(
@@ -137,11 +146,13 @@ class ImageData:
         Raises:
             UserError: unknown augmentation.
         """
-        row = find_augmentation(augmentation)
         from rnascl_keras.data import pipelines
 
+        row = find_augmentation(augmentation)
         stop = len(self) if stop is None else stop
-        return pipelines.view_batches(self, view, batch_size, row, seed, start, stop)
+        return pipelines.view_batches(
+            self.pixels, self.labels, view, batch_size, row, seed, start, stop
+        )
 
     def fingerprint(self) -> str:
         """Return a hash of labels, class names and pixels; of files, their names and sizes stand

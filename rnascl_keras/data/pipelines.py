@@ -11,21 +11,24 @@ from rnascl_keras.data.augmentation import Augmentation
 from rnascl_keras.data.transforms import draws_needed
 
 if TYPE_CHECKING:
-    from rnascl_keras.data.image_data import ImageData
+    from rnascl_keras.data.pixels import ArrayPixels, FilePixels
     from rnascl_keras.data.share import Share
 
 
-def batches(data: ImageData, batch_size: int) -> tf.data.Dataset:
+def batches(
+    pixels: ArrayPixels | FilePixels, labels: np.ndarray, batch_size: int
+) -> tf.data.Dataset:
     """See `ImageData.batches`."""
     plain = Augmentation()
-    n = len(data)
+    n = len(labels)
     no_draws = np.zeros((n, draws_needed(plain)), np.float32)
-    elements = tf.data.Dataset.from_tensor_slices((np.arange(n), data.labels, no_draws))
-    return _finished(data.pixels.batched(elements, batch_size, plain, drop_remainder=False))
+    elements = tf.data.Dataset.from_tensor_slices((np.arange(n), labels, no_draws))
+    return _finished(pixels.batched(elements, batch_size, plain, drop_remainder=False))
 
 
 def training_batches(
-    data: ImageData,
+    pixels: ArrayPixels | FilePixels,
+    labels: np.ndarray,
     batch_size: int,
     augmentation: Augmentation,
     seed: int,
@@ -36,9 +39,9 @@ def training_batches(
     share: Share,
 ) -> tf.data.Dataset:
     """See `ImageData.training_batches`."""
-    n = len(data)
+    n = len(labels)
     used = n - n % batch_size
-    labels = tf.constant(data.labels)
+    classes = tf.constant(labels)
     each = batch_size // share.replicas
 
     def epoch_elements(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -50,7 +53,7 @@ def training_batches(
             order = order[tf.where(epoch == first_epoch, first_step * batch_size, 0) :]
         order = share.of(order, batch_size)
         view = epoch if views is None else epoch % views
-        target = tf.gather(labels, order)
+        target = tf.gather(classes, order)
         if indexed:
             target = (target, tf.cast(order, tf.int64), tf.fill(tf.shape(order), view))
         draws = _draws(n, augmentation, seed, view)
@@ -60,14 +63,15 @@ def training_batches(
     # A strategy that knows of no end neither asks all workers before each step whether one is at
     # its, nor hides the static shapes for the case.
     elements = elements.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    dataset = data.pixels.batched(elements, each, augmentation, drop_remainder=True)
+    dataset = pixels.batched(elements, each, augmentation, drop_remainder=True)
     if indexed:
         dataset = dataset.map(lambda images, target: (images, *target))
     return _finished(dataset)
 
 
 def view_batches(
-    data: ImageData,
+    pixels: ArrayPixels | FilePixels,
+    labels: np.ndarray,
     view: int,
     batch_size: int,
     augmentation: Augmentation,
@@ -76,11 +80,11 @@ def view_batches(
     stop: int,
 ) -> tf.data.Dataset:
     """See `ImageData.view_batches`."""
-    draws = _draws(len(data), augmentation, seed, view)
+    draws = _draws(len(labels), augmentation, seed, view)
     elements = tf.data.Dataset.from_tensor_slices(
-        (np.arange(start, stop), data.labels[start:stop], draws[start:stop])
+        (np.arange(start, stop), labels[start:stop], draws[start:stop])
     )
-    return _finished(data.pixels.batched(elements, batch_size, augmentation, drop_remainder=False))
+    return _finished(pixels.batched(elements, batch_size, augmentation, drop_remainder=False))
 
 
 def _seeds(seed: int, epoch: tf.Tensor | int) -> tuple[tf.Tensor, tf.Tensor]:

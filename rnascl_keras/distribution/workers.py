@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from rnascl_keras.run.stopping import WorkerLost
+from rnascl_keras.errors import WorkerLost
 
 LOST = (
     tf.errors.UnavailableError,
@@ -83,7 +83,7 @@ def _adder(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], tf.Tensor]
 
 
 @contextmanager
-def lost_workers_told(strategy: tf.distribute.Strategy) -> Iterator[None]:
+def reporting_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Raise `WorkerLost` where TensorFlow finds that a peer has gone."""
     try:
         yield

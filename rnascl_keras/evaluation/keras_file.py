@@ -12,7 +12,7 @@ from rnascl_keras.distribution.strategies import make_strategy, offered_by_this_
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.request import Request, evaluate_classifier
-from rnascl_keras.run.models import load_model
+from rnascl_keras.models.saving import load_model
 
 
 def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evaluation:
@@ -27,7 +27,7 @@ def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evalu
     Raises:
         UserError: of the file, the request, or a strategy of several hosts.
     """
-    request.look_over(path)
+    request.check_paths(path)
     with _on_this_host(strategy).scope():
         model = load_model(path)
         return evaluate_classifier(path, KerasClassifier(model), _image_shape(model, path), request)

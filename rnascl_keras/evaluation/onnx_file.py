@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rnascl_keras.cli.parsing import parse_channels
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.request import Request, evaluate_classifier
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
@@ -20,8 +19,8 @@ def attack_file(
     path: Path,
     request: Request,
     *,
-    mean: str | None = None,
-    std: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     layout: str | None = None,
     providers: Sequence[str] = (),
     say: Callable[[str], None] = print,
@@ -31,15 +30,14 @@ def attack_file(
     Args:
         path: the file.
         request: what is wanted.
-        mean: subtracted from the pixels per channel, as text: `0.49,0.48,0.45`; None: nothing.
+        mean: subtracted from the pixels, per channel; None: nothing.
         std: what they are divided by, as `mean`.
         layout: "NHWC" or "NCHW"; None: found out.
         providers: onnxruntime's, the preferred first; none means the CPU.
         say: takes each line of news.
     """
-    request.look_over(path)
-    settings = {"mean": parse_channels("--mean", mean), "std": parse_channels("--std", std)}
-    settings |= {"layout": layout, "providers": tuple(providers)}
+    request.check_paths(path)
+    settings = {"mean": mean, "std": std, "layout": layout, "providers": tuple(providers)}
     settings = {key: value for key, value in settings.items() if value}
     try_out(path, **settings)
     classifier = OnnxClassifier(path, **settings)

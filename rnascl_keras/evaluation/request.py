@@ -5,10 +5,8 @@ As tables, as JSON, as a plot. Neither TensorFlow nor Keras is imported here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,10 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 from rnascl_keras.evaluation.false_robustness import IMAGES
 from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
-from rnascl_keras.files.full_disk import full_disk_told
+from rnascl_keras.files.full_disk import reporting_full_disk
 from rnascl_keras.files.whole import atomic_write, check_writable, sha256, write_json
-from rnascl_keras.report.keys import attack_how, attack_name, percent, radius
+from rnascl_keras.report.keys import attack_how, attack_name
+from rnascl_keras.units import percent, radius
 
 SHOWN_CLASSES = 20
 
@@ -35,12 +34,12 @@ class Request:
     Attributes:
         data, data_dir: what to evaluate on, see `data.load_test_data`.
         attacks: names as `attacks.make_attack` takes them.
-        eps: radius, e.g. `8/255`.
+        epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
         n: number of images, the first ones.
         seed: of what is random.
         out: where to write the figures, or None.
         norm: "Linf" or "L2".
-        sweep: more radii, at which all attacks are run too.
+        radii: more of them, at which all attacks are run too.
         plot: where to draw that as SVG, or None.
         check: number of images on which signs of false robustness are looked for.
     """
@@ -48,31 +47,20 @@ class Request:
     data: str
     data_dir: str | None
     attacks: Sequence[str]
-    eps: str
+    epsilon: float
     n: int
     seed: int
     out: Path | None = None
     norm: str = "Linf"
-    sweep: Sequence[str] = ()
+    radii: Sequence[float] = ()
     plot: Path | None = None
     check: int = IMAGES
 
-    @property
-    def epsilon(self) -> float:
-        """The radius."""
-        return parse_radius(self.eps, self.norm)
-
-    @property
-    def radii(self) -> list[float]:
-        """Those of the sweep."""
-        return [parse_radius(text, self.norm, "--sweep") for text in self.sweep]
-
-    def look_over(self, path: Path) -> None:
+    def check_paths(self, path: Path) -> None:
         """Raise UserError for what cannot be done with the model in `path`, before it is read."""
-        epsilon, radii = self.epsilon, self.radii
         for name in self.attacks:
-            make_attack(name, epsilon, norm=self.norm)
-        if self.plot and not radii:
+            make_attack(name, self.epsilon, norm=self.norm)
+        if self.plot and not self.radii:
             raise UserError(
                 "--plot draws the accuracy over the radii of --sweep, which is not given."
             )
@@ -81,22 +69,6 @@ class Request:
                 check_writable(file)
         if not path.is_file():
             raise UserError(f"there is no model file {path}.")
-
-
-def parse_radius(text: str, norm: str = "Linf", option: str = "--eps") -> float:
-    """Return the radius that `8/255` or `0.031` stands for.
-
-    Raises:
-        UserError: it is no number in (0, 1], or for L2 no positive number.
-    """
-    try:
-        epsilon = float(Fraction(text))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        epsilon = 0.0
-    if not 0 < epsilon <= (1 if norm == "Linf" else math.inf):
-        expected = "in (0, 1] such as 8/255" if norm == "Linf" else "above 0 such as 0.5"
-        raise UserError(f"{option} must be a number {expected}; got {text!r}.")
-    return epsilon
 
 
 def evaluate_classifier(
@@ -124,7 +96,7 @@ def evaluate_classifier(
     _print(path, evaluation, swept, test.class_names)
     written = request.out or request.plot
     if written:
-        with full_disk_told(written.parent, written.name, then="these figures come again"):
+        with reporting_full_disk(written.parent, written.name, then="these figures come again"):
             _write(path, request, evaluation, swept)
     return evaluation
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.report.keys import size
+from rnascl_keras.units import size
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 RESUMES = "it goes on from what was saved last"
@@ -31,7 +31,7 @@ def lack_of_room(error: BaseException | None) -> str | None:
 
 
 @contextmanager
-def full_disk_told(folder: Path, doing: str = "", then: str = RESUMES) -> Iterator[None]:
+def reporting_full_disk(folder: Path, doing: str = "", then: str = RESUMES) -> Iterator[None]:
     """Raise UserError where what is done inside fails for a full disk.
 
     Args:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.method import blocks, cost
 from rnascl_keras.method.spaces import SearchSpace
+from rnascl_keras.models.size import count_parameters
 
 Tensor = Any
 
@@ -147,15 +147,3 @@ def check_same_weights(model: keras.Model, architecture: Architecture, path: Pat
             f"{path} is of another architecture: it has {count_parameters(model)} trainable "
             f"parameters, architecture.json describes {architecture.parameters}."
         )
-
-
-def count_parameters(model: keras.Model) -> int:
-    """Return the number of trainable parameters."""
-    return sum(_size(v.shape) for v in model.trainable_variables)
-
-
-def _size(shape: Sequence[int]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size

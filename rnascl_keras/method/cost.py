@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 from keras.config import floatx
@@ -152,7 +151,9 @@ def largest_macs(space: SearchSpace, input_shape: Sequence[int], classes: int) -
     return count_macs(space, space.widths_everywhere(max), input_shape, classes)
 
 
-def latency(expected: Tensor, *, alpha: float, beta: float, combine: str, largest: float) -> Tensor:
+def latency_term(
+    expected: Tensor, *, alpha: float, beta: float, combine: str, largest: float
+) -> Tensor:
     """Return n_f of eq. 2.
 
     Args:
@@ -177,17 +178,3 @@ def check_combine(combine: str) -> None:
             f"combine must be one of {', '.join(COMBINE)}; got {combine!r}."
             + nearest(combine, COMBINE)
         )
-
-
-def model_macs(model: keras.Model) -> int:
-    """Return the multiply-adds of all convolutions and dense layers of any functional model."""
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            total += model_macs(layer)
-        elif isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)):
-            height, width = layer.output.shape[1:3]
-            total += math.prod(layer.kernel.shape) * height * width
-        elif isinstance(layer, keras.layers.Dense):
-            total += math.prod(layer.kernel.shape)
-    return total

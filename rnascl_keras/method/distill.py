@@ -14,10 +14,9 @@ from rnascl_keras.method.architecture import Tutor
 from rnascl_keras.method.attention import tutored_attention_loss, unit_maps
 from rnascl_keras.method.gradient_alignment import alignment_loss, with_input_gradients
 from rnascl_keras.method.taps import tap
+from rnascl_keras.method.teacher import Teacher, as_teacher
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
-from rnascl_keras.teachers.asking import asked
-from rnascl_keras.teachers.cache import TeacherCache
 
 Tensor = Any
 
@@ -57,7 +56,7 @@ class CrossLayerDistiller(TrainingModel):
 
     def __init__(
         self,
-        teacher: keras.Model | TeacherCache,
+        teacher: keras.Model | Teacher,
         student: keras.Model,
         tutors: Sequence[Tutor] = (),
         *,
@@ -77,12 +76,12 @@ class CrossLayerDistiller(TrainingModel):
         aligned = ("gradient_alignment",) if gradient_weight else ()
         super().__init__(student, (*self.parts, *aligned), name)
         losses.check_kl(kl)
-        if gradient_weight and isinstance(teacher, TeacherCache):
+        if gradient_weight and not isinstance(teacher, keras.Model):
             raise UserError(
                 f"gradient_weight is {gradient_weight}, but a cache does not hold the teacher's "
                 "input gradients; give the teacher itself."
             )
-        self._teacher = asked(
+        self._teacher = as_teacher(
             teacher, teacher_taps, map_size, student.input_shape[1:], student.output_shape[-1]
         )
         self.student = student
@@ -103,13 +102,13 @@ class CrossLayerDistiller(TrainingModel):
         self._student = tap(student, [t.student_layer for t in self.tutors]) if tutors else None
 
     @property
-    def teacher(self) -> keras.Model | TeacherCache:
+    def teacher(self) -> keras.Model | Teacher:
         """The teacher, or the model of the logits before its softmax; or the cache given."""
         return self._teacher.source
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
-        teacher_logits, tutor_maps = self._teacher.says(data[0], self._tutors_used)
+        teacher_logits, tutor_maps = self._teacher.answers(data[0], self._tutors_used)
         adversarial = self.adversarial(images, labels, teacher_logits)
         gradients = self._teacher.input_gradients(images, labels) if self.gradient_weight else None
         batch = (images, labels, teacher_logits, tutor_maps, adversarial, gradients)

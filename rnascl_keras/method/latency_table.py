@@ -14,7 +14,7 @@ from keras import ops
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.method.blocks import block_names
-from rnascl_keras.method.cost import flatten, latency
+from rnascl_keras.method.cost import flatten, latency_term
 from rnascl_keras.method.spaces import SearchSpace
 
 Tensor = Any
@@ -126,10 +126,10 @@ class LatencyTable:
         return total
 
     def n_f(self, expected: Tensor, *, alpha: float, beta: float, combine: str) -> Tensor:
-        """Return n_f of eq. 2 for an expected latency in milliseconds, see `cost.latency`."""
+        """Return n_f of eq. 2 for an expected latency in milliseconds, see `cost.latency_term`."""
         largest = self.predict(self.space.widths_everywhere(max)) / MICROSECOND
         microseconds = expected / MICROSECOND
-        return latency(microseconds, alpha=alpha, beta=beta, combine=combine, largest=largest)
+        return latency_term(microseconds, alpha=alpha, beta=beta, combine=combine, largest=largest)
 
     def check_fits(self, space: SearchSpace, input_shape: Sequence[int], classes: int) -> None:
         """Raise UserError unless it is of this space, image size and number of classes."""

@@ -101,7 +101,7 @@ def search_loss(
         kl: mean over the batch.
         attention: eq. 1, mean over the batch.
         gamma_s: weight of the attention loss.
-        n_f: the latency term, see `cost.latency`.
+        n_f: the latency term, see `cost.latency_term`.
         combine: `"multiply"` as in eq. 2, or `"add"`.
     """
     total = cross_entropy + kl + gamma_s * attention

@@ -17,6 +17,7 @@ from rnascl_keras.method.gumbel import GumbelChoice
 from rnascl_keras.method.latency_table import LatencyTable
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.taps import tap
+from rnascl_keras.method.teacher import Teacher, as_teacher
 from rnascl_keras.method.training import (
     FAULT,
     TrainingModel,
@@ -26,8 +27,6 @@ from rnascl_keras.method.training import (
     unpack_batch,
 )
 from rnascl_keras.method.tutor_choice import TutorChoice
-from rnascl_keras.teachers.asking import asked
-from rnascl_keras.teachers.cache import TeacherCache
 
 Tensor = Any
 
@@ -50,7 +49,7 @@ class CrossLayerSearch(TrainingModel):
             never updated. Or a `TeacherCache`: `fit` then takes its `training_batches`.
         supernet: a `Supernet` for the same images and classes.
         gamma_s: weight of the attention loss.
-        alpha, beta, combine: of the latency term n_f, see `cost.latency`.
+        alpha, beta, combine: of the latency term n_f, see `cost.latency_term`.
         latency_table: with one, n_f is of the expected latency on the device it was measured on,
             not of the expected multiply-adds.
         kl, softening: of the distillation term, see `losses.distillation_kl`.
@@ -74,7 +73,7 @@ class CrossLayerSearch(TrainingModel):
 
     def __init__(
         self,
-        teacher: keras.Model | TeacherCache,
+        teacher: keras.Model | Teacher,
         supernet: Supernet,
         *,
         gamma_s: float = 1.0,
@@ -104,7 +103,7 @@ class CrossLayerSearch(TrainingModel):
             raise UserError(
                 f"architecture_fraction must lie between 0 and 1; got {architecture_fraction}."
             )
-        self._teacher = asked(
+        self._teacher = as_teacher(
             teacher, teacher_taps, map_size, supernet.image_shape, supernet.classes
         )
         self.supernet = supernet
@@ -131,7 +130,7 @@ class CrossLayerSearch(TrainingModel):
         )
 
     @property
-    def teacher(self) -> keras.Model | TeacherCache:
+    def teacher(self) -> keras.Model | Teacher:
         """The teacher, or the model of the logits before its softmax; or the cache given."""
         return self._teacher.source
 
@@ -210,7 +209,7 @@ class CrossLayerSearch(TrainingModel):
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
-        teacher_logits, teacher_maps = self._teacher.says(data[0])
+        teacher_logits, teacher_maps = self._teacher.answers(data[0])
         batch = (images, labels, teacher_logits, teacher_maps)
         first = self._weight_images(images)
 
@@ -262,7 +261,7 @@ class CrossLayerSearch(TrainingModel):
             costs["expected_latency"] = self.latency_table.expected(widths)
             parts["n_f"] = self.latency_table.n_f(costs["expected_latency"], **settings)
         else:
-            parts["n_f"] = cost.latency(macs, largest=self.largest_macs, **settings)
+            parts["n_f"] = cost.latency_term(macs, largest=self.largest_macs, **settings)
         loss = losses.search_loss(**parts, gamma_s=self.gamma_s, combine=self.combine)
         return {**parts, **costs, "loss": loss, "accuracy": accuracy(labels, logits)}
 

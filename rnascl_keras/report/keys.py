@@ -1,8 +1,7 @@
-"""A run's figures in words: how numbers, attacks and layers are written."""
+"""The keys of a report, in their order, and how models, attacks and layers are written."""
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -80,54 +79,6 @@ def attack_how(key: str) -> str:
         "worst": "right on the clean image and under every attack above",
     }
     return words.get(key, "")
-
-
-def percent(share: float) -> str:
-    """Write a share of 0 to 1 as a percentage with one decimal, without its sign: 0.842 as 84.2."""
-    return f"{100 * share:.1f}"
-
-
-def count(number: int) -> str:
-    """Write a count to three digits with its SI suffix: 113210 as ``113 k``."""
-    for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        # 999,950 and above would round to "1000 k".
-        if number >= size * 0.9995:
-            scaled = number / size
-            decimals = max(0, 2 - int(math.floor(math.log10(scaled) + 1e-3)))
-            return f"{scaled:.{decimals}f}{suffix}"
-    return str(number)
-
-
-def size(number: float) -> str:
-    """Write a number of bytes: 46007 as ``46.0 kB``."""
-    return f"{count(round(number))}B" if number >= 1000 else f"{number:.0f} B"
-
-
-def milliseconds(number: float) -> str:
-    """Write milliseconds to three digits: ``0.0222``, ``12.3``, ``1,240``."""
-    decimals = max(0, 2 - math.floor(math.log10(number))) if number > 0 else 0
-    return f"{number:,.{decimals}f}"
-
-
-def radius(epsilon: float) -> str:
-    """Write a radius in [0, 1] pixel units, as a fraction of 255 where it is one: ``8/255``; but
-    51/255 and its like as ``0.2``."""
-    levels = epsilon * 255
-    whole = round(levels)
-    if whole and whole % 51 == 0 and abs(levels - whole) < 1e-4:
-        return f"{whole / 255:g}"
-    return f"{whole}/255" if whole and abs(levels - whole) < 1e-4 else f"{epsilon:.3g}"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as ``48 s``, ``12 min 05 s`` or ``3 h 07 min``."""
-    total = round(seconds)
-    if total < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{total} s"
-    if total < 3600:
-        return f"{total // 60} min {total % 60:02d} s"
-    minutes = round(total / 60)
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def short_layer(name: str) -> str:

@@ -16,10 +16,10 @@ from typing import Any
 import jinja2
 import numpy as np
 
+from rnascl_keras import units
 from rnascl_keras.files.whole import atomic_write
 from rnascl_keras.recipe import flat_settings
-from rnascl_keras.report import keys as summary
-from rnascl_keras.report import plots, search_plots
+from rnascl_keras.report import keys, plots, search_plots
 from rnascl_keras.report import words as report_words
 from rnascl_keras.report.sweep_plot import accuracy_by_radius
 
@@ -71,9 +71,10 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = ("attack_name", "attack_how", "percent", "count", "radius", "duration", "short_layer")
-    words += ("sign_name", "size", "milliseconds")
-    environment.filters.update({name: getattr(summary, name) for name in words})
+    words = ("attack_name", "attack_how", "short_layer", "sign_name")
+    environment.filters.update({name: getattr(keys, name) for name in words})
+    measures = ("percent", "count", "radius", "duration", "size", "milliseconds")
+    environment.filters.update({name: getattr(units, name) for name in measures})
     environment.filters["picture"] = _data_uri
     architecture = report.get("architecture")
     tutors = architecture["tutors"] if architecture else ()
@@ -85,18 +86,18 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         reading=reading,
         moved=report_words.attention_words(pictures.attention),
         widths_to_choose=_widths_to_choose(pictures.channel_widths),
-        models={key: report[key] for key in summary.model_keys(report)},
-        names=summary.MODELS,
+        models={key: report[key] for key in keys.model_keys(report)},
+        names=keys.MODELS,
         colours=plots.MODEL_COLOURS,
-        keys=summary.accuracy_keys(report),
-        verdicts=summary.verdicts(report),
+        keys=keys.accuracy_keys(report),
+        verdicts=keys.verdicts(report),
         signs=_signs(report),
         exported=report.get("export", {}),
         export_keys=_export_keys(report),
         timed=_timed(report),
-        latencies=summary.LATENCIES,
-        transfer=summary.TRANSFER,
-        file_verdicts=summary.file_verdicts(report),
+        latencies=keys.LATENCIES,
+        transfer=keys.TRANSFER,
+        file_verdicts=keys.file_verdicts(report),
         architecture=architecture,
         files=report.get("files", {}),
         durations=report.get("duration", {}),
@@ -109,12 +110,12 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
 
 def _draw(report: dict[str, Any], pictures: ReportPictures) -> dict[str, Any]:
     """Return the pictures as SVG, by name; None where there is nothing to draw from."""
-    models = {key: report[key] for key in summary.model_keys(report)}
+    models = {key: report[key] for key in keys.model_keys(report)}
     drawn: dict[str, Any] = dict.fromkeys(
         ("tutors", "entropy", "temperature", "attention", "sweep")
     )
     drawn |= {
-        "accuracy": plots.robust_accuracy(models, summary.accuracy_keys(report)),
+        "accuracy": plots.robust_accuracy(models, keys.accuracy_keys(report)),
         "channels": _by_stage(
             search_plots.channel_probabilities(pictures.channel_history, pictures.channel_widths)
         ),
@@ -137,21 +138,21 @@ def _draw(report: dict[str, Any], pictures: ReportPictures) -> dict[str, Any]:
             pictures.attention,
             attacked=True,
         )
-    swept = {summary.MODELS[key]: m["sweep"] for key, m in models.items() if "sweep" in m}
+    swept = {keys.MODELS[key]: m["sweep"] for key, m in models.items() if "sweep" in m}
     if swept:
         drawn["sweep"] = accuracy_by_radius(
             next(iter(swept.values()))["epsilon"],
             {name: sweep["accuracy"]["pgd20"] for name, sweep in swept.items()},
             {name: sweep["intervals"]["pgd20"] for name, sweep in swept.items()},
             {name: sweep["clean"] for name, sweep in swept.items()},
-            {summary.MODELS[key]: colour for key, colour in plots.LINE_COLOURS.items()},
+            {keys.MODELS[key]: colour for key, colour in plots.LINE_COLOURS.items()},
         )
     return drawn
 
 
 def _signs(report: dict[str, Any]) -> list[str]:
     """Return the signs of false robustness that were looked for, in the order of the check."""
-    checks = [report[key]["check"] for key in summary.verdicts(report)]
+    checks = [report[key]["check"] for key in keys.verdicts(report)]
     return list(dict.fromkeys(f["name"] for check in checks for f in check["findings"]))
 
 
@@ -168,8 +169,8 @@ def _by_stage(panels: dict[str, str]) -> list[dict[str, str]]:
 
 def _export_keys(report: dict[str, Any]) -> list[str]:
     """Return the accuracy keys of the exported files, those of transfers as those of attacks."""
-    keys = (key.removeprefix(summary.TRANSFER) for key in summary.exported_keys(report))
-    return [key for key in dict.fromkeys(keys) if key != "worst"]
+    found = (key.removeprefix(keys.TRANSFER) for key in keys.exported_keys(report))
+    return [key for key in dict.fromkeys(found) if key != "worst"]
 
 
 def _timed(report: dict[str, Any]) -> dict[str, dict[str, Any]]:

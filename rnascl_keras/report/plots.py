@@ -16,7 +16,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnascl_keras.report.keys import MODELS, attack_name, percent, short_layer
+from rnascl_keras.report.keys import MODELS, attack_name, short_layer
+from rnascl_keras.units import percent
 
 INK, MUTED, FAINT = "#1f2933", "#5f6b7a", "#d5dbe1"
 ACCENT, WRONG = "#d97917", "#b42318"

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from rnascl_keras.report.keys import attack_name, percent, radius
+from rnascl_keras.report.keys import attack_name
 from rnascl_keras.report.plots import ACCENT, INK, MUTED, WRONG, report_style, svg
 from rnascl_keras.report.search_plots import spread
+from rnascl_keras.units import percent, radius
 
 LINES = (
     ("#2b6cb0", ()),

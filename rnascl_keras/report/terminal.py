@@ -18,17 +18,13 @@ from rnascl_keras.report.keys import (
     accuracy_keys,
     attack_how,
     attack_name,
-    count,
     exported_keys,
     file_verdicts,
-    milliseconds,
     model_keys,
-    percent,
-    radius,
     short_layer,
-    size,
     verdicts,
 )
+from rnascl_keras.units import count, milliseconds, percent, radius, size
 
 
 def print_summary(

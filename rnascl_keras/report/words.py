@@ -12,14 +12,11 @@ from rnascl_keras.report.keys import (
     MODELS,
     accuracy_keys,
     attack_name,
-    count,
     file_verdicts,
     model_keys,
-    percent,
-    radius,
-    size,
     verdicts,
 )
+from rnascl_keras.units import count, percent, radius, size
 
 CHANCE = 0.05
 FALSE = "False robustness"

@@ -12,10 +12,10 @@ import keras
 import numpy as np
 
 from rnascl_keras.distribution.workers import is_chief
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import Stopped, UserError
 from rnascl_keras.files.full_disk import check_room
 from rnascl_keras.files.whole import written_beside
-from rnascl_keras.run.stopping import Stopped, StopRequest
+from rnascl_keras.run.stopping import StopRequest
 
 
 @dataclass(frozen=True)

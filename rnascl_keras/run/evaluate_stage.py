@@ -10,10 +10,9 @@ from rnascl_keras.evaluation.evaluate import Evaluation, accuracy_of, evaluate
 from rnascl_keras.evaluation.sweep import sweep_radii
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.files.whole import read_json, write_json
-from rnascl_keras.method.architecture import count_parameters
-from rnascl_keras.method.cost import model_macs
+from rnascl_keras.models.saving import load_model
+from rnascl_keras.models.size import count_parameters, model_macs
 from rnascl_keras.report.keys import TRANSFER
-from rnascl_keras.run.models import load_model
 from rnascl_keras.run.workdir import Run
 
 SWEPT_IMAGES = 200

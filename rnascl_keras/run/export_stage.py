@@ -26,9 +26,10 @@ from rnascl_keras.export.parity import keras_logits
 from rnascl_keras.files.whole import write_json
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.models.fingerprint import fingerprint
-from rnascl_keras.report.keys import milliseconds, percent
-from rnascl_keras.run.models import load_model, student_of
+from rnascl_keras.models.saving import load_model
+from rnascl_keras.run.models import student_of
 from rnascl_keras.run.workdir import Run
+from rnascl_keras.units import milliseconds, percent
 
 PARITY_IMAGES = 1000
 

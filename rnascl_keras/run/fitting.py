@@ -10,7 +10,6 @@ import tensorflow as tf
 from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.distribution.replicas import synchronized_batch_norm
 from rnascl_keras.errors import UserError
-from rnascl_keras.report.keys import duration
 from rnascl_keras.run.checkpoint import Checkpoint, RestOfEpoch
 from rnascl_keras.run.estimate import seconds_per_step
 from rnascl_keras.run.stopping import StopRequest, stopped_by_sigterm
@@ -18,6 +17,7 @@ from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Training
 from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
+from rnascl_keras.units import duration
 
 
 def seed_stage(run: Run, stage: int) -> None:

@@ -2,64 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 
-from rnascl_keras.errors import UserError, one_line
-from rnascl_keras.files.full_disk import check_room
-from rnascl_keras.files.whole import written_beside
 from rnascl_keras.method.architecture import Architecture, check_same_weights
+from rnascl_keras.models.saving import load_model
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import load_teacher
 from rnascl_keras.teachers.cache import TeacherCache, open_cache
-
-HDF5_HEADER = 4096
-"""Bytes that a variable takes besides its values, at the most."""
-
-
-def load_model(path: Path) -> keras.Model:
-    """Load a `.keras` file.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    try:
-        return keras.models.load_model(path, compile=False)
-    except Exception as error:
-        reason = one_line(error)
-        raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file, which is whole or absent."""
-    with written_beside(path) as beside:
-        model.save(beside)
-
-
-def save_weights(model: keras.Model, path: Path) -> None:
-    """Write a `.weights.h5` file, which is whole or absent.
-
-    Raises:
-        UserError: the disk has not the room; HDF5, which finds out by itself, would crash.
-    """
-    needed = sum(v.value.numpy().nbytes + HDF5_HEADER for v in model.variables)
-    check_room(path.parent, needed, path.name)
-    with written_beside(path) as beside:
-        model.save_weights(beside)
-
-
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Load the weights that a search has left.
-
-    Raises:
-        UserError: they cannot be read, or are of another model.
-    """
-    try:
-        model.load_weights(path)
-    except Exception as error:
-        reason = one_line(error)
-        raise UserError(f"{path} cannot be loaded ({reason}); search again.") from error
 
 
 def teacher_of(run: Run) -> keras.Model:

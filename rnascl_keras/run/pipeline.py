@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rnascl_keras.distribution.workers import lost_workers_told
+from rnascl_keras.distribution.workers import reporting_lost_workers
 from rnascl_keras.errors import UserError
-from rnascl_keras.files.full_disk import full_disk_told
+from rnascl_keras.files.full_disk import reporting_full_disk
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import read_json, sha256, write_json
 from rnascl_keras.recipe import Recipe
@@ -191,7 +191,7 @@ def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
         WorkerLost: another of several workers does not answer any more.
     """
     run.open()
-    with full_disk_told(run.workdir), lost_workers_told(run.strategy), _alone(run):
+    with reporting_full_disk(run.workdir), reporting_lost_workers(run.strategy), _alone(run):
         for stage in STAGES:
             if stage.name not in names:
                 continue
@@ -226,7 +226,7 @@ def _do(run: Run, stage: Stage) -> None:
         return
     run.signatures[stage.name] = signature
     start = time.perf_counter()
-    with full_disk_told(run.workdir, stage.name):
+    with reporting_full_disk(run.workdir, stage.name):
         if stage.shared(run):
             with run.strategy.scope():
                 stage.work(run)

@@ -20,11 +20,11 @@ from rnascl_keras.method.callbacks import read_history
 from rnascl_keras.method.gumbel import decayed_temperature
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.method.taps import tap
+from rnascl_keras.models.saving import load_model
 from rnascl_keras.recipe import changed_settings, load_recipe, recipe_names
 from rnascl_keras.report.keys import model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
 from rnascl_keras.run.latency import latency_prediction
-from rnascl_keras.run.models import load_model
 from rnascl_keras.run.pipeline import durations
 from rnascl_keras.run.workdir import Run
 

@@ -15,23 +15,16 @@ from rnascl_keras.method.search import CrossLayerSearch
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.taps import tap
 from rnascl_keras.method.trades import Trades
-from rnascl_keras.report.keys import milliseconds
+from rnascl_keras.models.saving import load_weights, save_model, save_weights
 from rnascl_keras.run.fitting import fit_stage, seed_stage
 from rnascl_keras.run.latency import given_table, predicted_latency, table_for
-from rnascl_keras.run.models import (
-    asked_of,
-    cache_of,
-    load_weights,
-    save_model,
-    save_weights,
-    student_of,
-    teacher_of,
-)
+from rnascl_keras.run.models import asked_of, cache_of, student_of, teacher_of
 from rnascl_keras.run.schedules import sgd
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Tutored
 from rnascl_keras.teachers.cache import build_cache
 from rnascl_keras.teachers.included import teacher_file
+from rnascl_keras.units import milliseconds
 
 
 def outside_files(run: Run, stage: str) -> dict[str, str]:

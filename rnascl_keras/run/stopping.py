@@ -8,16 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from rnascl_keras.errors import Stopped
+
 EXIT_CODE = 75
 """EX_TEMPFAIL of sysexits.h: start the same command again, it goes on."""
-
-
-class Stopped(Exception):
-    """The run was stopped from outside; what was done is saved."""
-
-
-class WorkerLost(Exception):
-    """Another of several workers does not answer any more; what was saved last is there."""
 
 
 class StopRequest:

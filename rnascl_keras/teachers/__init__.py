@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rnascl_keras.teachers.checkpoints import check_teacher, load_teacher
+from rnascl_keras.method.teacher import check_teacher
+from rnascl_keras.teachers.checkpoints import load_teacher
 from rnascl_keras.teachers.networks.architectures import TEACHERS, build_teacher
 from rnascl_keras.teachers.published.loading import load_published
 

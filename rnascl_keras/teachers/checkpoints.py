@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.errors import UserError
+from rnascl_keras.method.teacher import check_teacher
 from rnascl_keras.models.logits import logits_model
+from rnascl_keras.models.saving import load_model
 from rnascl_keras.teachers.networks.resnet import ResNetRow, build_resnet
 from rnascl_keras.teachers.published.assignment import assign
 from rnascl_keras.teachers.published.names import EHANW, listed
@@ -51,7 +52,7 @@ def load_teacher(
     if path.suffix == ".keras":
         if mean is not None or std is not None:
             raise UserError(f"{path} holds its own normalisation; leave out mean and std.")
-        model = _load_keras(path)
+        model = logits_model(load_model(path))
     elif path.suffix == ".npz":
         if mean is None and std is None and input_shape[-1] == 3:
             mean, std = EHANW.normalisation
@@ -63,39 +64,6 @@ def load_teacher(
         raise UserError(f"teacher file {path} ends in {path.suffix!r}; expected .keras: {CONVERT}.")
     check_teacher(model, input_shape, classes)
     return model
-
-
-def check_teacher(model: keras.Model, input_shape: tuple[int, int, int], classes: int) -> None:
-    """Raise UserError unless `model` maps (batch, *input_shape) to (batch, classes)."""
-    takes, gives = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if not (isinstance(gives, tuple) and len(gives) == 2 and isinstance(gives[1], int)):
-        raise UserError(
-            f"the teacher's output has shape {gives}; expected (None, {classes}): a classifier."
-        )
-    if gives[1] != classes:
-        raise UserError(
-            f"the teacher tells {gives[1]} classes apart, the data has {classes}; give a teacher "
-            "trained on this data set."
-        )
-    fits = (
-        isinstance(takes, tuple)
-        and len(takes) == 4
-        and all(t in (None, i) for t, i in zip(takes[1:], input_shape, strict=True))
-    )
-    if not fits:
-        raise UserError(
-            f"the teacher takes images of shape {takes}, the data's are {tuple(input_shape)}; give "
-            "a teacher for images of this size, or set the data's image size."
-        )
-
-
-def _load_keras(path: Path) -> keras.Model:
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
-        reason = one_line(error)
-        raise UserError(f"teacher file {path} cannot be loaded by Keras: {reason}") from error
-    return logits_model(model)
 
 
 def _resnet_row(weights: dict[str, np.ndarray], path: Path) -> ResNetRow:

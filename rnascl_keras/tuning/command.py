@@ -18,7 +18,6 @@ from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.method.taps import tap
-from rnascl_keras.report.keys import duration, percent
 from rnascl_keras.run.models import teacher_of
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.workdir import Run, digest
@@ -30,6 +29,7 @@ from rnascl_keras.tuning.ranking import ranked
 from rnascl_keras.tuning.recipe_file import recipe_file
 from rnascl_keras.tuning.table import in_words, tuning_table, what_counts
 from rnascl_keras.tuning.tuner import RecipeTuner, TrialEnded
+from rnascl_keras.units import duration, percent
 
 
 def tune_run(

@@ -10,9 +10,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnascl_keras.report.keys import percent, radius
 from rnascl_keras.report.plots import ACCENT, FAINT, INK, MUTED, report_style
 from rnascl_keras.tuning.table import in_words, what_counts
+from rnascl_keras.units import percent, radius
 
 COLOURS = {True: "#2b6cb0", False: "#a9b3bf"}
 MARKERS = {True: "o", False: "x"}

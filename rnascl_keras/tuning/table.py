@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from rnascl_keras.report.keys import count, duration, percent, radius
+from rnascl_keras.units import count, duration, percent, radius
 
 
 def in_words(settings: dict[str, Any], own: dict[str, Any]) -> str:

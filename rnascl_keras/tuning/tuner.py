@@ -16,7 +16,6 @@ from rnascl_keras.evaluation.evaluate import evaluate, wilson_interval
 from rnascl_keras.files.whole import read_json, sha256, write_json
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.recipe import Recipe
-from rnascl_keras.report.keys import duration, percent
 from rnascl_keras.run.models import student_of
 from rnascl_keras.run.pipeline import durations, run_stages
 from rnascl_keras.run.workdir import Run, digest
@@ -25,6 +24,7 @@ from rnascl_keras.tuning.oracles import OBJECTIVE
 from rnascl_keras.tuning.ranking import score
 from rnascl_keras.tuning.table import in_words
 from rnascl_keras.tuning.trial_runs import SharingRun, shortened, trial_run
+from rnascl_keras.units import duration, percent
 
 EPOCHS = "tuner/epochs"
 """Where Hyperband's oracle says for how many epochs a trial is trained."""

@@ -10,9 +10,9 @@ import pytest
 
 from rnascl_keras import Architecture, UserError
 from rnascl_keras.data import load_data
-from rnascl_keras.evaluation.request import parse_radius
 from rnascl_keras.recipe import recipe_names
 from rnascl_keras.run.pipeline import STAGE_NAMES
+from rnascl_keras.units import parse_radius
 
 layers = keras.layers
 

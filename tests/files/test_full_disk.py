@@ -11,7 +11,7 @@ import tensorflow as tf
 from killing_script import FIRST_FILES, difference, half_file, undo
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.files.full_disk import check_room, full_disk_told
+from rnascl_keras.files.full_disk import check_room, reporting_full_disk
 from rnascl_keras.files.whole import check_writable
 
 FULL = "/dev/full"
@@ -44,7 +44,7 @@ WRITES = (by_python, by_numpy, by_tensorflow, while_another_error_is_handled)
 @pytest.mark.skipif(not os.path.exists(FULL), reason="this system has no /dev/full")
 @pytest.mark.parametrize("write", WRITES)
 def test_whoever_writes_a_full_disk_is_told_in_one_line(write, tmp_path):
-    with pytest.raises(UserError) as caught, full_disk_told(tmp_path, "export"):
+    with pytest.raises(UserError) as caught, reporting_full_disk(tmp_path, "export"):
         write()
     line = str(caught.value)
     assert line.startswith("export: ") and "\n" not in line
@@ -53,7 +53,7 @@ def test_whoever_writes_a_full_disk_is_told_in_one_line(write, tmp_path):
 
 def test_another_error_stays_what_it_is(tmp_path):
     for error in (OSError(5, "Input/output error"), UserError("no space"), KeyError("x")):
-        with pytest.raises(type(error)) as caught, full_disk_told(tmp_path):
+        with pytest.raises(type(error)) as caught, reporting_full_disk(tmp_path):
             raise error
         assert caught.value is error
 

@@ -14,9 +14,9 @@ from rnascl_keras.method.architecture import (
     Architecture,
     Tutor,
     check_same_weights,
-    count_parameters,
 )
 from rnascl_keras.method.spaces import SPACES
+from rnascl_keras.models.size import count_parameters
 
 WIDTHS = ((2, 4), (6, 2))  # widths that grow and shrink: inputs are padded, and cut
 

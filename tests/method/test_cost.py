@@ -13,6 +13,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.method import cost
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
+from rnascl_keras.models import size
 
 # name: parameters (M), MACs (M), smallest and largest student; image side, classes
 RANGES = {
@@ -82,7 +83,7 @@ def test_counts_equal_those_over_the_built_layers(name, image, classes):
     widths = [[int(rng.choice(s.widths)) for _ in range(s.depth)] for s in space.stages]
     architecture = Architecture(space, widths, (), "", image, classes)
     model = architecture.build()
-    assert architecture.macs == counted_over_layers(model) == cost.model_macs(model)
+    assert architecture.macs == counted_over_layers(model) == size.model_macs(model)
     assert architecture.parameters == sum(math.prod(v.shape) for v in model.trainable_variables)
     assert type(architecture.macs) is int and type(architecture.parameters) is int
 
@@ -91,7 +92,7 @@ def test_model_macs_looks_into_nested_models_and_groups():
     inner = keras.Sequential([keras.Input((8, 8, 4)), keras.layers.Conv2D(6, 3, groups=2)])
     x = keras.Input((8, 8, 4))
     model = keras.Model(x, keras.layers.Dense(2)(keras.layers.Flatten()(inner(x))))
-    assert cost.model_macs(model) == 36 * 6 * 9 * 2 + 36 * 6 * 2
+    assert size.model_macs(model) == 36 * 6 * 9 * 2 + 36 * 6 * 2
 
 
 @pytest.mark.parametrize("head_width", [None, 10])
@@ -138,7 +139,7 @@ def test_expected_macs_fall_towards_the_narrow_choice():
 
 @pytest.mark.parametrize(("alpha", "beta"), [(0.2, 0.6), (1.5, 2.0)])
 def test_n_f_is_the_power_of_the_logarithm(alpha, beta):
-    found = cost.latency(
+    found = cost.latency_term(
         tf.constant(6.64e6), alpha=alpha, beta=beta, combine="multiply", largest=1.0
     )
     assert float(found) == pytest.approx(alpha * math.log(6.64e6) ** beta, rel=1e-6)
@@ -148,7 +149,7 @@ def test_n_f_is_the_power_of_the_logarithm(alpha, beta):
 def test_n_f_added_is_a_part_of_the_largest_student():
     largest = cost.largest_macs(SPACES["S3"], (32, 32, 3), 10)
     assert f"{largest / 1e6:.2f}" == "9.39"
-    found = cost.latency(
+    found = cost.latency_term(
         tf.constant(largest / 4.0), alpha=0.2, beta=9.0, combine="add", largest=largest
     )
     assert float(found) == pytest.approx(0.05, rel=1e-6)

@@ -9,9 +9,9 @@ from scipy.special import log_softmax
 from tiny_models import CLASSES, IMAGE, dtype_policy, make_distiller, tiny_batch, values
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.method.teacher import LiveTeacher
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.settings import Finetune, Train
-from rnascl_keras.teachers.live import LiveTeacher
 
 IMAGES, LABELS = tiny_batch(6)
 ALONE = {"classification_weight": 0.0, "kl_weight": 0.0, "gamma_t": 0.0, "weight_decay": 0.0}
@@ -71,7 +71,7 @@ def test_its_gradient_reaches_the_weights(normalised, rtol):
     distiller = smooth_distiller(normalised)
     images, labels = tf.constant(IMAGES), tf.constant(LABELS)
     teacher = distiller._teacher.input_gradients(images, labels)
-    said = distiller._teacher.says(images, [])
+    said = distiller._teacher.answers(images, [])
 
     def alignment():
         parts = distiller.loss_parts(images, labels, *said, None, teacher)

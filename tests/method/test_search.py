@@ -50,7 +50,7 @@ def state(search):
 
 
 def parts_of(search, images=IMAGES, labels=LABELS):
-    logits, maps = search._teacher.says(images)
+    logits, maps = search._teacher.answers(images)
     return search.loss_parts(tf.constant(images), tf.constant(labels), logits, maps)
 
 
@@ -85,7 +85,7 @@ def test_eq_2_recomputed(settings):
     if "kl" in settings:
         divergence = kl(teacher_logits, logits)
     student = np.float64(unit_maps(search._student(IMAGES, training=True)[1], search.map_size))
-    teacher = np.float64(search._teacher.says(IMAGES)[1])
+    teacher = np.float64(search._teacher.answers(IMAGES)[1])
     own = np.argmax(search.tutor_choice.logits, -1)
     n_s, n_t = search.tutor_choice.shape
     distances = np.linalg.norm(student - teacher[:, own], axis=-1)

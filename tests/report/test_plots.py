@@ -8,8 +8,8 @@ import xml.etree.ElementTree as ElementTree
 import matplotlib
 import numpy as np
 
-from rnascl_keras.report import keys as summary
-from rnascl_keras.report import plots, search_plots, sweep_plot
+from rnascl_keras import units
+from rnascl_keras.report import keys, plots, search_plots, sweep_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = {
@@ -42,7 +42,7 @@ def test_tutor_map_rings_the_most_probable_teacher_layer_of_each_row():
     columns = (x - x.min()) / (0.225 * 72) + probabilities.argmax(1).min()
     np.testing.assert_allclose(columns, probabilities.argmax(1), atol=1e-3)
     written = texts(svg)
-    assert {summary.short_layer(name) for name in [*students, *teachers]} <= set(written)
+    assert {keys.short_layer(name) for name in [*students, *teachers]} <= set(written)
 
 
 def test_channel_panels_name_the_most_probable_width_in_bold():
@@ -96,7 +96,7 @@ def test_bars_are_as_high_as_the_accuracies():
                 heights.append(np.ptp(numbers[:, 1]))
         shares = np.array(SHARES[model])
         np.testing.assert_allclose(np.array(heights) / heights[0], shares / shares[0], rtol=1e-3)
-        assert {summary.percent(share) for share in shares} <= set(texts(svg))
+        assert {units.percent(share) for share in shares} <= set(texts(svg))
 
 
 def test_lines_run_through_the_accuracies_over_the_radius():

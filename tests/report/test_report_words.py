@@ -8,8 +8,8 @@ from scipy.stats import spearmanr
 from test_report import REPORT, page_of, with_int8
 
 from rnascl_keras.recipe import changed_settings, load_recipe, with_settings
-from rnascl_keras.report.keys import radius
 from rnascl_keras.report.words import attention_words, model_card, summary, tutor_reading
+from rnascl_keras.units import radius
 
 DATA = {"image_shape": [32, 32, 3], "classes": ["cat", "dog"]}
 DATA |= {"train": 45_000, "validation": 5_000, "test": 10_000}

@@ -8,9 +8,9 @@ import pytest
 from tiny_models import CLASSES, make_distiller, make_search, same, values
 
 from rnascl_keras.data import load_data
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import Stopped, UserError
 from rnascl_keras.run.checkpoint import Checkpoint, RestOfEpoch, training_state
-from rnascl_keras.run.stopping import Stopped, StopRequest
+from rnascl_keras.run.stopping import StopRequest
 
 STEPS, EPOCHS = 3, 3
 

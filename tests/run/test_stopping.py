@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from rnascl_keras.run.stopping import Stopped, StopRequest, stopped_by_sigterm
+from rnascl_keras.errors import Stopped
+from rnascl_keras.run.stopping import StopRequest, stopped_by_sigterm
 
 MAIN = "from rnascl_keras.cli import main; main()"
 STOPPED_IN_THE_SECOND_EPOCH = """

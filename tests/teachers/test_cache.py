@@ -20,9 +20,9 @@ from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.derive import derive
 from rnascl_keras.method.spaces import SearchSpace, Stage
 from rnascl_keras.method.supernet import Supernet
+from rnascl_keras.method.teacher import LiveTeacher
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.teachers.cache import shards
-from rnascl_keras.teachers.live import LiveTeacher
 
 FLOAT16 = 2e-3
 """Relative difference that float16 is allowed to make."""
@@ -56,12 +56,12 @@ def test_it_says_what_the_live_teacher_says(cache):
         np.testing.assert_array_equal(inputs["images"], images)
         np.testing.assert_array_equal(labels, same_labels)
         assert inputs["teacher_logits"].dtype == inputs["teacher_maps"].dtype == "float16"
-        (logits, maps), (right_logits, right_maps) = cache.says(inputs), live.says(images)
+        (logits, maps), (right_logits, right_maps) = cache.answers(inputs), live.answers(images)
         found, right = (log_softmax(np.float64(x), -1) for x in (logits, right_logits))
         np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-5)
         np.testing.assert_allclose(maps, right_maps, atol=3e-4)
         np.testing.assert_allclose(np.linalg.norm(np.float64(maps), axis=-1), 1, atol=1e-6)
-        _, chosen = cache.says(inputs, [2, 0])
+        _, chosen = cache.answers(inputs, [2, 0])
         np.testing.assert_allclose(chosen, maps.numpy()[:, [2, 0]], rtol=1e-6)
 
 
@@ -70,7 +70,7 @@ def test_maps_of_zeros_stay_zeros(tmp_path):
     build(tmp_path, teacher)
     cache = opened(tmp_path, teacher)
     for inputs, _ in cache.training_batches(20).take(6):
-        norms = np.linalg.norm(cache.says(inputs)[1], axis=-1)
+        norms = np.linalg.norm(cache.answers(inputs)[1], axis=-1)
         np.testing.assert_allclose(norms, np.tile([1, 0, 1], (20, 1)), atol=1e-6)
 
 

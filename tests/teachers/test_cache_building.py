@@ -22,8 +22,8 @@ from cached_teacher import build, digits, opened, ten_class_teacher
 from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.fingerprint import structure
-from rnascl_keras.report.keys import count
 from rnascl_keras.teachers.cache import building, shards
+from rnascl_keras.units import count
 
 ROW = 10 + 3 * 16  # ten logits; three layers' maps of 4 x 4
 IMAGES_PER_SHARD = 25

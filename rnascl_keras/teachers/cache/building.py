@@ -19,7 +19,7 @@ from rnascl_keras.distribution.workers import is_chief, total, worker_count, wor
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import lack_of_room
 from rnascl_keras.files.whole import check_writable
-from rnascl_keras.report.keys import count, duration
+from rnascl_keras.method.teacher import LiveTeacher, check_teacher
 from rnascl_keras.teachers.cache.index import INDEX, write_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
 from rnascl_keras.teachers.cache.shards import (
@@ -33,8 +33,7 @@ from rnascl_keras.teachers.cache.shards import (
     plan,
     read_header,
 )
-from rnascl_keras.teachers.checkpoints import check_teacher
-from rnascl_keras.teachers.live import LiveTeacher
+from rnascl_keras.units import count, duration
 
 if TYPE_CHECKING:
     from rnascl_keras.data import ImageData
@@ -206,7 +205,7 @@ class _Build:
         Of the logits, the distance to the largest is kept: a softmax does not see the shift, and
         float16 is finest near 0, where the probable classes then are.
         """
-        logits, maps = self.live.says(images)
+        logits, maps = self.live.answers(images)
         logits = tf.cast(logits, tf.float32)
         logits -= tf.reduce_max(logits, axis=-1, keepdims=True)
         flat = tf.reshape(maps, (tf.shape(maps)[0], -1))  # (batch, n_t, p) -> (batch, n_t * p)

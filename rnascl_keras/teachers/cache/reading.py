@@ -104,8 +104,31 @@ class TeacherCache:
             self._with_answers, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         ).prefetch(tf.data.AUTOTUNE)
 
-    def says(self, inputs: Any, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
-        """Return logits and unit maps, as `LiveTeacher.says`.
+    def check_fits(
+        self,
+        *,
+        taps: str | Sequence[str] | None,
+        map_size: Sequence[int] | None,
+        image_shape: Sequence[int],
+        classes: int,
+    ) -> None:
+        """Raise UserError where the cache was made for other images, classes, taps or maps than
+        these; None stands for whatever it was made with."""
+        wanted = {
+            "teacher_taps": (taps, self.taps),
+            "map_size": (map_size and tuple(map_size), self.map_size),
+            "image_shape": (tuple(image_shape), self.image_shape),
+            "classes": (classes, self.classes),
+        }
+        for what, (ours, theirs) in wanted.items():
+            if ours is not None and ours != theirs:
+                raise UserError(
+                    f"{what} is {ours}, but the cache of what teacher {self.name!r} says was made "
+                    f"with {theirs}; make a cache with the same."
+                )
+
+    def answers(self, inputs: Any, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Return logits and unit maps, as `LiveTeacher.answers`.
 
         Args:
             inputs: the dict of a batch of `training_batches`.

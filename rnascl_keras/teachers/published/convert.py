@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from rnascl_keras.cli.parsing import parse_channels
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import check_writable
 from rnascl_keras.method.taps import tap
-from rnascl_keras.run.models import save_model
+from rnascl_keras.models.saving import save_model
+from rnascl_keras.models.size import count_parameters
 from rnascl_keras.teachers.published.loading import Published, load_published
 
 
@@ -23,22 +21,16 @@ def convert_teacher(
     *,
     classes: int | None = None,
     image_size: int | None = None,
-    mean: str | None = None,
-    std: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Convert a checkpoint, write `out`, and say what it is; arguments as for `load_published`.
-
-    Args:
-        mean: per channel, as text: `0.49,0.48,0.45`.
-        std: as `mean`.
-    """
+    """Convert a checkpoint, write `out`, and say what it is; arguments as for `load_published`."""
     if out.suffix != ".keras":
         raise UserError(f"--out {out} has to end in .keras.")
-    given = {"mean": parse_channels("--mean", mean), "std": parse_channels("--std", std)}
     check_writable(out)
     teacher = load_published(
-        checkpoint, architecture, classes=classes, image_size=image_size, **given
+        checkpoint, architecture, classes=classes, image_size=image_size, mean=mean, std=std
     )
     taps = len(tap(teacher.model).names)
     save_model(teacher.model, out)
@@ -48,7 +40,7 @@ def convert_teacher(
 
 def _description(teacher: Published, taps: int, architecture: str, out: Path) -> list[str]:
     model, file = teacher.model, shlex.quote(str(out))
-    parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    parameters = count_parameters(model)
     height, width, channels = model.input_shape[1:]
     classes = model.output_shape[1]
     normalisation = "none"

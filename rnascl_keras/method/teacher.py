@@ -1,0 +1,154 @@
+"""What a method asks of a teacher: its logits and its attention maps, live or of a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.method.attention import default_map_size, unit_maps
+from rnascl_keras.method.gradient_alignment import with_input_gradients
+from rnascl_keras.method.taps import tap
+from rnascl_keras.models.fingerprint import fingerprint
+from rnascl_keras.models.logits import logits_model
+
+Tensor = Any
+
+
+class Teacher(Protocol):
+    """Who answers for a teacher in every step: a `LiveTeacher`, or an opened cache of answers.
+
+    Attributes:
+        name: of the teacher's model.
+        fingerprint: hash of its weights, the same whether it is asked live or was asked once.
+        layers: names of its n_t tapped layers.
+        map_size: common (height, width) of the maps.
+        source: what was given: the model of the logits, or the cache.
+    """
+
+    name: str
+    fingerprint: str
+    layers: list[str]
+    map_size: tuple[int, int]
+    source: Any
+
+    def answers(self, inputs: Any, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Return logits and unit maps, see `LiveTeacher.answers`."""
+
+
+class LiveTeacher:
+    """A model that is asked anew in every step; it is never updated.
+
+    Args:
+        model: a functional or Sequential image classifier; a softmax at its end is left out.
+        taps: where its attention maps are taken, see `taps.tap`.
+        map_size: common (height, width) of the maps.
+
+    Attributes:
+        source: what answers: the model of the logits.
+        layers: names of the n_t tapped layers.
+        map_size: as given.
+    """
+
+    def __init__(
+        self, model: keras.Model, taps: str | Sequence[str], map_size: Sequence[int]
+    ) -> None:
+        self.source = logits_model(model)
+        self.map_size = tuple(map_size)
+        self._tapped = tap(self.source, taps)
+        self.layers = self._tapped.names
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.source.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the model's weights."""
+        return fingerprint(self.source)
+
+    def answers(self, inputs: Any, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Return logits and unit maps.
+
+        Args:
+            inputs: images (batch, h, w, c), or a dict that holds them as `images`.
+            layers: which of `self.layers`' maps are wanted, by number; by default all.
+
+        Returns:
+            (batch, classes), and float32 (batch, wanted layers, p) with rows of norm 1, or 0 for
+            a map of zeros.
+        """
+        images = inputs["images"] if isinstance(inputs, dict) else inputs
+        logits, activations, _ = self._tapped(images)
+        wanted = activations if layers is None else [activations[k] for k in layers]
+        if not wanted:
+            return logits, tf.zeros((tf.shape(logits)[0], 0, self.map_size[0] * self.map_size[1]))
+        return logits, unit_maps(wanted, self.map_size)
+
+    def input_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return how each image's cross-entropy changes with its pixels, float32 (batch, h, w, c).
+
+        Args:
+            images: (batch, h, w, c).
+            labels: (batch,).
+        """
+        _, gradients = with_input_gradients(lambda x: (self.source(x),), images, labels)
+        return gradients
+
+
+def as_teacher(
+    teacher: keras.Model | Teacher,
+    taps: str | Sequence[str] | None,
+    map_size: Sequence[int] | None,
+    image_shape: Sequence[int],
+    classes: int,
+) -> Teacher:
+    """Return what answers for `teacher`.
+
+    Args:
+        teacher: a model, or an opened cache.
+        taps: where its maps are taken; None: at every convolution, or where the cache took them.
+        map_size: common (height, width) of the maps; None: the images' default, or the cache's.
+        image_shape, classes: of the student.
+
+    Raises:
+        UserError: it is neither, does not fit the student, or the cache was made otherwise.
+    """
+    if isinstance(teacher, keras.Model):
+        check_teacher(teacher, tuple(image_shape), classes)
+        return LiveTeacher(teacher, taps or "conv", map_size or default_map_size(image_shape))
+    if not hasattr(teacher, "check_fits"):
+        raise UserError(
+            f"teacher must be a Keras model or an opened cache of what one answers; got a "
+            f"{type(teacher).__name__}."
+        )
+    teacher.check_fits(taps=taps, map_size=map_size, image_shape=image_shape, classes=classes)
+    return teacher
+
+
+def check_teacher(model: keras.Model, input_shape: tuple[int, int, int], classes: int) -> None:
+    """Raise UserError unless `model` maps (batch, *input_shape) to (batch, classes)."""
+    takes, gives = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if not (isinstance(gives, tuple) and len(gives) == 2 and isinstance(gives[1], int)):
+        raise UserError(
+            f"the teacher's output has shape {gives}; expected (None, {classes}): a classifier."
+        )
+    if gives[1] != classes:
+        raise UserError(
+            f"the teacher tells {gives[1]} classes apart, the data has {classes}; give a teacher "
+            "trained on this data set."
+        )
+    fits = (
+        isinstance(takes, tuple)
+        and len(takes) == 4
+        and all(t in (None, i) for t, i in zip(takes[1:], input_shape, strict=True))
+    )
+    if not fits:
+        raise UserError(
+            f"the teacher takes images of shape {takes}, the data's are {tuple(input_shape)}; give "
+            "a teacher for images of this size, or set the data's image size."
+        )
