@@ -40,11 +40,11 @@ def measure_latency(path: str | Path) -> dict[str, float]:
 def _median_seconds(path: Path, threads: int | None) -> float:
     session = SessionMaker(path, threads, [CPU]).open(read_model(path))
     given = ImageInput(path, session, layout=None, mean=0.0, std=1.0)
-    if None in given.image_shape:
+    if None in given.input_shape:
         raise UserError(
-            f"{path} takes images of any size, {given.image_shape}; a latency is that of one size."
+            f"{path} takes images of any size, {given.input_shape}; a latency is that of one size."
         )
-    shape = (given.batch or 1, *given.image_shape)
+    shape = (given.batch or 1, *given.input_shape)
     images = np.random.default_rng(0).random(shape, dtype=np.float32)
     feeds = {given.name: given.encode(images)}
     names = [output.name for output in session.outputs]

@@ -52,7 +52,7 @@ class OnnxClassifier:
         sha256: of the file's bytes, in hexadecimal.
         input_name: what the graph calls its images.
         layout: of the file's images.
-        image_shape: (h, w, c); None where the file leaves a size open.
+        input_shape: (h, w, c); None where the file leaves a size open.
         ends_in_softmax: whether the file itself gives probabilities.
 
     Raises:
@@ -78,7 +78,7 @@ class OnnxClassifier:
         self.sha256 = files.sha256(self.path)
         self._input = ImageInput(self.path, self._session, layout=layout, mean=mean, std=std)
         self.input_name, self.layout = self._input.name, self._input.layout
-        self.image_shape = self._input.image_shape
+        self.input_shape = self._input.input_shape
         self._output_name = _logits_name(self._session)
         self.ends_in_softmax = self._take_softmax_off()
         self._gradients: dict[tuple, Session] = {}
@@ -185,7 +185,7 @@ class OnnxClassifier:
         """Return the session on the gradient model, made when it is first asked for."""
         if (loss, sizes) not in self._gradients:
             try:
-                made = input_gradient_model(self._model, loss, image_shape=sizes)
+                made = input_gradient_model(self._model, loss, input_shape=sizes)
             except UserError as error:
                 raise UserError(f"{self.path}: {error}") from error
             self._gradients[loss, sizes] = self._sessions.open(made)

@@ -28,7 +28,7 @@ LOSS_NEEDS = {name: needs for name, (_, needs, _) in LOSSES.items()}
 
 
 def input_gradient_model(
-    model: onnx.ModelProto, loss: str = "cross_entropy", *, image_shape: Sequence[int] | None = None
+    model: onnx.ModelProto, loss: str = "cross_entropy", *, input_shape: Sequence[int] | None = None
 ) -> onnx.ModelProto:
     """Return a model that gives logits, each image's loss, and that loss's gradient by the image.
 
@@ -44,7 +44,7 @@ def input_gradient_model(
         loss: "cross_entropy"; "log_odds", whose gradient points the same way and does not vanish;
             "margin" (Carlini and Wagner); "dlr" (AutoAttack); the targeted "difference" and
             "targeted_dlr"; or "linear", the logits weighted by `slopes`, for any other loss.
-        image_shape: sizes of the images without the batch's, where the model leaves them open.
+        input_shape: sizes of the images without the batch's, where the model leaves them open.
 
     Raises:
         UserError: the loss is unknown, the model is no such classifier, or operators between images
@@ -55,7 +55,7 @@ def input_gradient_model(
             f"loss {loss!r} is unknown; expected one of {', '.join(LOSSES)}.{nearest(loss, LOSSES)}"
         )
     function, needs, least = LOSSES[loss]
-    model = prepare(model, image_shape)
+    model = prepare(model, input_shape)
     images, logits = model.graph.input[0], model.graph.output[0]
     classes = logits.type.tensor_type.shape.dim[1].dim_value
     if 0 < classes < least:

@@ -42,7 +42,7 @@ class ImageInput:
         dtype: of NumPy, of what the graph takes.
         layout: see above.
         batch: the size of its batches; None where it is open.
-        image_shape: (h, w, c); None where a size is open.
+        input_shape: (h, w, c); None where a size is open.
 
     Raises:
         UserError: the graph does not take one batch of images, or not these settings.
@@ -65,7 +65,7 @@ class ImageInput:
         named = session.metadata.get("input_layout")
         self.layout = _layout(path, sizes, layout or named)
         height, width, channels = sizes if self.layout == "NHWC" else (*sizes[1:], sizes[0])
-        self.image_shape = (height, width, channels)
+        self.input_shape = (height, width, channels)
         self._mean = self._channel_values("mean", mean)
         self._std = self._channel_values("std", std)
         if not (self._std > 0).all():
@@ -103,17 +103,17 @@ class ImageInput:
         shape = np.shape(images)
         fits = len(shape) == 4 and all(
             wanted in (None, given)
-            for wanted, given in zip(self.image_shape, shape[1:], strict=True)
+            for wanted, given in zip(self.input_shape, shape[1:], strict=True)
         )
         if not fits or shape[0] == 0:
-            wanted = ", ".join(str(size or "any") for size in self.image_shape)
+            wanted = ", ".join(str(size or "any") for size in self.input_shape)
             raise UserError(
                 f"{self.path}: expected images of shape (n, {wanted}) with n > 0, got {shape}."
             )
 
     def _channel_values(self, name: str, values: float | Sequence[float]) -> np.ndarray:
         array = np.asarray(values, np.float64)
-        channels = self.image_shape[-1]
+        channels = self.input_shape[-1]
         if array.shape not in ((), (1,), (channels,)) or not np.isfinite(array).all():
             raise UserError(
                 f"{name} is {values}; expected a number, or one for each of the {channels} "

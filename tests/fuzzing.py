@@ -114,7 +114,7 @@ def outcome(path: Path) -> str:
 
     try:
         classifier = OnnxClassifier(path, threads=1)
-        shape = [size or 16 for size in classifier.image_shape]
+        shape = [size or 16 for size in classifier.input_shape]
         images = np.random.default_rng(0).uniform(0, 1, (2, *shape)).astype(np.float32)
         classifier.logits(images)
     except UserError as error:

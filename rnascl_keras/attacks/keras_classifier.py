@@ -89,12 +89,12 @@ class KerasClassifier:
         tensors += [tf.constant(part[rows], tf.int64) for part in classes]
         return [result.numpy()[: len(images)] for result in compiled(*tensors)]
 
-    def _compiled(self, function: Any, image_shape: tuple[int, ...], classes: int) -> Any:
+    def _compiled(self, function: Any, input_shape: tuple[int, ...], classes: int) -> Any:
         """Return `function` traced for batches of any size; kept, since to look it up anew costs
         half as much as a small network's pass."""
-        key = function, image_shape
+        key = function, input_shape
         if key not in self._traced:
-            specs = [tf.TensorSpec((None, *image_shape), self._dtype)]
+            specs = [tf.TensorSpec((None, *input_shape), self._dtype)]
             specs += [tf.TensorSpec((None,), tf.int64)] * classes
             self._traced[key] = function.get_concrete_function(*specs)
         return self._traced[key]

@@ -40,9 +40,9 @@ class ImageData:
         return len(self.labels)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> tuple[int, int, int]:
         """Height, width, channels."""
-        return self.pixels.image_shape
+        return self.pixels.input_shape
 
     @property
     def classes(self) -> int:

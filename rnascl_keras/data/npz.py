@@ -40,19 +40,19 @@ def load_npz(path: Path) -> tuple[ImageData, ImageData]:
     return _image_data(images, labels, classes), _image_data(test_images, test_labels, classes)
 
 
-def load_test_npz(path: Path, image_shape: tuple[int, int, int] | None) -> ImageData:
+def load_test_npz(path: Path, input_shape: tuple[int, int, int] | None) -> ImageData:
     """Return `x_test`, `y_test` of an `.npz` where present, else all of `x`, `y`.
 
     Args:
         path: the file.
-        image_shape: height, width, channels that are wanted: decides between NHWC and NCHW.
+        input_shape: height, width, channels that are wanted: decides between NHWC and NCHW.
 
     Raises:
         UserError: as `load_npz`.
     """
     arrays = _read(path)
     names = ("x_test", "y_test") if "x_test" in arrays else ("x", "y")
-    images, labels = _checked(arrays, *names, path, image_shape)
+    images, labels = _checked(arrays, *names, path, input_shape)
     return _image_data(images, labels, labels.max() + 1)
 
 
@@ -74,7 +74,7 @@ def _checked(
     image_name: str,
     label_name: str,
     path: Path,
-    image_shape: tuple[int, int, int] | None,
+    input_shape: tuple[int, int, int] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return images as NHWC, uint8 or float32 in [0, 1], and labels as int64."""
     for name in (image_name, label_name):
@@ -95,19 +95,19 @@ def _checked(
         )
     if labels.min() < 0:
         raise UserError(f"{path}: {label_name} holds {labels.min()}; classes start at 0.")
-    images = _pixels(_channels_last(images, f"{path}: {image_name}", image_shape), path, image_name)
+    images = _pixels(_channels_last(images, f"{path}: {image_name}", input_shape), path, image_name)
     return images, labels.astype(np.int64)
 
 
 def _channels_last(
-    images: np.ndarray, what: str, image_shape: tuple[int, int, int] | None
+    images: np.ndarray, what: str, input_shape: tuple[int, int, int] | None
 ) -> np.ndarray:
     if images.ndim == 3:
         return images[..., None]  # (n, h, w) -> (n, h, w, 1)
     if images.ndim == 4:
         swapped = images.transpose(0, 2, 3, 1)  # (n, c, h, w) -> (n, h, w, c)
-        if image_shape in (images.shape[1:], swapped.shape[1:]):
-            return images if images.shape[1:] == image_shape else np.ascontiguousarray(swapped)
+        if input_shape in (images.shape[1:], swapped.shape[1:]):
+            return images if images.shape[1:] == input_shape else np.ascontiguousarray(swapped)
         if images.shape[3] in CHANNELS:
             return images
         if images.shape[1] in CHANNELS:

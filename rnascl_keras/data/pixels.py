@@ -1,6 +1,6 @@
 """Where the images of a split are kept: in memory, or in files decoded when they are needed.
 
-Both kinds have `image_shape`, a length, `slice(start, stop)`, `all()`, `fingerprint()` and
+Both kinds have `input_shape`, a length, `slice(start, stop)`, `all()`, `fingerprint()` and
 `batched(...)`.
 TensorFlow is imported only by what makes a pipeline.
 """
@@ -37,7 +37,7 @@ class ArrayPixels:
         return len(self.array)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> tuple[int, int, int]:
         """Height, width, channels."""
         return self.array.shape[1:]
 
@@ -107,7 +107,7 @@ class FilePixels:
         return len(self.paths)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
+    def input_shape(self) -> tuple[int, int, int]:
         """Height, width, channels."""
         return (self.image_size, self.image_size, 3)
 
@@ -123,7 +123,7 @@ class FilePixels:
         elements = tf.data.Dataset.from_tensor_slices(
             (np.arange(n), np.zeros(n), np.zeros((n, 0), np.float32))
         )
-        images = np.empty((n, *self.image_shape), np.float32)
+        images = np.empty((n, *self.input_shape), np.float32)
         batches = self.batched(elements, 1, Augmentation(), drop_remainder=False)
         for i, (image, _) in enumerate(batches.as_numpy_iterator()):
             images[i] = image[0]

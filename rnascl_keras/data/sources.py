@@ -60,7 +60,7 @@ def load_data(
     else:
         train, test = prepared.load_prepared(source, ("train", "test"), data_dir)
     if image_size is not None:
-        _check_shape(train, (image_size, image_size, train.image_shape[2]), source)
+        _check_shape(train, (image_size, image_size, train.input_shape[2]), source)
     held_out = None
     if validation:
         train, held_out = train.split_last(validation)
@@ -73,7 +73,7 @@ def load_test_data(
     data: str,
     *,
     data_dir: str | os.PathLike[str] | None = None,
-    image_shape: tuple[int, int, int] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
 ) -> ImageData:
     """Load what a model is to be evaluated on.
 
@@ -81,23 +81,23 @@ def load_test_data(
         data: as `source` of `load_data`; of the splits only the test split is read. Of an
             `.npz`, that is `x_test`, `y_test` where present, else `x`, `y`.
         data_dir: as in `load_data`.
-        image_shape: height, width and channels the model wants. A folder's images are scaled
+        input_shape: height, width and channels the model wants. A folder's images are scaled
             to it; it settles the layout of an `.npz`; any other source must fit.
 
     Raises:
-        UserError: as `load_data`, and images that do not fit `image_shape`.
+        UserError: as `load_data`, and images that do not fit `input_shape`.
     """
     place = _find_folder(data, data_dir)
     if place is not None:
-        test = folder.load_test_folder(place, image_shape[0] if image_shape else None)
+        test = folder.load_test_folder(place, input_shape[0] if input_shape else None)
     elif data == "digits":
         test = digits.load_digits()[1]
     elif _is_npz(data):
-        test = npz.load_test_npz(Path(data), image_shape)
+        test = npz.load_test_npz(Path(data), input_shape)
     else:
         (test,) = prepared.load_prepared(data, ("test",), data_dir)
-    if image_shape is not None:
-        _check_shape(test, tuple(image_shape), data)
+    if input_shape is not None:
+        _check_shape(test, tuple(input_shape), data)
     return test
 
 
@@ -123,6 +123,6 @@ def _find_folder(source: str, data_dir: str | os.PathLike[str] | None) -> Path |
 
 
 def _check_shape(data: ImageData, expected: tuple[int, ...], source: str) -> None:
-    if data.image_shape != expected:
-        came, wanted = (" x ".join(map(str, shape)) for shape in (data.image_shape, expected))
+    if data.input_shape != expected:
+        came, wanted = (" x ".join(map(str, shape)) for shape in (data.input_shape, expected))
         raise UserError(f"the images of {source} are {came}, but {wanted} is wanted.")

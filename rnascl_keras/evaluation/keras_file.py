@@ -30,7 +30,7 @@ def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evalu
     request.check_paths(path)
     with _on_this_host(strategy).scope():
         model = load_model(path)
-        return evaluate_classifier(path, KerasClassifier(model), _image_shape(model, path), request)
+        return evaluate_classifier(path, KerasClassifier(model), _input_shape(model, path), request)
 
 
 def _on_this_host(strategy: str) -> tf.distribute.Strategy:
@@ -42,7 +42,7 @@ def _on_this_host(strategy: str) -> tf.distribute.Strategy:
     return make_strategy(offered_by_this_host() if strategy == "auto" else strategy)
 
 
-def _image_shape(model: keras.Model, path: Path) -> tuple[int, int, int]:
+def _input_shape(model: keras.Model, path: Path) -> tuple[int, int, int]:
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4:
         raise UserError(

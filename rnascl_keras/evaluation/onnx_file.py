@@ -44,4 +44,4 @@ def attack_file(
     gives = "probabilities" if classifier.ends_in_softmax else "logits"
     attacked = "the logits before its softmax are attacked" if classifier.ends_in_softmax else ""
     say(f"{path.name}: takes {classifier.layout}, gives {gives}{attacked and '; ' + attacked}")
-    return evaluate_classifier(path, classifier, classifier.image_shape, request)
+    return evaluate_classifier(path, classifier, classifier.input_shape, request)

@@ -74,7 +74,7 @@ class Request:
 def evaluate_classifier(
     path: Path,
     classifier: Any,
-    image_shape: tuple[int | None, int | None, int],
+    input_shape: tuple[int | None, int | None, int],
     request: Request,
 ) -> Evaluation:
     """Evaluate the model in `path`; print tables, write JSON and the plot.
@@ -82,10 +82,10 @@ def evaluate_classifier(
     Args:
         path: its file.
         classifier: the model, see `attacks.Classifier`.
-        image_shape: (h, w, c) of its images; None where it leaves a size open.
+        input_shape: (h, w, c) of its images; None where it leaves a size open.
         request: what is wanted.
     """
-    test = load_test_data(request.data, data_dir=request.data_dir, image_shape=image_shape)
+    test = load_test_data(request.data, data_dir=request.data_dir, input_shape=input_shape)
     images, labels = test.first(min(request.n, len(test)))
     settings = {"attacks": request.attacks, "norm": request.norm, "seed": request.seed}
     evaluation, _ = evaluate(

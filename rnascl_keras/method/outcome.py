@@ -51,7 +51,7 @@ class SearchOutcome:
         supernet = search.supernet
         return cls(
             space=supernet.space,
-            input_shape=supernet.image_shape,
+            input_shape=supernet.input_shape[1:],
             classes=supernet.classes,
             teacher=search.teacher_fingerprint,
             student_layers=search.student_layers,

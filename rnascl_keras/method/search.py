@@ -96,7 +96,7 @@ class CrossLayerSearch(TrainingModel):
         parts = (*PARTS, "expected_latency") if latency_table else PARTS
         super().__init__(supernet, parts, name)
         if latency_table:
-            latency_table.check_fits(supernet.space, supernet.image_shape, supernet.classes)
+            latency_table.check_fits(supernet.space, supernet.input_shape[1:], supernet.classes)
         losses.check_kl(kl)
         cost.check_combine(combine)
         if not 0 < architecture_fraction < 1:
@@ -104,7 +104,7 @@ class CrossLayerSearch(TrainingModel):
                 f"architecture_fraction must lie between 0 and 1; got {architecture_fraction}."
             )
         self._teacher = as_teacher(
-            teacher, teacher_taps, map_size, supernet.image_shape, supernet.classes
+            teacher, teacher_taps, map_size, supernet.input_shape[1:], supernet.classes
         )
         self.supernet = supernet
         self.gamma_s = gamma_s
@@ -126,7 +126,7 @@ class CrossLayerSearch(TrainingModel):
             name="tutor_choice",
         )
         self.largest_macs = cost.largest_macs(
-            supernet.space, supernet.image_shape, supernet.classes
+            supernet.space, supernet.input_shape[1:], supernet.classes
         )
 
     @property
@@ -245,7 +245,9 @@ class CrossLayerSearch(TrainingModel):
         logits, activations, widths = self._student(images, training=True)
         student_maps = unit_maps(activations, self.map_size)
         supernet = self.supernet
-        macs = cost.expected_macs(supernet.space, widths, supernet.image_shape, supernet.classes)
+        macs = cost.expected_macs(
+            supernet.space, widths, supernet.input_shape[1:], supernet.classes
+        )
         parts = {
             "cross_entropy": tf.reduce_mean(losses.cross_entropy(labels, logits)),
             "kl": tf.reduce_mean(

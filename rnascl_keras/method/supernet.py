@@ -64,7 +64,6 @@ class Supernet(keras.Model):
         )
         super().__init__(images, logits, name=name)
         self.space = space
-        self.image_shape = tuple(input_shape)
         self.classes = classes
         self.noise = noise
         self.seed = seed
@@ -73,7 +72,7 @@ class Supernet(keras.Model):
     def get_config(self) -> dict[str, Any]:
         return {
             "space": self.space.to_dict(),
-            "input_shape": list(self.image_shape),
+            "input_shape": list(self.input_shape[1:]),
             "classes": self.classes,
             "noise": self.noise,
             "seed": self.seed,

@@ -104,7 +104,7 @@ def as_teacher(
     teacher: keras.Model | Teacher,
     taps: str | Sequence[str] | None,
     map_size: Sequence[int] | None,
-    image_shape: Sequence[int],
+    input_shape: Sequence[int],
     classes: int,
 ) -> Teacher:
     """Return what answers for `teacher`.
@@ -113,20 +113,20 @@ def as_teacher(
         teacher: a model, or an opened cache.
         taps: where its maps are taken; None: at every convolution, or where the cache took them.
         map_size: common (height, width) of the maps; None: the images' default, or the cache's.
-        image_shape, classes: of the student.
+        input_shape, classes: of the student.
 
     Raises:
         UserError: it is neither, does not fit the student, or the cache was made otherwise.
     """
     if isinstance(teacher, keras.Model):
-        check_teacher(teacher, tuple(image_shape), classes)
-        return LiveTeacher(teacher, taps or "conv", map_size or default_map_size(image_shape))
+        check_teacher(teacher, tuple(input_shape), classes)
+        return LiveTeacher(teacher, taps or "conv", map_size or default_map_size(input_shape))
     if not hasattr(teacher, "check_fits"):
         raise UserError(
             f"teacher must be a Keras model or an opened cache of what one answers; got a "
             f"{type(teacher).__name__}."
         )
-    teacher.check_fits(taps=taps, map_size=map_size, image_shape=image_shape, classes=classes)
+    teacher.check_fits(taps=taps, map_size=map_size, input_shape=input_shape, classes=classes)
     return teacher
 
 

@@ -39,7 +39,7 @@ def table_for(run: Run) -> LatencyTable:
         UserError: the file given is none, or is of other students.
     """
     settings, data = run.recipe.search, run.data.train
-    subject = (run.recipe.search_space, data.image_shape, data.classes)
+    subject = (run.recipe.search_space, data.input_shape, data.classes)
     path = run.path(TABLE)
     if settings.latency_table:
         table = LatencyTable.load(given_table(settings.latency_table))

@@ -15,7 +15,7 @@ def teacher_of(run: Run) -> keras.Model:
     """Load the run's teacher."""
     data = run.data.train
     return load_teacher(
-        run.path("teacher.keras"), input_shape=data.image_shape, classes=data.classes
+        run.path("teacher.keras"), input_shape=data.input_shape, classes=data.classes
     )
 
 

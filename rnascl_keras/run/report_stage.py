@@ -65,7 +65,7 @@ def report_run(run: Run) -> None:
 def _data(run: Run) -> dict[str, Any]:
     train, held_out, test = run.data.train, run.data.validation, run.data.test
     return {
-        "image_shape": list(train.image_shape),
+        "image_shape": list(train.input_shape),
         "classes": [str(name) for name in train.class_names],
         "train": len(train),
         "validation": len(held_out) if held_out else 0,

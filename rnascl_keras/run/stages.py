@@ -45,7 +45,7 @@ def teacher(run: Run) -> None:
     if settings.weights:
         model = load_teacher(
             teacher_file(settings.weights),
-            input_shape=data.image_shape,
+            input_shape=data.input_shape,
             classes=data.classes,
             mean=settings.mean,
             std=settings.std,
@@ -84,10 +84,10 @@ def search(run: Run) -> None:
     settings, data, seed = run.recipe.search, run.data.train, run.recipe.seed
     budget = run.recipe.derive.max_macs
     if budget is not None:
-        check_budget(run.recipe.search_space, data.image_shape, data.classes, budget)
+        check_budget(run.recipe.search_space, data.input_shape, data.classes, budget)
     seed_stage(run, 2)
     supernet = Supernet(
-        run.recipe.space, data.image_shape, data.classes, noise=settings.noise, seed=99 + seed
+        run.recipe.space, data.input_shape, data.classes, noise=settings.noise, seed=99 + seed
     )
     cache = cache_of(run)
     model = CrossLayerSearch(

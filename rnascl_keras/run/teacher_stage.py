@@ -20,7 +20,7 @@ def train_teacher(run: Run) -> keras.Model:
     settings, data = run.recipe.teacher, run.data.train
     what = {
         "architecture": settings.architecture,
-        "input_shape": data.image_shape,
+        "input_shape": data.input_shape,
         "classes": data.classes,
         "mean": settings.mean,
         "std": settings.std,

@@ -74,7 +74,7 @@ def tune_run(
     deadline = time.monotonic() + 3600 * hours if hours is not None else None
     run_stages(run, ("teacher", "cache"))
     with locked(run.path(".stages/lock")):
-        hypermodel = RecipeHyperModel(run.recipe, _possible(run, names), run.data.train.image_shape)
+        hypermodel = RecipeHyperModel(run.recipe, _possible(run, names), run.data.train.input_shape)
         told = [method, seed, least_clean, hypermodel.choices, run.recipe.model_dump(mode="json")]
         oracle = make_oracle(method, trials, run.recipe.train.epochs, seed)
         oracle.deadline = deadline

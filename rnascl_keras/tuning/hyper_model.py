@@ -18,18 +18,18 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     Args:
         recipe: whose settings are tuned; its own values are the defaults.
         names: of `hyperparameters.HYPERPARAMETERS`, in that order.
-        image_shape: (height, width, channels), which settles the usual size of maps.
+        input_shape: (height, width, channels), which settles the usual size of maps.
 
     Attributes:
         choices: by name, the values that are tried.
         own: by name, the recipe's.
     """
 
-    def __init__(self, recipe: Recipe, names: Sequence[str], image_shape: Sequence[int]) -> None:
+    def __init__(self, recipe: Recipe, names: Sequence[str], input_shape: Sequence[int]) -> None:
         super().__init__(name=recipe.name)
         self.recipe = recipe
         self.names = list(names)
-        tried = {name: values_of(recipe, name, image_shape) for name in names}
+        tried = {name: values_of(recipe, name, input_shape) for name in names}
         self.choices = {name: values for name, (values, _) in tried.items()}
         self.own = {name: own for name, (_, own) in tried.items()}
 

@@ -79,14 +79,14 @@ def own_value(recipe: Recipe, name: str) -> Any:
     return getattr(getattr(recipe, section), setting)
 
 
-def values_of(recipe: Recipe, name: str, image_shape: Sequence[int]) -> tuple[list[Any], Any]:
+def values_of(recipe: Recipe, name: str, input_shape: Sequence[int]) -> tuple[list[Any], Any]:
     """Return the values that are tried, and which of them is the recipe's own.
 
     The map size, written `8x8`, is tried at half and at twice the recipe's own too.
     """
     own = own_value(recipe, name)
     if name == "map_size":
-        height, width = own or default_map_size(image_shape)
+        height, width = own or default_map_size(input_shape)
         sizes = [(height // 2, width // 2), (height, width), (2 * height, 2 * width)]
         return [f"{h}x{w}" for h, w in sizes if h and w], f"{height}x{width}"
     values = list(HYPERPARAMETERS[name].values)

@@ -29,7 +29,7 @@ def test_digits():
 
     splits = load_data("digits", validation=100, limit_train=600)
     assert (len(splits.train), len(splits.validation), len(splits.test)) == (600, 100, 450)
-    assert splits.test.image_shape == (8, 8, 1) and splits.test.classes == 10
+    assert splits.test.input_shape == (8, 8, 1) and splits.test.classes == 10
     assert np.abs(np.bincount(splits.test.labels) - 45).max() <= 2
     whole = load_data("digits")
     assert whole.validation is None
@@ -53,20 +53,20 @@ def test_npz_layouts_and_types_agree(tmp_path):
     np.savez(tmp_path / "nhwc.npz", x=x, y=y)
     np.savez(tmp_path / "nchw.npz", x=(x / 255).transpose(0, 3, 1, 2), y=y[:, None])
     one = load_test_data(str(tmp_path / "nhwc.npz"))
-    other = load_test_data(str(tmp_path / "nchw.npz"), image_shape=(6, 5, 3))
+    other = load_test_data(str(tmp_path / "nchw.npz"), input_shape=(6, 5, 3))
     np.testing.assert_array_equal(one.labels, y)
     np.testing.assert_array_equal(one.labels, other.labels)
     np.testing.assert_allclose(one.first(20)[0], x / 255, atol=1e-7)
     np.testing.assert_allclose(other.first(20)[0], x / 255, atol=1e-7)
     with pytest.raises(UserError, match="6 x 5 x 3, but 8 x 8 x 1 is wanted"):
-        load_test_data(str(tmp_path / "nhwc.npz"), image_shape=(8, 8, 1))
+        load_test_data(str(tmp_path / "nhwc.npz"), input_shape=(8, 8, 1))
 
 
 def test_an_ambiguous_npz_is_nhwc_unless_the_model_says_otherwise(tmp_path):
     path = str(tmp_path / "odd.npz")
     np.savez(path, x=np.zeros((2, 3, 5, 4), np.uint8), y=[0, 1])
-    assert load_test_data(path).image_shape == (3, 5, 4)
-    assert load_test_data(path, image_shape=(5, 4, 3)).image_shape == (5, 4, 3)
+    assert load_test_data(path).input_shape == (3, 5, 4)
+    assert load_test_data(path, input_shape=(5, 4, 3)).input_shape == (5, 4, 3)
 
 
 def test_npz_splits(tmp_path):

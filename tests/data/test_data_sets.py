@@ -28,7 +28,7 @@ def test_a_folder_of_images(image_folder):
     splits = load_data(str(image_folder), image_size=16)
     assert splits.train.class_names == ("ant", "bee", "cat")
     np.testing.assert_array_equal(np.bincount(splits.test.labels), [4, 2, 3])
-    assert splits.train.image_shape == (16, 16, 3)
+    assert splits.train.input_shape == (16, 16, 3)
     x, y = splits.test.first(9)
     assert 0 <= x.min() < 0.4 and 0.6 < x.max() <= 1
     batches = list(splits.test.batches(4).as_numpy_iterator())
@@ -66,10 +66,10 @@ def test_a_class_list_filters_the_folders(image_folder, tmp_path):
 
 
 def test_a_test_folder_alone_and_below_the_data_folder(image_folder):
-    data = load_test_data("images", data_dir=image_folder.parent, image_shape=(8, 8, 3))
+    data = load_test_data("images", data_dir=image_folder.parent, input_shape=(8, 8, 3))
     assert len(data) == 9 and data.class_names == ("ant", "bee", "cat")
     with pytest.raises(UserError, match="8 x 8 x 3, but 8 x 8 x 1 is wanted"):
-        load_test_data(str(image_folder), image_shape=(8, 8, 1))
+        load_test_data(str(image_folder), input_shape=(8, 8, 1))
     with pytest.raises(UserError, match="image_size=None"):
         load_test_data(str(image_folder))
 

@@ -85,7 +85,7 @@ def test_slices():
     assert (len(rest), len(last)) == (7, 3)
     np.testing.assert_array_equal(last.first(3)[0], data.first(10)[0][7:])
     np.testing.assert_array_equal(rest.take(2).labels, [0, 1])
-    assert last.classes == 10 and last.image_shape == (8, 8, 3)
+    assert last.classes == 10 and last.input_shape == (8, 8, 3)
     with pytest.raises(ValueError, match="read-only"):
         data.labels[0] = 1
 

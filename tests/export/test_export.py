@@ -138,7 +138,7 @@ def test_the_graph_can_be_read_by_older_runtimes_and_says_what_it_takes(exported
 def test_the_classifier_knows_its_file(exported):
     classifier = OnnxClassifier(exported.onnx_path)
     assert classifier.input_name == "images"
-    assert classifier.image_shape == (12, 12, 3)
+    assert classifier.input_shape == (12, 12, 3)
     assert classifier.sha256 == exported.sha256
 
 

@@ -70,7 +70,7 @@ def test_pixels_are_nhwc_whatever_the_files_layout(nchw, save, images):
     other = OnnxClassifier(save(NHWC, takes="float[N, 8, 8, 3] x"))
     classifier = OnnxClassifier(nchw)
     assert (classifier.layout, other.layout) == ("NCHW", "NHWC")
-    assert classifier.image_shape == other.image_shape == (8, 8, 3)
+    assert classifier.input_shape == other.input_shape == (8, 8, 3)
     results = classifier.loss_and_gradient(images, LABELS)
     assert [x.shape for x in results] == [(6, 5), (6,), (6, 8, 8, 3)]
     assert_same(other.loss_and_gradient(images, LABELS), results)
@@ -158,7 +158,7 @@ def test_the_attacks_own_losses_become_nodes(nchw, images, name):
 def test_an_image_size_left_open_is_taken_from_the_images(nchw, save, images):
     path = save("n = Identity(x)" + CONVOLUTIONS, takes="float[N, 3, H, W] x")
     classifier = OnnxClassifier(path)
-    assert classifier.image_shape == (None, None, 3)
+    assert classifier.input_shape == (None, None, 3)
     expected = OnnxClassifier(nchw).loss_and_gradient(images, LABELS)
     assert_same(classifier.loss_and_gradient(images, LABELS), expected)
     assert classifier.loss_and_gradient(images[:, :7], LABELS)[2].shape == (6, 7, 8, 3)

@@ -68,7 +68,7 @@ def build_cache(
         UserError: the teacher does not fit the images or gives no finite logits, or the disk has
             not the room.
     """
-    check_teacher(teacher, data.image_shape, data.classes)
+    check_teacher(teacher, data.input_shape, data.classes)
     check_writable(Path(folder) / INDEX)
     made_from = CacheSettings.of(teacher, data, **settings)
     live = LiveTeacher(teacher, made_from.taps, made_from.map_size)
@@ -160,7 +160,7 @@ class _Build:
             "name": self.live.name,
             "layers": self.live.layers,
             "classes": self.data.classes,
-            "image_shape": list(self.data.image_shape),
+            "image_shape": list(self.data.input_shape),
             "images_per_shard": images_per_shard(shards[0].row),
             "shards": {shard.name: shard.sha256(self.folder) for shard in shards},
         }

@@ -39,7 +39,7 @@ class TeacherCache:
         name: of the teacher.
         fingerprint: of the teacher's weights.
         classes: number of classes.
-        image_shape: (height, width, channels).
+        input_shape: (height, width, channels).
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class TeacherCache:
         self.layers: list[str] = content["layers"]
         self.name: str = content["name"]
         self.classes: int = content["classes"]
-        self.image_shape = tuple(content["image_shape"])
+        self.input_shape = tuple(content["image_shape"])
         self.fingerprint = settings.teacher
         self.map_size = settings.map_size
         self.taps = settings.taps
@@ -109,7 +109,7 @@ class TeacherCache:
         *,
         taps: str | Sequence[str] | None,
         map_size: Sequence[int] | None,
-        image_shape: Sequence[int],
+        input_shape: Sequence[int],
         classes: int,
     ) -> None:
         """Raise UserError where the cache was made for other images, classes, taps or maps than
@@ -117,7 +117,7 @@ class TeacherCache:
         wanted = {
             "teacher_taps": (taps, self.taps),
             "map_size": (map_size and tuple(map_size), self.map_size),
-            "image_shape": (tuple(image_shape), self.image_shape),
+            "input_shape": (tuple(input_shape), self.input_shape),
             "classes": (classes, self.classes),
         }
         for what, (ours, theirs) in wanted.items():

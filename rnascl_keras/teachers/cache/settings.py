@@ -84,7 +84,7 @@ class CacheSettings:
             augmentation=augmentation,
             seed=seed,
             taps=taps if isinstance(taps, str) else tuple(taps),
-            map_size=tuple(map_size or default_map_size(data.image_shape)),
+            map_size=tuple(map_size or default_map_size(data.input_shape)),
             views=views,
         )
 
