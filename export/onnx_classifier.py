@@ -10,6 +10,7 @@ import numpy as np
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.gradient.final_softmax import without_final_softmax
+from rnascl_keras.export.gradient.losses import name_in_graph
 from rnascl_keras.export.gradient.preparation import inferred
 from rnascl_keras.export.onnx_batches import Batches
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
@@ -18,16 +19,6 @@ from rnascl_keras.export.onnx_session import CPU, Session, SessionMaker
 from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
 
-# The losses of rnascl_keras.attacks.losses that can be nodes of the graph. What is called
-# cross-entropy there is the log-odds.
-_ATTACKS_LOSSES = "rnascl_keras.attacks.losses"
-_AS_NODES = {
-    "cross_entropy": "log_odds",
-    "margin": "margin",
-    "difference": "difference",
-    "dlr": "dlr",
-    "targeted_dlr": "targeted_dlr",
-}
 # What logits can be; of a quantised file also whole numbers.
 _NUMBERS = {f"tensor({x})" for x in ("float", "double", "float16", "int8", "uint8", "int32")}
 
@@ -128,7 +119,7 @@ class OnnxClassifier:
     def check_gradient(self, images: np.ndarray) -> None:
         """Raise UserError where attacks on `images` can follow no gradient."""
         self._input.check(images)
-        self._gradient_session(_AS_NODES["cross_entropy"], self._input.sizes(images))
+        self._gradient_session("log_odds", self._input.sizes(images))
 
     def logits_and_gradient(
         self,
@@ -146,9 +137,7 @@ class OnnxClassifier:
                 twice.
             labels, targets: (n,) integers.
         """
-        name = None
-        if getattr(loss, "__module__", None) == _ATTACKS_LOSSES:
-            name = _AS_NODES.get(loss.__name__)
+        name = name_in_graph(loss)
         if name is not None:
             logits, _, gradient = self.loss_and_gradient(
                 images, labels, name, targets, batch_size=len(images)

@@ -15,16 +15,16 @@ from collections.abc import Sequence
 import onnx
 from onnx import TensorProto, checker, helper
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import UserError
 from rnascl_keras.export.gradient import rules  # noqa: F401  registers them
 from rnascl_keras.export.gradient.final_softmax import final_softmax
 from rnascl_keras.export.gradient.graph import Graph, Tensor
-from rnascl_keras.export.gradient.losses import LOSSES, Classes
+from rnascl_keras.export.gradient.losses import LOSSES, Classes, LossNodes, find_loss
 from rnascl_keras.export.gradient.preparation import inferred, prepare
 from rnascl_keras.export.gradient.reverse import back_propagate
 
 # name -> what it is told besides the images
-LOSS_NEEDS = {name: needs for name, (_, needs, _) in LOSSES.items()}
+LOSS_NEEDS = {name: nodes.needs for name, nodes in LOSSES.items()}
 
 
 def input_gradient_model(
@@ -50,24 +50,18 @@ def input_gradient_model(
         UserError: the loss is unknown, the model is no such classifier, or operators between images
             and logits have no gradient; all of these are named.
     """
-    if loss not in LOSSES:
-        raise UserError(
-            f"loss {loss!r} is unknown; expected one of {', '.join(LOSSES)}.{nearest(loss, LOSSES)}"
-        )
-    function, needs, least = LOSSES[loss]
+    nodes = find_loss(loss)
     model = prepare(model, input_shape)
     images, logits = model.graph.input[0], model.graph.output[0]
-    classes = logits.type.tensor_type.shape.dim[1].dim_value
-    if 0 < classes < least:
-        raise UserError(f"{loss} needs {least} classes or more; the model has {classes}.")
+    _check_classes(loss, nodes, logits)
     graph = Graph(model)
-    source, target = graph.tensor(images.name), graph.tensor(logits.name)
-    told = Classes(**{name: Tensor(graph, name, _type_of(name, target)) for name in needs})
-    value, slopes = function(target, told)
-    gradient = back_propagate(graph, source.name, target.name, slopes)
+    target = graph.tensor(logits.name)
+    told = {name: Tensor(graph, name, _type_of(name, target)) for name in nodes.needs}
+    value, slopes = nodes.build(target, Classes(**told))
+    gradient = back_propagate(graph, images.name, target.name, slopes)
     # (batch, 1) -> (batch,)
     results = {"logits": target, "loss": value.reshape([-1]), "gradient": gradient}
-    return _assembled(graph, images, logits, results, needs)
+    return _assembled(graph, images, logits, results, nodes.needs)
 
 
 def logits_tensor(model: onnx.ModelProto) -> str:
@@ -75,6 +69,13 @@ def logits_tensor(model: onnx.ModelProto) -> str:
     the first output."""
     softmax = final_softmax(inferred(model).graph)
     return softmax[0].input[0] if softmax else model.graph.output[0].name
+
+
+def _check_classes(loss: str, nodes: LossNodes, logits: onnx.ValueInfoProto) -> None:
+    """Raise UserError where the model is known to have too few classes for the loss."""
+    classes, least = logits.type.tensor_type.shape.dim[1].dim_value, nodes.least_classes
+    if 0 < classes < least:
+        raise UserError(f"{loss} needs {least} classes or more; the model has {classes}.")
 
 
 def _type_of(name: str, logits: Tensor) -> int:

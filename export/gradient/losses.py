@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
 
+from rnascl_keras.attacks import losses
+from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.export.gradient.graph import Graph, Tensor
 
 _INT64 = TensorProto.INT64
@@ -31,7 +34,22 @@ class Classes:
 
 
 # (logits (batch, classes), classes) -> (loss (batch, 1), derivative by the logits)
-Loss = Callable[[Tensor, Classes], tuple[Tensor, Tensor]]
+Builder = Callable[[Tensor, Classes], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class LossNodes:
+    """How a loss is built.
+
+    Attributes:
+        build: adds its nodes.
+        needs: what it is told, attributes of `Classes`.
+        least_classes: how many it is defined for.
+    """
+
+    build: Builder
+    needs: tuple[str, ...]
+    least_classes: int
 
 
 def log_odds(z: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
@@ -93,16 +111,35 @@ def linear(z: Tensor, classes: Classes) -> tuple[Tensor, Tensor]:
     return (z * classes.slopes).sum([1], keepdims=True), classes.slopes
 
 
-# name -> (loss, what it is told, the least number of classes)
-LOSSES: dict[str, tuple[Loss, tuple[str, ...], int]] = {
-    "cross_entropy": (cross_entropy, ("labels",), 2),
-    "log_odds": (log_odds, ("labels",), 2),
-    "margin": (margin, ("labels",), 2),
-    "difference": (difference, ("labels", "targets"), 2),
-    "dlr": (dlr, ("labels",), 3),
-    "targeted_dlr": (targeted_dlr, ("labels", "targets"), 4),
-    "linear": (linear, ("slopes",), 1),
+LOSSES = {
+    "cross_entropy": LossNodes(cross_entropy, ("labels",), 2),
+    "log_odds": LossNodes(log_odds, ("labels",), 2),
+    "margin": LossNodes(margin, ("labels",), 2),
+    "difference": LossNodes(difference, ("labels", "targets"), 2),
+    "dlr": LossNodes(dlr, ("labels",), 3),
+    "targeted_dlr": LossNodes(targeted_dlr, ("labels", "targets"), 4),
+    "linear": LossNodes(linear, ("slopes",), 1),
 }
+
+
+def find_loss(name: str) -> LossNodes:
+    """Return how the loss called `name` is built.
+
+    Raises:
+        UserError: a graph cannot build a loss of that name.
+    """
+    if name not in LOSSES:
+        raise UserError(
+            f"loss {name!r} is unknown; expected one of {', '.join(LOSSES)}.{nearest(name, LOSSES)}"
+        )
+    return LOSSES[name]
+
+
+def name_in_graph(loss: Any) -> str | None:
+    """Return what `LOSSES` calls a loss of `rnascl_keras.attacks`; None of any other, though it
+    may have the name of one that is built here."""
+    name = getattr(loss, "name", None)
+    return name if name in LOSSES and losses.NAMED.get(name) is loss else None
 
 
 def _lowest(z: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from rnascl_keras.attacks.state import State, choose
 from rnascl_keras.errors import UserError, nearest
 
 LOSSES = {
-    "ce": (losses.cross_entropy, 2),
+    "ce": (losses.log_odds, 2),
     "dlr": (losses.dlr, 3),
     "targeted_dlr": (losses.targeted_dlr, 4),
 }

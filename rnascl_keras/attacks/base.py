@@ -55,7 +55,7 @@ class IteratedAttack(Attack):
             all steps, and counts by where it ends.
     """
 
-    loss: losses.Loss = staticmethod(losses.cross_entropy)
+    loss: losses.LossFunction = losses.log_odds
     follows_gradient = True
     best_so_far = False
     confined = True
@@ -188,7 +188,8 @@ class IteratedAttack(Attack):
         if classes < self.least_classes:
             raise UserError(
                 f"{self.key} needs a model of at least {self.least_classes} classes for its loss, "
-                f"{self.loss.__name__}; this one has {classes}: attack it with pgd, cw and square."
+                f"{losses.name_of(self.loss)}; this one has {classes}: attack it with pgd, cw and "
+                "square."
             )
 
     def _targets(self, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rnascl_keras.attacks.losses import Loss
+from rnascl_keras.attacks.losses import LossFunction
 from rnascl_keras.errors import UserError
 
 
@@ -28,7 +28,7 @@ class Classifier(Protocol):
         """(batch, h, w, c) in [0, 1] -> (batch, classes), in inference mode."""
 
     def logits_and_gradient(
-        self, images: np.ndarray, loss: Loss, labels: np.ndarray, targets: np.ndarray
+        self, images: np.ndarray, loss: LossFunction, labels: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the logits, (batch, classes), and the gradient of every image's own loss by its
         pixels, (batch, h, w, c). `loss`, `labels` and `targets` are as in `losses`."""
@@ -68,7 +68,7 @@ class Batched:
         )
 
     def logits_and_gradient(
-        self, images: np.ndarray, loss: Loss, labels: np.ndarray, targets: np.ndarray
+        self, images: np.ndarray, loss: LossFunction, labels: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Classifier.logits_and_gradient`; what is not finite in a gradient becomes 0."""
         logits, gradients = [], np.empty_like(images)

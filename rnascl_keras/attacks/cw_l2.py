@@ -27,7 +27,7 @@ class CarliniWagnerL2(IteratedAttack):
     """
 
     key = "cw"
-    loss = staticmethod(losses.margin)
+    loss = losses.margin
     best_so_far = True
     confined = False
 

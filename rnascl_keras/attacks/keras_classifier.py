@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnascl_keras.attacks.losses import Loss
+from rnascl_keras.attacks.losses import LossFunction
 from rnascl_keras.distribution.replicas import across_replicas
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.logits import logits_model
@@ -34,7 +34,7 @@ class KerasClassifier:
         self.model = logits_model(model)
         self.ends_in_softmax = self.model is not model
         self._logits = tf.function(across_replicas(self._forward), autograph=False)
-        self._gradients: dict[Loss, Any] = {}
+        self._gradients: dict[LossFunction, Any] = {}
         self._traced: dict[tuple, Any] = {}
         inputs = getattr(self.model, "inputs", None)
         double = bool(inputs) and inputs[0].dtype == "float64"
@@ -45,7 +45,7 @@ class KerasClassifier:
         return self._call(self._logits, images)[0]
 
     def logits_and_gradient(
-        self, images: np.ndarray, loss: Loss, labels: np.ndarray, targets: np.ndarray
+        self, images: np.ndarray, loss: LossFunction, labels: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Classifier.logits_and_gradient`."""
         if loss not in self._gradients:
@@ -63,7 +63,7 @@ class KerasClassifier:
             )
         return (tf.cast(output, tf.float64 if output.dtype == tf.float64 else tf.float32),)
 
-    def _gradient_of(self, loss: Loss) -> Callable:
+    def _gradient_of(self, loss: LossFunction) -> Callable:
         def gradient(images: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple:
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(images)

@@ -9,7 +9,7 @@ from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.state import State
 from rnascl_keras.errors import UserError, nearest
 
-LOSSES = {"cross_entropy": losses.cross_entropy, "margin": losses.margin}
+LOSSES = {"cross_entropy": losses.log_odds, "margin": losses.margin}
 
 
 class PGD(IteratedAttack):

@@ -36,7 +36,7 @@ class Square(IteratedAttack):
     """
 
     key = "square"
-    loss = staticmethod(losses.margin)
+    loss = losses.margin
     follows_gradient = False
     best_so_far = True
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from rnascl_keras.attacks import FGSM, PGD, Attack, Square, losses
 from rnascl_keras.attacks.classifier import Batched, Classifier, as_classifier
-from rnascl_keras.attacks.norms import PIXELS
+from rnascl_keras.attacks.norms import PIXELS, find_norm
 
 IMAGES = 200
 QUERIES = 500
@@ -154,7 +154,7 @@ class _Sample:
             rows = slice(first, first + self.classifier.batch_size)
             labels = self.labels[rows]
             _, gradient = self.classifier.classifier.logits_and_gradient(
-                self.images[rows], losses.cross_entropy, labels, labels
+                self.images[rows], losses.log_odds, labels, labels
             )
             fine = np.isfinite(gradient).all(axis=PIXELS) & np.any(gradient != 0, axis=PIXELS)
             useless += int(np.sum(~fine))
@@ -190,7 +190,7 @@ class _Sample:
 
     def _large_radius(self) -> Finding:
         """Within half the range of pixels every image can be turned into grey."""
-        largest = 0.5 * float(PGD(0, norm=self.norm).norm.length(np.ones_like(self.images[:1]))[0])
+        largest = 0.5 * float(find_norm(self.norm).length(np.ones_like(self.images[:1]))[0])
         radius = self.epsilon
         while len(self.left) and radius < largest:
             radius = min(2 * radius, largest)

@@ -10,8 +10,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from rnascl_keras.attacks import losses
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
+from rnascl_keras.export.gradient.losses import name_in_graph
 
 CONVOLUTIONS = """
   a = Conv<pads=[1, 1, 1, 1]>(n, w1)
@@ -144,15 +146,32 @@ def test_any_loss_of_arrays_can_be_followed(nchw, images):
     assert_same([logits, 2 * gradient], [expected[0], expected[2]])
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "margin", "difference", "dlr", "targeted_dlr"])
+@pytest.mark.parametrize("name", ["log_odds", "margin", "difference", "dlr", "targeted_dlr"])
 def test_the_attacks_own_losses_become_nodes(nchw, images, name):
-    losses = pytest.importorskip("rnascl_keras.attacks.losses")
-    loss = getattr(losses, name)
+    loss = losses.NAMED[name]
+    assert name_in_graph(loss) == name
     classifier = OnnxClassifier(nchw)
     targets = (LABELS + 1) % 5
     in_graph = classifier.logits_and_gradient(images, loss, LABELS, targets)
     outside = classifier.logits_and_gradient(images, lambda *x: loss(*x), LABELS, targets)
     assert_same(in_graph, outside, atol=1e-5 * np.abs(outside[1]).max())
+
+
+def test_every_loss_of_the_attacks_has_its_nodes():
+    assert set(losses.NAMED) == {"log_odds", "margin", "difference", "dlr", "targeted_dlr"}
+    assert all(name_in_graph(loss) == name for name, loss in losses.NAMED.items())
+
+
+def test_a_loss_that_only_bears_a_known_name_is_computed_as_it_says(nchw, images):
+    def doubled(*told):
+        values, slopes = losses.margin(*told)
+        return 2 * values, 2 * slopes
+
+    classifier = OnnxClassifier(nchw)
+    own = losses.Loss("margin", doubled)
+    logits, gradient = classifier.logits_and_gradient(images, own, LABELS, LABELS)
+    expected = classifier.loss_and_gradient(images, LABELS, "margin")
+    assert_same([logits, gradient], [expected[0], 2 * expected[2]])
 
 
 def test_an_image_size_left_open_is_taken_from_the_images(nchw, save, images):
@@ -285,6 +304,7 @@ def test_neither_tensorflow_nor_keras_nor_torch_is_imported(nchw, images, tmp_pa
 import sys
 import numpy as np
 from rnascl_keras.export import OnnxClassifier
+from rnascl_keras.export.gradient.losses import name_in_graph
 classifier = OnnxClassifier({str(nchw)!r})
 images = np.load({str(tmp_path / "images.npy")!r})
 assert classifier.loss_and_gradient(images, np.zeros(6, int), "dlr")[2].shape == images.shape
