@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.base import IteratedAttack
-from rnascl_keras.attacks.state import State, choose
+from rnascl_keras.attacks.state import State, choose, per_image
 from rnascl_keras.errors import UserError, nearest
 
 LOSSES = {
@@ -17,6 +19,29 @@ LOSSES = {
 """Of each loss, the function and the number of classes it needs."""
 
 TARGETS = 9
+
+
+@dataclass(slots=True)
+class StepState(State):
+    """What Auto-PGD remembers of each image.
+
+    Attributes:
+        step_size: (b, 1, 1, 1) length of the next step, in the norm.
+        increases: (b,) number of steps since the last check in which the loss grew.
+        was_halved: (b,) whether the last check halved the step size.
+        checked_best: (b,) the largest loss when it was last checked.
+        last_loss: (b,) of the point before.
+        best_gradient: (b, h, w, c) at the point of the largest loss.
+        last_x: (b, h, w, c) the point before.
+    """
+
+    step_size: np.ndarray = per_image()
+    increases: np.ndarray = per_image()
+    was_halved: np.ndarray = per_image()
+    checked_best: np.ndarray = per_image()
+    last_loss: np.ndarray = per_image()
+    best_gradient: np.ndarray = per_image()
+    last_x: np.ndarray = per_image()
 
 
 class APGD(IteratedAttack):
@@ -36,6 +61,7 @@ class APGD(IteratedAttack):
         UserError: unknown `loss` or `norm`, or `epsilon` is no radius.
     """
 
+    state_type = StepState
     best_so_far = True
 
     def __init__(
@@ -68,7 +94,7 @@ class APGD(IteratedAttack):
         self.key = "apgd_t" if loss == "targeted_dlr" else f"apgd_{loss}"
         self.checkpoints = _checkpoints(steps)
 
-    def start(self, state: State) -> np.ndarray:
+    def start(self, state: StepState) -> np.ndarray:
         count = len(state)
         state.step_size = np.full((count, 1, 1, 1), 2 * self.epsilon, state.images.dtype)
         state.increases = np.zeros(count, int)
@@ -77,7 +103,7 @@ class APGD(IteratedAttack):
         state.best_gradient, state.last_x = np.zeros_like(state.images), state.images
         return super().start(state)
 
-    def advance(self, state: State, step: int) -> np.ndarray:
+    def advance(self, state: StepState, step: int) -> np.ndarray:
         state.best_gradient = choose(state.improved, state.gradient, state.best_gradient)
         if step == 0:
             state.checked_best, state.last_x = state.best_loss, state.x
@@ -93,7 +119,7 @@ class APGD(IteratedAttack):
         state.last_x = state.x
         return moved
 
-    def _check(self, state: State, passed: int) -> None:
+    def _check(self, state: StepState, passed: int) -> None:
         """Halve the step and go back to the best point where the loss grew too seldom in the
         `passed` steps since the last check, or where neither step nor best loss has changed since.
         """

@@ -17,23 +17,29 @@ from rnascl_keras.attacks.ascent import ascend
 from rnascl_keras.attacks.attack import Attack, Progress
 from rnascl_keras.attacks.classifier import Classifier, check_can_be_attacked
 from rnascl_keras.attacks.norms import check_epsilon
+from rnascl_keras.attacks.runs import Runs
 from rnascl_keras.attacks.state import Found, State, margins
 from rnascl_keras.errors import UserError
 
 __all__ = ["IteratedAttack", "ascend", "check_epsilon"]
 
-IN_FLIGHT = 64 * 2**20
-"""Bytes of images that one run works on at a time, at least a batch: an attack holds several
-arrays of this size."""
-
 
 class IteratedAttack(Attack):
     """An attack that looks at a point, moves, and looks again.
 
-    Subclasses set `key`, `loss`, and override `start` and `advance`.
+    A subclass sets `key` and those of the attributes that differ, and overrides `advance`; where it
+    differs in more, these too:
+
+    - `start`: the first points, and the arrays that the attack keeps in its state;
+    - `project`: how points come back into the ball;
+    - `look`: what the model is asked about the points;
+    - `settle`: what is concluded from its answer;
+    - `climb`: all of that, in another order.
 
     Attributes:
-        loss: what is raised, see `losses`.
+        loss: what is raised, see `losses`; in a class body a function of one's own stands as a
+            `losses.Loss` or a `staticmethod`.
+        state_type: the kind of `State` that holds the attack's own arrays.
         follows_gradient: whether `advance` wants `state.gradient`.
         best_so_far: whether an image that does not fall comes back at its point of largest loss
             (or as it was, where that has the larger margin), or where the run ended.
@@ -56,6 +62,7 @@ class IteratedAttack(Attack):
     """
 
     loss: losses.LossFunction = losses.log_odds
+    state_type: type[State] = State
     follows_gradient = True
     best_so_far = False
     confined = True
@@ -108,41 +115,59 @@ class IteratedAttack(Attack):
         progress: Progress | None = None,
     ) -> Found:
         self.check(classifier, logits.shape[1])
+        targets = np.repeat(self._targets(logits, labels), self.restarts, axis=0)  # (runs, n)
         indices = np.arange(len(images)) if indices is None else indices
+        runs = Runs(classifier, images, labels, targets, self.restarts, indices, seed)
         found = Found.nothing(images, labels, logits)
         if self.best_so_far:
             found.margin = margins(logits, labels)
-        targets = np.repeat(self._targets(logits, labels), self.restarts, axis=0)  # (runs, n)
-        for runs in filter(len, np.split(np.arange(len(targets)), [1])):
-            robust = np.flatnonzero(found.robust)
-            in_flight = max(1, IN_FLIGHT // (len(runs) * images[:1].nbytes))
-            for first in range(0, len(robust), in_flight):
-                rows = robust[first : first + in_flight]
-                every, run = np.tile(rows, len(runs)), np.repeat(runs, len(rows))
-                seeds = zip(indices[every].tolist(), run.tolist(), strict=True)
-                numbers = [np.random.default_rng((seed, *own)) for own in seeds]
-                state = State(every, images[every], labels[every], targets[run, every], numbers)
-                state.classifier, state.restart = classifier, run % self.restarts
-                for share in self._climb(state, found):
-                    if progress is not None:
-                        part = len(runs) * (first + share * len(rows)) / len(robust)
-                        progress((runs[0] + part) / len(targets), float(found.robust.mean()))
+        for share in self._make(runs, found):
+            if progress is not None:
+                progress(share, float(found.robust.mean()))
         return found
 
-    def _climb(self, state: State, found: Found) -> Iterator[float]:
-        """The runs of `state`, into `found`; yield the share of them that is done."""
+    def _make(self, runs: Runs, found: Found) -> Iterator[float]:
+        """Make all runs, into `found`; after each step, yield the share of all that is done."""
+        for group in runs.groups():
+            for share in self._make_group(runs, group, found):
+                yield (group[0] + len(group) * share) / len(runs)
+
+    def _make_group(self, runs: Runs, group: np.ndarray, found: Found) -> Iterator[float]:
+        """Make these runs on all images that are still robust, so many at a time as fit; yield the
+        share of that."""
+        robust, done = np.flatnonzero(found.robust), 0
+        for rows in runs.portions(group, robust):
+            state = runs.begin(self.state_type, group, rows)
+            for share in self.climb(state, found):
+                yield (done + share * len(rows)) / len(robust)
+            done += len(rows)
+
+    def climb(self, state: State, found: Found) -> Iterator[float]:
+        """Make the runs of `state` from start to end, and note in `found` what falls; yield the
+        share of their steps that is done."""
         state.x = self._confine(state, self.start(state))
         for step in range(self.steps + 1):
             last = step == self.steps
-            self._look(state, gradient=self.follows_gradient and not last)
-            self._settle(state, found, last)
+            self.look(state, gradient=self.follows_gradient and not last)
+            self.settle(state, found, last)
             yield (step + 1) / (self.steps + 1)
             if last or not len(state):
                 break
             state.x = self._confine(state, self.advance(state, step))
         self._offer(state, found)
 
-    def _settle(self, state: State, found: Found, last: bool = False) -> None:
+    def look(self, state: State, gradient: bool) -> None:
+        """Ask the model about `state.x`; for the gradient where `gradient` is true."""
+        asked = state.x, self.loss, state.labels, state.targets
+        if gradient:
+            state.logits, state.gradient = state.classifier.logits_and_gradient(*asked)
+            for _ in range(self.samples - 1):
+                state.gradient += state.classifier.logits_and_gradient(*asked)[1]
+        else:
+            state.logits = state.classifier.logits(state.x)
+        state.loss = self.loss(np, state.logits, state.labels, state.targets)[0]
+
+    def settle(self, state: State, found: Found, last: bool = False) -> None:
         """Drop the images that have fallen at `state.x`, and note which points are best so far."""
         inside = self._inside(state)
         if self.stop_early or last:
@@ -161,17 +186,6 @@ class IteratedAttack(Attack):
             found.offer(state.rows, state.best_x, state.best_margin)
         else:
             found.offer(state.rows, state.x, margins(state.logits, state.labels))
-
-    def _look(self, state: State, gradient: bool) -> None:
-        """Ask the model about `state.x`."""
-        asked = state.x, self.loss, state.labels, state.targets
-        if gradient:
-            state.logits, state.gradient = state.classifier.logits_and_gradient(*asked)
-            for _ in range(self.samples - 1):
-                state.gradient += state.classifier.logits_and_gradient(*asked)[1]
-        else:
-            state.logits = state.classifier.logits(state.x)
-        state.loss = self.loss(np, state.logits, state.labels, state.targets)[0]
 
     def _confine(self, state: State, points: np.ndarray) -> np.ndarray:
         return self.project(state, points) if self.confined else points

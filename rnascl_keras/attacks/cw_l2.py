@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.base import IteratedAttack
-from rnascl_keras.attacks.state import State
+from rnascl_keras.attacks.state import State, per_image
 
 INSIDE = 1 - 1e-6  # keeps arctanh finite at pixels of 0 and 1
 BETA_1, BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-8
+
+
+@dataclass(slots=True)
+class SearchState(State):
+    """What the search for each image's smallest change remembers.
+
+    Attributes:
+        w: (b, h, w, c) the point, x = (tanh(w) + 1) / 2.
+        origin: (b, h, w, c) the w of the image.
+        weight: (b,) the c that is tried.
+        low, high: (b,) the largest c that was too small, the smallest that was large enough.
+        fooled: (b,) whether the image has been misclassified with this c.
+        first, second: (b, h, w, c) Adam's moments.
+        count: number of Adam's steps with this c.
+    """
+
+    w: np.ndarray = per_image()
+    origin: np.ndarray = per_image()
+    weight: np.ndarray = per_image()
+    low: np.ndarray = per_image()
+    high: np.ndarray = per_image()
+    fooled: np.ndarray = per_image()
+    first: np.ndarray = per_image()
+    second: np.ndarray = per_image()
+    count: int = 0
 
 
 class CarliniWagnerL2(IteratedAttack):
@@ -28,6 +55,7 @@ class CarliniWagnerL2(IteratedAttack):
 
     key = "cw"
     loss = losses.margin
+    state_type = SearchState
     best_so_far = True
     confined = False
 
@@ -46,7 +74,7 @@ class CarliniWagnerL2(IteratedAttack):
         self.first_weight = first_weight
         self.learning_rate = learning_rate
 
-    def start(self, state: State) -> np.ndarray:
+    def start(self, state: SearchState) -> np.ndarray:
         count = len(state)
         state.origin = np.arctanh(INSIDE * (2 * state.images - 1))
         state.low, state.high = np.zeros(count), np.full(count, np.inf)
@@ -55,7 +83,7 @@ class CarliniWagnerL2(IteratedAttack):
         self._restart(state)
         return state.images
 
-    def advance(self, state: State, step: int) -> np.ndarray:
+    def advance(self, state: SearchState, step: int) -> np.ndarray:
         state.fooled |= state.logits.argmax(axis=1) != state.labels
         if step and step % self.steps_each == 0:
             self._set_weight(state)
@@ -66,7 +94,7 @@ class CarliniWagnerL2(IteratedAttack):
         self._descend(state, slope * (1 - np.tanh(state.w) ** 2) / 2)
         return (np.tanh(state.w) + 1) / 2
 
-    def _descend(self, state: State, slope: np.ndarray) -> None:
+    def _descend(self, state: SearchState, slope: np.ndarray) -> None:
         """One step of Adam on `state.w`."""
         state.count += 1
         state.first = BETA_1 * state.first + (1 - BETA_1) * slope
@@ -75,7 +103,7 @@ class CarliniWagnerL2(IteratedAttack):
         second = state.second / (1 - BETA_2**state.count)
         state.w = state.w - self.learning_rate * first / (np.sqrt(second) + ADAM_EPSILON)
 
-    def _set_weight(self, state: State) -> None:
+    def _set_weight(self, state: SearchState) -> None:
         """Bisect c: a smaller one where the image was fooled, else a larger one; begin anew."""
         state.high = np.where(state.fooled, np.minimum(state.high, state.weight), state.high)
         state.low = np.where(state.fooled, state.low, np.maximum(state.low, state.weight))
@@ -84,6 +112,6 @@ class CarliniWagnerL2(IteratedAttack):
         state.fooled = np.zeros(len(state), bool)
         self._restart(state)
 
-    def _restart(self, state: State) -> None:
+    def _restart(self, state: SearchState) -> None:
         state.w, state.count = state.origin, 0
         state.first = state.second = np.zeros_like(state.origin)

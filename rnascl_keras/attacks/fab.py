@@ -76,9 +76,9 @@ class FAB(IteratedAttack):
         moved += share * (state.images + self.overshoot * d_image)
         return np.clip(moved, 0, 1)
 
-    def _look(self, state: State, gradient: bool) -> None:
+    def look(self, state: State, gradient: bool) -> None:
         """Only the logits: the gradient is wanted where the points are after the step back."""
-        super()._look(state, gradient=False)
+        super().look(state, gradient=False)
 
     def _step_back(self, state: State) -> None:
         """Move adversarial points, which lie outside the ball, back towards their images."""

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from rnascl_keras.attacks.norms import PIXELS
 from rnascl_keras.attacks.pgd import PGD
-from rnascl_keras.attacks.state import State
+from rnascl_keras.attacks.state import State, per_image
+
+
+@dataclass(slots=True)
+class MomentumState(State):
+    """What MI-FGSM remembers.
+
+    Attributes:
+        momentum: (b, h, w, c).
+    """
+
+    momentum: np.ndarray = per_image()
 
 
 class MIFGSM(PGD):
@@ -21,6 +34,8 @@ class MIFGSM(PGD):
         decay: what is kept of the momentum at each step (the paper's mu).
         stop_early: see `IteratedAttack`.
     """
+
+    state_type = MomentumState
 
     def __init__(
         self,
@@ -44,11 +59,11 @@ class MIFGSM(PGD):
         self.decay = decay
         self.key = "mi_fgsm"
 
-    def start(self, state: State) -> np.ndarray:
+    def start(self, state: MomentumState) -> np.ndarray:
         state.momentum = np.zeros_like(state.images)
         return super().start(state)
 
-    def direction(self, state: State) -> np.ndarray:
+    def direction(self, state: MomentumState) -> np.ndarray:
         """Eq. 6 and 7: momentum = decay * momentum + gradient / |gradient|_1, then its sign
         (L2: its direction, section 3.3).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.norms import PIXELS, TINY
 from rnascl_keras.attacks.squares import bump, signs, tiled_bumps, window
-from rnascl_keras.attacks.state import Found, State, choose
+from rnascl_keras.attacks.state import Found, State, choose, per_image
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Of 10,000 queries, those after which the squares' share of the image is halved."""
@@ -21,6 +22,21 @@ DRAWN_AT_ONCE = 64
 FULL = 128
 """Points in a batch that are worth filling up: on two CPU cores 8 times as many points as 13 take
 a small network 2.2 times as long."""
+
+
+@dataclass(slots=True)
+class SquaresState(State):
+    """What Square remembers.
+
+    Attributes:
+        queries: (b,) number of squares tried of each image.
+        drawn: (b, DRAWN_AT_ONCE, c + 5) the random numbers of the next squares, of U(0, 1).
+        ahead: number of squares of each image that are tried at once.
+    """
+
+    queries: np.ndarray = per_image()
+    drawn: np.ndarray = per_image()
+    ahead: int = 1
 
 
 class Square(IteratedAttack):
@@ -37,6 +53,7 @@ class Square(IteratedAttack):
 
     key = "square"
     loss = losses.margin
+    state_type = SquaresState
     follows_gradient = False
     best_so_far = True
 
@@ -52,7 +69,7 @@ class Square(IteratedAttack):
         super().__init__(epsilon, norm=norm, steps=queries, restarts=restarts)
         self.first_share = first_share
 
-    def start(self, state: State) -> np.ndarray:
+    def start(self, state: SquaresState) -> np.ndarray:
         """L-infinity: vertical stripes of +-epsilon; L2: bumps everywhere."""
         _, h, w, c = state.images.shape
         if self.norm.name == "L2":
@@ -62,27 +79,27 @@ class Square(IteratedAttack):
             change = signs(np.stack([random.random((1, w, c)) for random in state.generators]))
         return state.images + (self.epsilon * change).astype(state.images.dtype)
 
-    def _climb(self, state: State, found: Found) -> Iterator[float]:
+    def climb(self, state: SquaresState, found: Found) -> Iterator[float]:
         """As of any attack, but a batch holds several squares of each image where few are left."""
         state.x = self.project(state, self.start(state))
-        self._look(state, gradient=False)
-        state.queries, state.ahead = np.zeros(len(state), int), 1
+        self.look(state, gradient=False)
+        state.queries = np.zeros(len(state), int)
         state.drawn = np.empty((len(state), DRAWN_AT_ONCE, state.images.shape[3] + 5))
         while True:
-            self._settle(state, found)
+            self.settle(state, found)
             self._retire(state, found)
             yield state.queries.min(initial=self.steps) / self.steps
             if not len(state):
                 break
             self._look_ahead(state)
 
-    def _retire(self, state: State, found: Found) -> None:
+    def _retire(self, state: SquaresState, found: Found) -> None:
         """Let go the images that have had all their queries."""
         done = state.queries >= self.steps
         found.offer(state.rows[done], state.best_x[done], state.best_margin[done])
         state.keep(~done)
 
-    def _look_ahead(self, state: State) -> None:
+    def _look_ahead(self, state: SquaresState) -> None:
         """Try the next squares of each image at once, and go to the first that helps, else to the
         last. Those behind it are tried again from there: what is found is what trying one after
         the other would find, which takes a call of the model for each.
@@ -92,7 +109,7 @@ class Square(IteratedAttack):
         # no further than numbers are drawn, nor than there are queries
         tried = (number // DRAWN_AT_ONCE == number[:, :1] // DRAWN_AT_ONCE) & (number < self.steps)
         image, _ = np.nonzero(tried)
-        points = self._squares(state, image, number[tried])
+        points = self.propose(state, image, number[tried])
         logits = state.classifier.logits(points)
         values = self.loss(np, logits, state.labels[image], state.targets[image])[0]
         helps = np.zeros_like(tried)
@@ -105,12 +122,12 @@ class Square(IteratedAttack):
         state.queries = state.queries + used
         state.ahead = round(2 * used.mean())
 
-    def _draw(self, state: State) -> None:
+    def _draw(self, state: SquaresState) -> None:
         """Draw the random numbers of the next steps of each image that has used up its own."""
         for row in np.flatnonzero(state.queries % DRAWN_AT_ONCE == 0):
             state.drawn[row] = state.generators[row].random(state.drawn.shape[1:])
 
-    def _squares(self, state: State, image: np.ndarray, number: np.ndarray) -> np.ndarray:
+    def propose(self, state: SquaresState, image: np.ndarray, number: np.ndarray) -> np.ndarray:
         """Return the best point so far of each `image`, (m,), with its square of this `number`,
         (m,), changed."""
         best, images = state.best_x[image], state.images[image]

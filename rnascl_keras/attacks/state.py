@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
 
 from rnascl_keras.attacks import losses
+from rnascl_keras.attacks.classifier import Classifier
+
+PER_IMAGE = {"per_image": True}
 
 
 @dataclass
@@ -57,37 +60,59 @@ class Found:
         self.robust[rows] = other.robust
 
 
-class State:
-    """What runs side by side know of the images they still attack: every array has a row for each
-    image and run.
+def per_image(*, given: bool = False) -> Any:
+    """Declare an array of a state, with a row for each image and run: `given` when the state is
+    made, else None until it is set."""
+    return (
+        field(metadata=PER_IMAGE) if given else field(init=False, default=None, metadata=PER_IMAGE)
+    )
 
-    Attacks add arrays of their own as attributes; those of images that fall are dropped.
+
+@dataclass(kw_only=True, eq=False, slots=True)
+class State:
+    """What runs side by side know of the images they still attack.
+
+    An attack that has arrays of its own declares them, and sets them in its `start`::
+
+        @dataclass(slots=True)
+        class MomentumState(State):
+            momentum: np.ndarray = per_image()
+
+    Those declared `per_image` lose the rows of images that fall; all else stays as it is.
 
     Attributes:
+        classifier: the model.
         rows: (b,) which images of the attack's data these are.
         images, labels, targets: (b, h, w, c), (b,), (b,).
         generators: (b,) one `numpy.random.Generator` for each image, of its own seed.
-        classifier: the model.
         restart: (b,) the number of the run against this target.
         x: (b, h, w, c) the points looked at.
         logits, loss, gradient: what the model said there; the gradient only where it was asked for.
         best_x, best_loss, best_margin: the points of the largest loss so far, inside the ball.
+        improved: (b,) whether `x` was the best so far when it was last looked at.
     """
 
-    def __init__(
-        self,
-        rows: np.ndarray,
-        images: np.ndarray,
-        labels: np.ndarray,
-        targets: np.ndarray,
-        generators: Sequence[np.random.Generator],
-    ) -> None:
-        self.rows, self.images, self.labels, self.targets = rows, images, labels, targets
-        self.generators = np.array(generators, dtype=object)
-        self.x = self.best_x = images
-        self.best_loss = np.full(len(rows), -np.inf)
-        self.best_margin = np.full(len(rows), -np.inf)
-        self.improved = np.ones(len(rows), bool)
+    classifier: Classifier
+    rows: np.ndarray = per_image(given=True)
+    images: np.ndarray = per_image(given=True)
+    labels: np.ndarray = per_image(given=True)
+    targets: np.ndarray = per_image(given=True)
+    generators: np.ndarray = per_image(given=True)
+    restart: np.ndarray = per_image(given=True)
+    x: np.ndarray = per_image()
+    logits: np.ndarray = per_image()
+    loss: np.ndarray = per_image()
+    gradient: np.ndarray = per_image()
+    best_x: np.ndarray = per_image()
+    best_loss: np.ndarray = per_image()
+    best_margin: np.ndarray = per_image()
+    improved: np.ndarray = per_image()
+
+    def __post_init__(self) -> None:
+        self.x = self.best_x = self.images
+        self.best_loss = np.full(len(self), -np.inf)
+        self.best_margin = np.full(len(self), -np.inf)
+        self.improved = np.ones(len(self), bool)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -96,9 +121,10 @@ class State:
         """Drop all images but the chosen, (b,) bool."""
         if chosen.all():
             return
-        for name, value in vars(self).items():
-            if isinstance(value, np.ndarray):
-                setattr(self, name, value[chosen])
+        for declared in fields(self):
+            array = getattr(self, declared.name)
+            if declared.metadata == PER_IMAGE and array is not None:
+                setattr(self, declared.name, array[chosen])
 
     def note_best(self, inside: np.ndarray) -> None:
         """Remember the points of larger loss than any before, where `inside`, (b,), is true."""

@@ -157,7 +157,8 @@ def test_runs_side_by_side_find_what_runs_one_by_one_find():
 
         class Only(PGD):
             def start(self, state, run=run):
-                state.generators = [np.random.default_rng((0, int(i), run)) for i in state.rows]
+                numbers = [np.random.default_rng((0, int(i), run)) for i in state.rows]
+                state.generators = np.array(numbers)
                 return super().start(state)
 
         alone = Only(0.05, steps=4, step_size=0.01).run(model, images, labels, logits)

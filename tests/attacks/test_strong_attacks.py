@@ -179,8 +179,8 @@ def test_square_asks_for_logits_only_and_never_goes_back(norm):
         logits = model.logits
 
     class Watched(Square):
-        def _squares(self, state, image, number):
-            moved = super()._squares(state, image, number)
+        def propose(self, state, image, number):
+            moved = super().propose(state, image, number)
             margins.append(dict(zip(state.rows, state.best_margin, strict=True)))
             lengths.append(self.norm.length(moved - state.images[image]))
             numbers.append(number)
@@ -218,7 +218,7 @@ def test_squares_shrink_as_published():
         drawn = np.full((1, 64, 6), 0.3)
 
     number = np.array([*steps, 6001, 8001])
-    changed = attack._squares(State, np.zeros(len(number), int), number) != 0.5
+    changed = attack.propose(State, np.zeros(len(number), int), number) != 0.5
     sides = np.sqrt(changed.sum(axis=(1, 2, 3))).astype(int).tolist()
     shares = [0.8 / 2**k for k in (0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9)]
     assert sides == [max(1, round((share * 1024) ** 0.5)) for share in shares]
