@@ -18,6 +18,12 @@ LOSSES = {
 }
 """Of each loss, the function and the number of classes it needs."""
 
+NAMES = {
+    "apgd_ce": "APGD on cross-entropy",
+    "apgd_dlr": "APGD on DLR",
+    "apgd_t": "targeted APGD",
+}
+
 TARGETS = 9
 
 
@@ -93,6 +99,15 @@ class APGD(IteratedAttack):
         self.rho = rho
         self.key = "apgd_t" if loss == "targeted_dlr" else f"apgd_{loss}"
         self.checkpoints = _checkpoints(steps)
+
+    @property
+    def name(self) -> str:
+        return NAMES[self.key]
+
+    @property
+    def how(self) -> str:
+        averaged = f", gradients averaged over {self.samples} passes" if self.samples > 1 else ""
+        return f"{super().how}{averaged}"
 
     def start(self, state: StepState) -> np.ndarray:
         count = len(state)

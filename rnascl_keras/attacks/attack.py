@@ -25,9 +25,23 @@ class Attack:
 
     Raises:
         UserError: `epsilon` is no radius, or `norm` is unknown.
+
+    Attributes:
+        key: under which its accuracy is kept, e.g. ``pgd20``.
     """
 
     key: str
+
+    @property
+    def name(self) -> str:
+        """How it is written, e.g. ``PGD-20``."""
+        return self.key
+
+    @property
+    def how(self) -> str:
+        """Its settings in one phrase, e.g. ``20 steps of ε/4, random start, one run``; empty where
+        an attack has none to tell."""
+        return ""
 
     def __init__(self, epsilon: float, *, norm: str = "Linf") -> None:
         self.norm = find_norm(norm)

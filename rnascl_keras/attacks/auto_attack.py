@@ -40,7 +40,22 @@ def _rand(epsilon: float, norm: str) -> list[IteratedAttack]:
     return [APGD(epsilon, norm=norm, loss=loss, samples=20) for loss in ("ce", "dlr")]
 
 
-VERSIONS = {"standard": _standard, "plus": _plus, "rand": _rand}
+VERSIONS = {
+    "standard": (
+        _standard,
+        "APGD on cross-entropy, targeted APGD and FAB, Square; one run each",
+    ),
+    "plus": (
+        _plus,
+        "APGD on cross-entropy and on DLR, and FAB, five runs each; Square, targeted APGD and FAB, "
+        "one run each",
+    ),
+    "rand": (
+        _rand,
+        "APGD on cross-entropy and on DLR, gradients averaged over 20 passes; one run each",
+    ),
+}
+"""Of each version, its members and how these are written together."""
 
 
 class AutoAttack(Attack):
@@ -58,7 +73,7 @@ class AutoAttack(Attack):
         UserError: unknown `version` or `norm`, or `epsilon` is no radius.
     """
 
-    key = "auto_attack"
+    key, name = "auto_attack", "AutoAttack"
 
     def __init__(self, epsilon: float, *, norm: str = "Linf", version: str = "standard"):
         super().__init__(epsilon, norm=norm)
@@ -67,7 +82,14 @@ class AutoAttack(Attack):
                 f"AutoAttack has no version {version!r}; expected one of {', '.join(VERSIONS)}."
                 f"{nearest(version, VERSIONS)}"
             )
-        self.attacks = VERSIONS[version](epsilon, norm)
+        self.version = version
+        members, _ = VERSIONS[version]
+        self.attacks = members(epsilon, norm)
+
+    @property
+    def how(self) -> str:
+        _, words = VERSIONS[self.version]
+        return f"{self.version}: {words}"
 
     def run(
         self,

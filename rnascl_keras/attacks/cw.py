@@ -19,6 +19,8 @@ class CW(PGD):
         restarts: number of runs from random starts.
     """
 
+    name = "CW"
+
     def __init__(
         self,
         epsilon: float,

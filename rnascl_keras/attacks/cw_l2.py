@@ -53,7 +53,7 @@ class CarliniWagnerL2(IteratedAttack):
         learning_rate: of Adam.
     """
 
-    key = "cw"
+    key, name = "cw", "CW"
     loss = losses.margin
     state_type = SearchState
     best_so_far = True
@@ -73,6 +73,13 @@ class CarliniWagnerL2(IteratedAttack):
         self.steps_each = steps
         self.first_weight = first_weight
         self.learning_rate = learning_rate
+
+    @property
+    def how(self) -> str:
+        weights = self.steps // self.steps_each
+        return (
+            f"{weights} weights by bisection, {self.steps_each} steps of Adam each, from the image"
+        )
 
     def start(self, state: SearchState) -> np.ndarray:
         count = len(state)

@@ -10,6 +10,7 @@ from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.hyperplane import towards_hyperplane
 from rnascl_keras.attacks.norms import PIXELS, TINY
 from rnascl_keras.attacks.state import State, choose
+from rnascl_keras.attacks.words import runs_in_words
 
 TARGETS = 9
 
@@ -52,6 +53,15 @@ class FAB(IteratedAttack):
         self.backward = backward
         self.loss = losses.difference if targeted else losses.margin
         self.key = "fab_t" if targeted else "fab"
+
+    @property
+    def name(self) -> str:
+        return "targeted FAB" if self.targets else "FAB"
+
+    @property
+    def how(self) -> str:
+        runs = runs_in_words(self.restarts, self.targets)
+        return f"{self.steps:,} steps onto the linearised boundary, {runs}"
 
     def start(self, state: State) -> np.ndarray:
         """The image; in later runs a random point at half the radius."""

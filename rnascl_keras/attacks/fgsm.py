@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rnascl_keras.attacks.pgd import PGD
+from rnascl_keras.attacks.words import WHERE_IT_STARTS
 
 
 class FGSM(PGD):
@@ -13,6 +14,12 @@ class FGSM(PGD):
         norm: "Linf" or "L2".
     """
 
+    name = "FGSM"
+
     def __init__(self, epsilon: float, *, norm: str = "Linf"):
         super().__init__(epsilon, norm=norm, steps=1, step_size=epsilon, random_start=False)
         self.key = "fgsm"
+
+    @property
+    def how(self) -> str:
+        return f"{self.stepping}, {WHERE_IT_STARTS[False]}"

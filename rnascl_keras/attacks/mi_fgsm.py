@@ -35,6 +35,7 @@ class MIFGSM(PGD):
         stop_early: see `IteratedAttack`.
     """
 
+    name = "MI-FGSM"
     state_type = MomentumState
 
     def __init__(
@@ -58,6 +59,10 @@ class MIFGSM(PGD):
         )
         self.decay = decay
         self.key = "mi_fgsm"
+
+    @property
+    def how(self) -> str:
+        return f"{self.stepping}, momentum with decay {self.decay:g}"
 
     def start(self, state: MomentumState) -> np.ndarray:
         state.momentum = np.zeros_like(state.images)

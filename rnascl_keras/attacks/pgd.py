@@ -7,6 +7,7 @@ import numpy as np
 from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.state import State
+from rnascl_keras.attacks.words import WHERE_IT_STARTS, runs_in_words, steps_in_words
 from rnascl_keras.errors import UserError, nearest
 
 LOSSES = {"cross_entropy": losses.log_odds, "margin": losses.margin}
@@ -57,6 +58,21 @@ class PGD(IteratedAttack):
         self.loss = LOSSES[loss]
         self.step_size = epsilon / 4 if step_size is None else step_size
         self.key = f"pgd{steps}"
+
+    @property
+    def name(self) -> str:
+        return f"PGD-{self.steps}"
+
+    @property
+    def how(self) -> str:
+        on = ", on the margin of logits" if self.loss is losses.margin else ""
+        start = WHERE_IT_STARTS[self.random_start]
+        return f"{self.stepping}, {start}, {runs_in_words(self.restarts)}{on}"
+
+    @property
+    def stepping(self) -> str:
+        """How many steps it takes, and of which length, in words."""
+        return steps_in_words(self.steps, self.step_size, self.epsilon)
 
     def advance(self, state: State, step: int) -> np.ndarray:
         return state.x + self.step_size * self.direction(state)

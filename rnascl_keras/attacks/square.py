@@ -12,6 +12,7 @@ from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.norms import PIXELS, TINY
 from rnascl_keras.attacks.squares import bump, signs, tiled_bumps, window
 from rnascl_keras.attacks.state import Found, State, choose, per_image
+from rnascl_keras.attacks.words import runs_in_words
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Of 10,000 queries, those after which the squares' share of the image is halved."""
@@ -51,7 +52,7 @@ class Square(IteratedAttack):
         first_share: of the image, that the first squares cover (the paper's p).
     """
 
-    key = "square"
+    key, name = "square", "Square"
     loss = losses.margin
     state_type = SquaresState
     follows_gradient = False
@@ -68,6 +69,11 @@ class Square(IteratedAttack):
     ):
         super().__init__(epsilon, norm=norm, steps=queries, restarts=restarts)
         self.first_share = first_share
+
+    @property
+    def how(self) -> str:
+        runs = f", {runs_in_words(self.restarts)}" if self.restarts > 1 else ""
+        return f"{self.steps:,} queries of the logits, no gradient{runs}"
 
     def start(self, state: SquaresState) -> np.ndarray:
         """L-infinity: vertical stripes of +-epsilon; L2: bumps everywhere."""

@@ -3,47 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from rnascl_keras import attacks
 
 MODELS = {"teacher": "Teacher", "student": "Student", "student_trades": "Student, TRADES"}
 TRANSFER = "transfer_"
 LATENCIES = {"one_thread": "ms, 1 thread", "all_threads": "ms, all"}
 
-
-@dataclass(frozen=True)
-class AttackWords:
-    """How an attack is named and made; `divisor` d says that a step is radius / d. One without
-    steps of a fixed length has 0 of them, and all is in the remark."""
-
-    name: str
-    steps: int
-    divisor: int
-    remark: str
-
-    @property
-    def how(self) -> str:
-        """The settings in one phrase, e.g. ``20 steps of ε/4, random start, one run``."""
-        if not self.steps:
-            return self.remark
-        step = "ε" if self.divisor == 1 else f"ε/{self.divisor}"
-        return f"{self.steps} step{'s' if self.steps > 1 else ''} of {step}, {self.remark}"
-
-
-ATTACKS = {
-    "fgsm": AttackWords("FGSM", 1, 1, "no random start"),
-    "pgd20": AttackWords("PGD-20", 20, 4, "random start, one run"),
-    "mi_fgsm": AttackWords("MI-FGSM", 10, 10, "momentum with decay 1"),
-    "cw": AttackWords("CW", 20, 4, "random start, one run, on the margin of logits"),
-    "square": AttackWords("Square", 0, 0, "5,000 queries of the logits, no gradient"),
-    "auto_attack": AttackWords(
-        "AutoAttack",
-        0,
-        0,
-        "standard: APGD on cross-entropy, targeted APGD and FAB, Square; one run each",
-    ),
-}
-
+# They say the same of themselves at every radius.
+_PUBLISHED = [attacks.make_attack(name, 8 / 255) for name in attacks.ATTACKS]
+ATTACKS = {attack.key: attack for attack in _PUBLISHED}
+"""The attacks, with the settings their results are published under, by key of accuracy."""
 
 SIGNS = {
     "gradient": "No gradient",
@@ -95,8 +66,8 @@ def model_keys(report: dict[str, Any]) -> list[str]:
 def accuracy_keys(report: dict[str, Any]) -> list[str]:
     """Return the accuracy keys of a report's models: clean first, the attacks, worst last."""
     found = dict.fromkeys(key for model in model_keys(report) for key in report[model]["accuracy"])
-    attacks = [key for key in found if key not in ("clean", "worst")]
-    return [key for key in ("clean", *attacks, "worst") if key in found]
+    attacked = [key for key in found if key not in ("clean", "worst")]
+    return [key for key in ("clean", *attacked, "worst") if key in found]
 
 
 def exported_keys(report: dict[str, Any]) -> list[str]:

@@ -2,27 +2,53 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from rnascl_keras import units
+from rnascl_keras import attacks, units
 from rnascl_keras.report import keys
 
 EPSILON = 8 / 255
 
 
 def test_attack_words_agree_with_the_attacks():
-    attacks = pytest.importorskip("rnascl_keras.attacks", exc_type=ImportError)
     for name in attacks.ATTACKS:
         attack = attacks.make_attack(name, EPSILON)
-        words = keys.ATTACKS[attack.key]
-        assert words.steps == (attack.steps if hasattr(attack, "step_size") else 0)
-        if words.steps:
-            assert words.how.startswith(f"{words.steps} step")
-            assert attack.step_size == pytest.approx(EPSILON / words.divisor)
-            assert attack.random_start == words.remark.startswith("random start")
+        how = keys.attack_how(attack.key)
+        stepping = re.match(r"(\d+) steps? of ε(?:/(\d+))?, (random start)?", how)
+        assert bool(stepping) == hasattr(attack, "step_size")
+        if stepping:
+            steps, divisor, random_start = stepping.groups()
+            assert attack.steps == int(steps)
+            assert attack.step_size == pytest.approx(EPSILON / int(divisor or 1))
+            assert attack.random_start == bool(random_start)
     assert f"{attacks.make_attack('square', EPSILON).steps:,} queries" in keys.attack_how("square")
     members = attacks.make_attack("auto_attack", EPSILON).attacks
     assert [member.key for member in members] == ["apgd_ce", "apgd_t", "fab_t", "square"]
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "how"),
+    [
+        ("clean", "Clean", "the images as they are"),
+        ("fgsm", "FGSM", "1 step of ε, no random start"),
+        ("pgd20", "PGD-20", "20 steps of ε/4, random start, one run"),
+        ("mi_fgsm", "MI-FGSM", "10 steps of ε/10, momentum with decay 1"),
+        ("cw", "CW", "20 steps of ε/4, random start, one run, on the margin of logits"),
+        ("square", "Square", "5,000 queries of the logits, no gradient"),
+        (
+            "auto_attack",
+            "AutoAttack",
+            "standard: APGD on cross-entropy, targeted APGD and FAB, Square; one run each",
+        ),
+        ("worst", "Worst case", "right on the clean image and under every attack above"),
+        ("pgd7", "pgd7", ""),
+    ],
+)
+def test_what_stands_beside_an_accuracy(key, name, how):
+    assert (keys.attack_name(key), keys.attack_how(key)) == (name, how)
+    assert keys.attack_name(f"transfer_{key}") == name
 
 
 @pytest.mark.parametrize(
