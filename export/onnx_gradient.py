@@ -95,7 +95,7 @@ def _assembled(
     takes = {"images": (batch, *sizes), "slopes": (batch, classes)}
     gives = {"logits": (batch, classes), "loss": (batch,), "gradient": (batch, *sizes)}
     model = graph.model
-    nodes = [helper.make_node("Identity", ["images"], [images.name]), *model.graph.node]
+    nodes = [helper.make_node("Identity", ["images"], [images.name]), *graph.forward_nodes()]
     nodes += graph.nodes
     nodes += [helper.make_node("Identity", [x.name], [name]) for name, x in results.items()]
     nodes, used = _used(nodes, set(gives))

@@ -121,6 +121,7 @@ class Graph:
         self.known = KnownTensors(model.graph)
         self.nodes: list[onnx.NodeProto] = []
         self.gradients: dict[str, Tensor] = {}
+        self._extended: dict[str, onnx.NodeProto] = {}
         self._constants: dict[tuple, Tensor] = {}
         self._shapes: dict[str, Tensor] = {}
 
@@ -151,6 +152,21 @@ class Graph:
         self.nodes.append(helper.make_node(op_type, names, made, name=stem, **attributes))
         results = tuple(Tensor(self, name, dtype) for name in made)
         return results[0] if outputs == 1 else results
+
+    def add_output(self, node: onnx.NodeProto, position: int, name: str, dtype: int) -> Tensor:
+        """A further output of one of the model's nodes, which is its last; the node stays as it
+        is, and `forward_nodes` has a copy that gives it."""
+        extended = onnx.NodeProto()
+        extended.CopyFrom(node)
+        del extended.output[position:]
+        extended.output.append(name)
+        self._extended[node.output[0]] = extended
+        return Tensor(self, name, dtype)
+
+    def forward_nodes(self) -> list[onnx.NodeProto]:
+        """The model's nodes, with the outputs that were added."""
+        nodes = self.model.graph.node
+        return [self._extended.get(next(iter(node.output), ""), node) for node in nodes]
 
     def gradient(self, g: Tensor, name: str) -> Tensor:
         """`g`, of which is now known that it has the shape of the model's tensor `name`."""

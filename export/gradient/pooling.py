@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from onnx import TensorProto
 
 from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
@@ -53,11 +54,11 @@ def max_pool(step: Step) -> dict[int, Tensor]:
     if step.attribute("storage_order"):
         raise Unsupported("its storage order is by columns")
     windows = windows_of(step, x, step.output(), step.attribute("kernel_shape"))
-    if not step.has_output(1):
-        chosen = f"gradient/{step.node.output[0]}/indices"
-        del step.node.output[1:]
-        step.node.output.append(chosen)
-    places = Tensor(graph, step.node.output[1], 7)
+    if step.has_output(1):
+        places = Tensor(graph, step.node.output[1], TensorProto.INT64)
+    else:
+        name = f"gradient/{step.node.output[0]}/indices"
+        places = graph.add_output(step.node, 1, name, TensorProto.INT64)
     # an index counts through the whole tensor, batch and channels included
     flat = graph.zeros(graph.op("Size", x).reshape([1]), g.dtype)
     reduction = "add" if windows.overlap else "none"
