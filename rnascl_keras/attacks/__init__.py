@@ -10,6 +10,7 @@ from typing import Any
 from rnascl_keras.attacks.apgd import APGD
 from rnascl_keras.attacks.attack import Attack
 from rnascl_keras.attacks.auto_attack import AutoAttack
+from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.classifier import Classifier
 from rnascl_keras.attacks.cw import CW
 from rnascl_keras.attacks.cw_l2 import CarliniWagnerL2
@@ -18,6 +19,7 @@ from rnascl_keras.attacks.fgsm import FGSM
 from rnascl_keras.attacks.mi_fgsm import MIFGSM
 from rnascl_keras.attacks.pgd import PGD
 from rnascl_keras.attacks.square import Square
+from rnascl_keras.attacks.state import State, per_image
 from rnascl_keras.errors import UserError, nearest
 
 __all__ = [
@@ -30,10 +32,13 @@ __all__ = [
     "Classifier",
     "FAB",
     "FGSM",
+    "IteratedAttack",
     "MIFGSM",
     "PGD",
     "Square",
+    "State",
     "make_attack",
+    "per_image",
 ]
 
 
