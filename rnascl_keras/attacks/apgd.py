@@ -98,11 +98,8 @@ class APGD(IteratedAttack):
         self.samples = samples
         self.rho = rho
         self.key = "apgd_t" if loss == "targeted_dlr" else f"apgd_{loss}"
+        self.name = NAMES[self.key]
         self.checkpoints = _checkpoints(steps)
-
-    @property
-    def name(self) -> str:
-        return NAMES[self.key]
 
     @property
     def how(self) -> str:

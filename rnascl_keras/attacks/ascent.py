@@ -41,10 +41,7 @@ def ascend(
     from keras import ops
 
     def step(index, adversarial):
-        with tf.GradientTape() as tape:
-            tape.watch(adversarial)
-            total = tf.reduce_sum(objective(adversarial))
-        moved = adversarial + step_size * tf.sign(tape.gradient(total, adversarial))
+        moved = adversarial + step_size * tf.sign(_gradient(objective, adversarial))
         return index + 1, Linf.project(moved, images, epsilon, ops)
 
     _, adversarial = tf.while_loop(
@@ -54,3 +51,13 @@ def ascend(
         maximum_iterations=steps,
     )
     return tf.stop_gradient(adversarial)
+
+
+def _gradient(objective: Callable[[tf.Tensor], tf.Tensor], points: tf.Tensor) -> tf.Tensor:
+    """Return the gradient of each image's own objective by its pixels, (batch, h, w, c)."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(points)
+        total = tf.reduce_sum(objective(points))
+    return tape.gradient(total, points)

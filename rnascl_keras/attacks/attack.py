@@ -28,14 +28,11 @@ class Attack:
 
     Attributes:
         key: under which its accuracy is kept, e.g. ``pgd20``.
+        name: how it is written, e.g. ``PGD-20``.
     """
 
     key: str
-
-    @property
-    def name(self) -> str:
-        """How it is written, e.g. ``PGD-20``."""
-        return self.key
+    name: str
 
     @property
     def how(self) -> str:

@@ -28,8 +28,8 @@ __all__ = ["IteratedAttack", "ascend", "check_epsilon"]
 class IteratedAttack(Attack):
     """An attack that looks at a point, moves, and looks again.
 
-    A subclass sets `key` and those of the attributes that differ, and overrides `advance`; where it
-    differs in more, these too:
+    A subclass sets `key`, `name` and those of the attributes that differ, and overrides `advance`;
+    where it differs in more, these too:
 
     - `start`: the first points, and the arrays that the attack keeps in its state;
     - `project`: how points come back into the ball;

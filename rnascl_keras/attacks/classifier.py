@@ -26,12 +26,14 @@ class Classifier(Protocol):
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """(batch, h, w, c) in [0, 1] -> (batch, classes), in inference mode."""
+        ...
 
     def logits_and_gradient(
         self, images: np.ndarray, loss: LossFunction, labels: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the logits, (batch, classes), and the gradient of every image's own loss by its
         pixels, (batch, h, w, c). `loss`, `labels` and `targets` are as in `losses`."""
+        ...
 
 
 def as_classifier(model: Any) -> Classifier:

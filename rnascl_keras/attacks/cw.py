@@ -19,8 +19,6 @@ class CW(PGD):
         restarts: number of runs from random starts.
     """
 
-    name = "CW"
-
     def __init__(
         self,
         epsilon: float,
@@ -38,4 +36,4 @@ class CW(PGD):
             loss="margin",
             restarts=restarts,
         )
-        self.key = "cw"
+        self.key, self.name = "cw", "CW"

@@ -52,11 +52,7 @@ class FAB(IteratedAttack):
         self.overshoot = overshoot
         self.backward = backward
         self.loss = losses.difference if targeted else losses.margin
-        self.key = "fab_t" if targeted else "fab"
-
-    @property
-    def name(self) -> str:
-        return "targeted FAB" if self.targets else "FAB"
+        self.key, self.name = ("fab_t", "targeted FAB") if targeted else ("fab", "FAB")
 
     @property
     def how(self) -> str:

@@ -14,11 +14,9 @@ class FGSM(PGD):
         norm: "Linf" or "L2".
     """
 
-    name = "FGSM"
-
     def __init__(self, epsilon: float, *, norm: str = "Linf"):
         super().__init__(epsilon, norm=norm, steps=1, step_size=epsilon, random_start=False)
-        self.key = "fgsm"
+        self.key, self.name = "fgsm", "FGSM"
 
     @property
     def how(self) -> str:

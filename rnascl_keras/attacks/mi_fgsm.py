@@ -35,7 +35,6 @@ class MIFGSM(PGD):
         stop_early: see `IteratedAttack`.
     """
 
-    name = "MI-FGSM"
     state_type = MomentumState
 
     def __init__(
@@ -58,7 +57,7 @@ class MIFGSM(PGD):
             stop_early=stop_early,
         )
         self.decay = decay
-        self.key = "mi_fgsm"
+        self.key, self.name = "mi_fgsm", "MI-FGSM"
 
     @property
     def how(self) -> str:

@@ -57,11 +57,7 @@ class PGD(IteratedAttack):
             )
         self.loss = LOSSES[loss]
         self.step_size = epsilon / 4 if step_size is None else step_size
-        self.key = f"pgd{steps}"
-
-    @property
-    def name(self) -> str:
-        return f"PGD-{self.steps}"
+        self.key, self.name = f"pgd{steps}", f"PGD-{steps}"
 
     @property
     def how(self) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from rnascl_keras.attacks.norms import TINY
@@ -25,11 +23,9 @@ def window(uniform: np.ndarray, side: int, h: int, w: int) -> Window:
     return image, top[:, None, None] + along[:, None], left[:, None, None] + along
 
 
-def tiled_bumps(
-    generators: Sequence[np.random.Generator], shape: tuple[int, ...], side: int
-) -> np.ndarray:
-    """Return bumps side by side, each of random sign and one of two ways: of each generator an
-    image of `shape`, (h, w, c)."""
+def tiled_bumps(generators: np.ndarray, shape: tuple[int, ...], side: int) -> np.ndarray:
+    """Return bumps side by side, each of random sign and one of two ways: of each of the
+    generators, (b,), an image of `shape`, (h, w, c)."""
     h, w, c = shape
     b = len(generators)
     change = np.zeros((b, h, w, c))

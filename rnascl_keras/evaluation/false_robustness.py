@@ -8,7 +8,7 @@ gradient attack of many steps breaks images that it leaves. All are looked for o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,13 +98,15 @@ def check_robustness(
     others = [] if other is None else [Batched(as_classifier(other), batch_size)]
     total = 6 + len(others)
     findings = tuple(tqdm(sample.findings(others), "check", total, disable=not progress))
+    passed = all(finding.passed for finding in findings)
+    return Check(len(images), passed, _verdict(findings, len(images)), findings)
+
+
+def _verdict(findings: Sequence[Finding], n: int) -> str:
     signs = [finding.words for finding in findings if not finding.passed]
-    verdict = (
-        "False robustness is likely, and the figures too good: " + "; ".join(signs) + "."
-        if signs
-        else f"No sign of false robustness on {len(images)} images."
-    )
-    return Check(len(images), not signs, verdict, findings)
+    if not signs:
+        return f"No sign of false robustness on {n} images."
+    return "False robustness is likely, and the figures too good: " + "; ".join(signs) + "."
 
 
 class _Sample:
@@ -112,7 +114,7 @@ class _Sample:
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Batched,
         images: np.ndarray,
         labels: np.ndarray,
         epsilon: float,
@@ -125,7 +127,7 @@ class _Sample:
         self.logits = classifier.logits(images)
         self.left = np.flatnonzero(self.logits.argmax(axis=1) == labels)
 
-    def findings(self, others: list[Classifier]) -> Iterator[Finding]:
+    def findings(self, others: Sequence[Classifier]) -> Iterator[Finding]:
         yield self._gradients()
         yield self._randomness()
         pgd = PGD(self.epsilon, norm=self.norm)

@@ -81,7 +81,5 @@ def test_autoattack_tells_its_version_and_names_its_members(version):
             assert word in attack.how
 
 
-def test_an_attack_that_tells_nothing_goes_by_its_key():
-    attack = Attack(0.1)
-    attack.key = "mine"
-    assert (attack.name, attack.how) == ("mine", "")
+def test_an_attack_that_has_no_settings_tells_none():
+    assert Attack(0.1).how == ""
