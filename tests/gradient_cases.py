@@ -7,8 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+from onnx import checker, numpy_helper
 from onnx.reference import ReferenceEvaluator
+
+from rnascl_keras.export.onnx_gradient import input_gradient_model
+
+IMAGE = (2, 5, 6)
+ints = np.int64
 
 
 def run(model: onnx.ModelProto, **feeds: np.ndarray) -> dict[str, np.ndarray]:
@@ -80,3 +85,35 @@ class Case:
 
     def images(self, count: int) -> np.ndarray:
         return np.random.default_rng(2).uniform(self.low, self.high, (count, *self.shape))
+
+
+def check_gradient(case: Case) -> None:
+    """Assert that the gradient of a case is the limit of its differences, in float64 with the
+    case's evaluator and in float32 with onnxruntime."""
+    dtype = np.float64 if case.step < 0.1 else np.float32
+    model, images = case.model(dtype), case.images(2).astype(dtype)
+    logits = case.evaluator(model, x=images)["y"]
+    slopes = np.random.default_rng(3).uniform(-1, 1, logits.shape).astype(dtype)
+    expected = np.stack(
+        [
+            by_differences(lambda x, s=slope: case.evaluator(model, x=x)["y"] @ s, image, case.step)
+            for image, slope in zip(images, slopes, strict=True)
+        ]
+    )
+    scale = max(1.0, np.abs(expected).max())
+    assert np.abs(expected).max() > 1e-3
+    if dtype is np.float64:
+        made = input_gradient_model(model, "linear")
+        result = case.evaluator(made, images=images, slopes=slopes)
+        np.testing.assert_allclose(result["logits"], logits, atol=1e-7)
+        np.testing.assert_allclose(result["loss"], np.sum(slopes * logits, axis=1), atol=1e-6)
+        tolerance = 3e-7 if case.step < 1e-4 else 1e-4
+        np.testing.assert_allclose(result["gradient"], expected, atol=tolerance * scale)
+
+    single = input_gradient_model(case.model(np.float32), "linear")
+    checker.check_model(single, full_check=True)
+    if case.runs:
+        feeds = {"images": images.astype(np.float32), "slopes": slopes.astype(np.float32)}
+        result = in_onnxruntime(single, **feeds)
+        np.testing.assert_allclose(result["logits"], logits, atol=1e-4 * scale)
+        np.testing.assert_allclose(result["gradient"], expected, atol=1e-4 * scale)
