@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
+from rnascl_keras.errors import one_line
 from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
 
-# of the matrix for one axis, 1024 by 1024; it is made slowly
+# of the matrix for one axis, 1024 by 1024
 _LARGEST = 2**20
+# what the node says of its own axes, not of how one is resized
+_OF_SIZES = ("axes", "keep_aspect_ratio_policy")
 
 
 @rule("Resize")
 def resize(step: Step) -> dict[int, Tensor]:
     """Along each axis that changes, a product with the matrix that resizing multiplies by.
 
-    The matrix is what onnx's own evaluator makes of the identity, so every way of choosing
-    coordinates and of interpolating is covered.
+    The matrix is what onnxruntime, which runs the file, makes of the identity, so every way of
+    choosing coordinates and of interpolating is covered: onnx's own evaluator differs where a scale
+    times a size is not whole. That the axes are resized one after the other is checked, too.
     """
     if step.attribute("coordinate_transformation_mode") == b"tf_crop_and_resize":
         raise Unsupported("it crops by a region of interest")
@@ -28,6 +34,8 @@ def resize(step: Step) -> dict[int, Tensor]:
     axes = [axis % rank for axis in step.attribute("axes") or range(rank)]
     scaled = step.has(2) and step.constant(2).size > 0
     factors = step.constant(2 if scaled else 3)
+    scales = np.ones(rank, np.float32) if scaled else None
+    matrices = {}
     for axis, factor in zip(axes, factors, strict=True):
         x, y = step.input().shape[axis], step.output().shape[axis]
         if scaled and factor == 1 or not scaled and x == y:
@@ -36,32 +44,85 @@ def resize(step: Step) -> dict[int, Tensor]:
             raise Unsupported("sizes that it changes are left open; fix the image size")
         if x * max(x, y) > _LARGEST:
             raise Unsupported(f"it resizes an axis from {x} to {y}; expected at most 1024")
-        # (out, in)
-        matrix = graph.constant(_matrix(step, x, y, factor if scaled else None), g.dtype)
-        g = _along(g, axis, matrix, rank)
+        if scaled:
+            scales[axis] = factor
+        matrices[axis] = _matrix(step, x, y, factor if scaled else None)  # (out, in)
+    if g.dtype != TensorProto.DOUBLE:
+        _check_all_axes(step, matrices, scales)
+    for axis, matrix in matrices.items():
+        g = _along(g, axis, graph.constant(matrix, g.dtype), rank)
     return {0: g}
 
 
 def _matrix(step: Step, size: int, new_size: int, scale: float | None) -> np.ndarray:
     """Return the matrix, (new_size, size), that this node resizes one axis by."""
+    if step.gradient.dtype == TensorProto.DOUBLE:  # onnxruntime resizes no float64
+        return _evaluated(step, size, new_size, scale)
+    scales = None if scale is None else np.array([1, 1, scale, 1], np.float32)
+    identity = np.eye(size, dtype=np.float32).reshape(1, 1, size, size)
+    # column k is what becomes of the k-th unit vector along the third axis
+    return _in_onnxruntime(_single_node(step, (1, 1, new_size, size), scales), identity)[0, 0]
+
+
+def _evaluated(step: Step, size: int, new_size: int, scale: float | None) -> np.ndarray:
+    """Return the same matrix as onnx's own evaluator has it, in float64."""
     from onnx.reference import ReferenceEvaluator
 
-    node = onnx.NodeProto()
-    node.CopyFrom(step.node)
-    del node.attribute[:], node.input[:], node.output[:]
-    kept = (a for a in step.node.attribute if a.name not in ("axes", "keep_aspect_ratio_policy"))
-    node.attribute.extend(kept)
+    scales = None if scale is None else np.array([scale], np.float32)
+    model = _single_node(step, (new_size,), scales)
+    node = model.graph.node[0]
     node.attribute.append(helper.make_attribute("axes", [1]))
-    node.output.append("y")
-    feeds = {"x": np.eye(size)}
-    if scale is None:
-        node.input.extend(["x", "", "", "sizes"])
-        feeds["sizes"] = np.array([new_size])
-    else:
-        node.input.extend(["x", "", "scales"])
-        feeds["scales"] = np.array([scale], np.float32)
+    given = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     # row k is what becomes of the k-th unit vector: (in, out)
-    return ReferenceEvaluator(node).run(None, feeds)[0].T
+    return ReferenceEvaluator(node).run(None, {"x": np.eye(size), **given})[0].T
+
+
+def _check_all_axes(step: Step, axes: dict[int, np.ndarray], scales: np.ndarray | None) -> None:
+    """Raise Unsupported unless onnxruntime resizes all axes at once as their matrices do.
+
+    Args:
+        axes: (out, in) of each axis that changes.
+        scales: of every axis, where the node gives such.
+    """
+    shape = [axes[k].shape[1] if k in axes else 2 for k in range(step.rank())]
+    new_shape = [axes[k].shape[0] if k in axes else 2 for k in range(step.rank())]
+    images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+    expected = images
+    for axis, matrix in axes.items():
+        expected = np.moveaxis(np.tensordot(matrix, expected, (1, axis)), 0, axis)
+    found = _in_onnxruntime(_single_node(step, new_shape, scales), images)
+    if found.shape != expected.shape or not np.allclose(found, expected, atol=1e-4):
+        raise Unsupported("onnxruntime does not resize its axes one after the other")
+
+
+def _single_node(
+    step: Step, new_shape: Sequence[int], scales: np.ndarray | None
+) -> onnx.ModelProto:
+    """Return a model of one Resize with this node's attributes, to a shape or by scales."""
+    node = helper.make_node("Resize", ["x", "", "scales"], ["y"])
+    node.attribute.extend(a for a in step.node.attribute if a.name not in _OF_SIZES)
+    if scales is None:
+        node.input[:] = ["x", "", "", "sizes"]
+        given = numpy_helper.from_array(np.array(new_shape, np.int64), "sizes")
+    else:
+        given = numpy_helper.from_array(scales, "scales")
+    ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in ("x", "y")]
+    graph = helper.make_graph([node], "resize", ends[:1], ends[1:], [given])
+    opset = helper.make_opsetid("", step.graph.opset)
+    return helper.make_model(graph, opset_imports=[opset], ir_version=10)
+
+
+def _in_onnxruntime(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
+    """Return what onnxruntime makes of float32 `images`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what it cannot do is raised
+    try:
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+        return session.run(None, {"x": images})[0]
+    except Exception as error:  # onnxruntime's errors have no closer base class
+        raise Unsupported(f"onnxruntime cannot resize so: {one_line(error)}") from error
 
 
 def _along(g: Tensor, axis: int, matrix: Tensor, rank: int) -> Tensor:
