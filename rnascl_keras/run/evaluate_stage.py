@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 
 from rnascl_keras.evaluation.evaluate import Evaluation, accuracy_of, evaluate
@@ -11,7 +12,7 @@ from rnascl_keras.evaluation.sweep import sweep_radii
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.saving import load_model
-from rnascl_keras.models.size import count_parameters, model_macs
+from rnascl_keras.models.size import count_macs, count_parameters
 from rnascl_keras.report.keys import TRANSFER
 from rnascl_keras.run.workdir import Run
 
@@ -39,7 +40,7 @@ def evaluate_run(run: Run) -> None:
         figures = evaluation.as_dict()
         result[name] = {
             "parameters": count_parameters(model),
-            "macs": model_macs(model),
+            "macs": _macs(run, name, model),
             **{key: figures[key] for key in ("accuracy", "intervals", "per_class", "check")},
             "sweep": _swept(run, model, images, labels, evaluation),
         }
@@ -87,3 +88,11 @@ def _attack(
     if evaluation.check:
         run.say(f"evaluate: {name}: {evaluation.check.verdict}")
     return evaluation, adversarial
+
+
+def _macs(run: Run, name: str, model: keras.Model) -> int:
+    """Return a model's multiply-adds; say what of it cannot be counted."""
+    counted = count_macs(model)
+    if counted.uncounted:
+        run.say(f"evaluate: {name}: multiply-adds without those of {', '.join(counted.uncounted)}")
+    return counted.total
