@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 class UserError(ValueError):
@@ -20,6 +23,37 @@ class Stopped(Exception):
 
 class WorkerLost(Exception):
     """Another of several workers does not answer any more; what was saved last is there."""
+
+
+def look_up(what: str, name: str, known: Mapping[str, Value]) -> Value:
+    """Return what is known under a name.
+
+    Args:
+        what: the name is of, e.g. ``attack``, or the option that gave it.
+        name: as the user wrote it.
+        known: by name.
+
+    Raises:
+        UserError: nothing is known under that name.
+    """
+    check_name(what, name, known)
+    return known[name]
+
+
+def check_name(what: str, name: str, known: Collection[str], expected: str | None = None) -> None:
+    """Raise UserError unless `name` is among the known ones.
+
+    ``attack 'pdg' is unknown; expected one of fgsm, pgd. Did you mean 'pgd'?``
+
+    Args:
+        what: the name is of, as in `look_up`.
+        name: as the user wrote it.
+        known: all names.
+        expected: said in place of ``one of`` and all names.
+    """
+    if name not in known:
+        expected = expected or f"one of {', '.join(known)}"
+        raise UserError(f"{what} {name!r} is unknown; expected {expected}.{nearest(name, known)}")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.method.spaces import SearchSpace, get_space
 from rnascl_keras.settings import (
     Cache,
@@ -138,11 +138,7 @@ def load_recipe(name_or_file: str, assignments: Iterable[str] = ()) -> Recipe:
             raise UserError(f"there is no recipe file {path}.")
     else:
         known = recipe_names()
-        if name_or_file not in known:
-            raise UserError(
-                f"unknown recipe {name_or_file!r}; known: {', '.join(known)}; or give a .py file."
-                + nearest(name_or_file, known)
-            )
+        check_name("recipe", name_or_file, known, f"one of {', '.join(known)}, or a .py file")
         path = Path(str(importlib.resources.files("rnascl_keras.recipes"))) / f"{path}.py"
     recipe = _recipe_of(path)
     if not recipe.name:
@@ -179,8 +175,7 @@ def with_settings(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise UserError(f"--set wants KEY=VALUE, e.g. search.epochs=5; got {assignment!r}.")
-        if key not in known:
-            raise UserError(f"unknown setting {key!r}.{nearest(key, known)}")
+        check_name("setting", key, known, "one of the recipe's such as search.epochs")
         *sections, last = key.split(".")
         target = values
         for section in sections:

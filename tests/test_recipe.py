@@ -85,7 +85,7 @@ def test_a_space_given_as_rows_survives_other_changes():
         ("serach.epochs=5", "Did you mean 'search.epochs'?"),
         ("search.epoch=5", "Did you mean 'search.epochs'?"),
         ("search.epochs", "--set wants KEY=VALUE"),
-        ("=5", "unknown setting ''"),
+        ("=5", "setting '' is unknown"),
         ("search.epochs=many", "search.epochs: Input should be a valid integer"),
         ("search.epochs=0", "greater than or equal to 1; got 0"),
         ("search.epochs=2.5", "search.epochs"),
@@ -140,7 +140,7 @@ def test_a_wrong_argument_in_python_is_refused_too():
         ),
         (
             "from rnascl_keras.recipe import *\nrecipe = Recipe(space='S4', teacher=Teacher())",
-            "unknown search space 'S4'",
+            "search space 'S4' is unknown",
         ),
         (
             "from rnascl_keras.method.spaces import Stage\nStage(1, (8, 8))\n",
@@ -169,7 +169,7 @@ def test_a_recipe_file_is_named_after_itself_unless_it_has_a_name(tmp_path):
 
 def test_unknown_recipes_are_named_with_the_nearest(tmp_path):
     with pytest.raises(
-        UserError, match=r"unknown recipe 'digit'; known: .*Did you mean 'digits'\?"
+        UserError, match=r"recipe 'digit' is unknown; expected one of .*Did you mean 'digits'\?"
     ):
         load_recipe("digit")
     with pytest.raises(UserError, match="there is no recipe file"):

@@ -20,7 +20,7 @@ from rnascl_keras.attacks.mi_fgsm import MIFGSM
 from rnascl_keras.attacks.pgd import PGD
 from rnascl_keras.attacks.square import Square
 from rnascl_keras.attacks.state import State, per_image
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import look_up
 
 __all__ = [
     "APGD",
@@ -71,9 +71,4 @@ def make_attack(name: str, epsilon: float, **settings: Any) -> Attack:
     Raises:
         UserError: no attack of that name, or `epsilon` is not in (0, 1].
     """
-    if name not in ATTACKS:
-        raise UserError(
-            f"attack {name!r} is unknown; expected one of {', '.join(ATTACKS)}."
-            f"{nearest(name, ATTACKS)}"
-        )
-    return ATTACKS[name](epsilon, **settings)
+    return look_up("attack", name, ATTACKS)(epsilon, **settings)

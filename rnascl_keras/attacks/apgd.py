@@ -9,7 +9,7 @@ import numpy as np
 from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.state import State, choose, per_image
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import check_name
 
 LOSSES = {
     "ce": (losses.log_odds, 2),
@@ -81,11 +81,7 @@ class APGD(IteratedAttack):
         samples: int = 1,
         rho: float = 0.75,
     ):
-        if loss not in LOSSES:
-            raise UserError(
-                f"loss {loss!r} is unknown; expected one of {', '.join(LOSSES)}."
-                f"{nearest(loss, LOSSES)}"
-            )
+        check_name("loss", loss, LOSSES)
         super().__init__(
             epsilon,
             norm=norm,

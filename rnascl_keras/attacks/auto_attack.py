@@ -11,7 +11,7 @@ from rnascl_keras.attacks.classifier import Classifier
 from rnascl_keras.attacks.fab import FAB
 from rnascl_keras.attacks.square import Square
 from rnascl_keras.attacks.state import Found
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import look_up
 
 QUERIES = 5000
 
@@ -77,13 +77,8 @@ class AutoAttack(Attack):
 
     def __init__(self, epsilon: float, *, norm: str = "Linf", version: str = "standard"):
         super().__init__(epsilon, norm=norm)
-        if version not in VERSIONS:
-            raise UserError(
-                f"AutoAttack has no version {version!r}; expected one of {', '.join(VERSIONS)}."
-                f"{nearest(version, VERSIONS)}"
-            )
+        members, _ = look_up("version of AutoAttack", version, VERSIONS)
         self.version = version
-        members, _ = VERSIONS[version]
         self.attacks = members(epsilon, norm)
 
     @property

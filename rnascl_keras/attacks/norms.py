@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import UserError, look_up
 
 Array = Any
 
@@ -104,11 +104,7 @@ NORMS = {norm.name: norm for norm in (Linf, L2)}
 
 def find_norm(name: str) -> type[Linf] | type[L2]:
     """Return the norm called `name`; UserError where there is none."""
-    if name not in NORMS:
-        raise UserError(
-            f"norm {name!r} is unknown; expected one of {', '.join(NORMS)}.{nearest(name, NORMS)}"
-        )
-    return NORMS[name]
+    return look_up("norm", name, NORMS)
 
 
 def check_epsilon(epsilon: float, norm: str = "Linf") -> float:

@@ -8,7 +8,7 @@ from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.state import State
 from rnascl_keras.attacks.words import WHERE_IT_STARTS, runs_in_words, steps_in_words
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import look_up
 
 LOSSES = {"cross_entropy": losses.log_odds, "margin": losses.margin}
 
@@ -50,12 +50,7 @@ class PGD(IteratedAttack):
             restarts=restarts,
             stop_early=stop_early,
         )
-        if loss not in LOSSES:
-            raise UserError(
-                f"loss {loss!r} is unknown; expected one of {', '.join(LOSSES)}."
-                f"{nearest(loss, LOSSES)}"
-            )
-        self.loss = LOSSES[loss]
+        self.loss = look_up("loss", loss, LOSSES)
         self.step_size = epsilon / 4 if step_size is None else step_size
         self.key, self.name = f"pgd{steps}", f"PGD-{steps}"
 

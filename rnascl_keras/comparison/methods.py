@@ -11,7 +11,7 @@ import numpy as np
 from rnascl_keras.comparison.noisy_images import NoisyImages
 from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
 from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import check_name
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.distill import CrossLayerDistiller
 from rnascl_keras.method.trades import Trades
@@ -185,11 +185,7 @@ def find_methods(names: Sequence[str]) -> dict[str, Method]:
         UserError: there is none of a name.
     """
     for name in names:
-        if name not in METHODS:
-            raise UserError(
-                f"method {name!r} is unknown; expected some of {', '.join(METHODS)}."
-                f"{nearest(name, METHODS)}"
-            )
+        check_name("method", name, METHODS)
     wanted = set(names)
     if any(METHODS[name].adversarial for name in names):
         wanted.add(START)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import look_up
 
 
 @dataclass(frozen=True)
@@ -36,10 +36,4 @@ def find_augmentation(name: str) -> Augmentation:
     Raises:
         UserError: there is none.
     """
-    if name not in AUGMENTATIONS:
-        known = ", ".join(AUGMENTATIONS)
-        raise UserError(
-            f"augmentation={name!r} is not known; expected one of {known}."
-            + nearest(name, AUGMENTATIONS)
-        )
-    return AUGMENTATIONS[name]
+    return look_up("augmentation", name, AUGMENTATIONS)

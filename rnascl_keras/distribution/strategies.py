@@ -7,7 +7,7 @@ import os
 import tensorflow as tf
 
 from rnascl_keras.distribution.cluster import resolve_cluster
-from rnascl_keras.errors import UserError, nearest, one_line
+from rnascl_keras.errors import UserError, check_name, one_line
 
 STRATEGIES = ("auto", "one", "mirrored", "multi_worker", "tpu")
 TPU_VARIABLES = ("TPU_NAME", "COLAB_TPU_ADDR")
@@ -25,11 +25,7 @@ def make_strategy(name: str = "auto") -> tf.distribute.Strategy:
     Raises:
         UserError: unknown name, or the environment has no such devices.
     """
-    if name not in STRATEGIES:
-        raise UserError(
-            f"strategy must be one of {', '.join(STRATEGIES)}; got {name!r}."
-            + nearest(name, STRATEGIES)
-        )
+    check_name("strategy", name, STRATEGIES)
     return _MAKERS[_offered() if name == "auto" else name]()
 
 

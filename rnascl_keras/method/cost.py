@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from keras.config import floatx
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import check_name
 from rnascl_keras.method.spaces import EXPANSION, SearchSpace
 
 Tensor = Any
@@ -173,8 +173,4 @@ def latency_term(
 
 def check_combine(combine: str) -> None:
     """Raise UserError unless `combine` is one of `COMBINE`."""
-    if combine not in COMBINE:
-        raise UserError(
-            f"combine must be one of {', '.join(COMBINE)}; got {combine!r}."
-            + nearest(combine, COMBINE)
-        )
+    check_name("combine", combine, COMBINE)

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 from keras.config import floatx
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import check_name
 
 Tensor = Any
 
@@ -72,10 +72,7 @@ class GumbelChoice(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if noise not in NOISES:
-            raise UserError(
-                f"noise must be one of {', '.join(NOISES)}; got {noise!r}." + nearest(noise, NOISES)
-            )
+        check_name("noise", noise, NOISES)
         self.shape = tuple(shape)
         self.noise = noise
         self.seed = seed

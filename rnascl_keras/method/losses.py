@@ -12,7 +12,7 @@ from typing import Any
 from keras import ops
 from keras.config import floatx
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import check_name
 
 Tensor = Any
 
@@ -78,11 +78,7 @@ def distillation_kl(
 
 def check_kl(direction: str) -> None:
     """Raise UserError unless `direction` is one of `KL_DIRECTIONS`."""
-    if direction not in KL_DIRECTIONS:
-        raise UserError(
-            f"kl must be one of {', '.join(KL_DIRECTIONS)}; got {direction!r}."
-            + nearest(direction, KL_DIRECTIONS)
-        )
+    check_name("kl", direction, KL_DIRECTIONS)
 
 
 def search_loss(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import UserError, look_up
 
 EXPANSION = 6
 """Hidden channels of a block for each input channel (inverted residual)."""
@@ -135,8 +135,4 @@ def get_space(space: str | SearchSpace) -> SearchSpace:
     """
     if isinstance(space, SearchSpace):
         return space
-    if space not in SPACES:
-        raise UserError(
-            f"unknown search space {space!r}; known: {', '.join(SPACES)}." + nearest(space, SPACES)
-        )
-    return SPACES[space]
+    return look_up("search space", space, SPACES)

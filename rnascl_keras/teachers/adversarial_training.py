@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from rnascl_keras.attacks.base import ascend, check_epsilon
 from rnascl_keras.distribution.replicas import draw_for_images, never_empty
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.method.losses import cross_entropy, l2_penalty, trades_loss
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
@@ -99,11 +99,7 @@ class AdversarialTrainer(TrainingModel):
         name: str = "adversarial_trainer",
     ) -> None:
         super().__init__(model, ("loss", "accuracy", "robust_accuracy"), name)
-        if method not in METHODS:
-            raise UserError(
-                f"adversarial training method {method!r} is unknown; expected one of "
-                f"{', '.join(METHODS)}.{nearest(method, METHODS)}"
-            )
+        check_name("adversarial training method", method, METHODS)
         if steps < 1:
             raise UserError(f"adversarial training takes {steps} steps; expected at least 1.")
         if not 0 <= average < 1:

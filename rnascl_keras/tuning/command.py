@@ -14,7 +14,7 @@ from typing import Any
 from keras_tuner.engine.trial import Trial
 from rich.console import Console
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.method.taps import tap
@@ -98,11 +98,7 @@ def _check(
     run: Run, method: str, trials: int, hours: float | None, least_clean: float, seed: int
 ) -> None:
     """Raise UserError for an option that is none."""
-    if method not in METHODS:
-        raise UserError(
-            f"--method must be one of {', '.join(METHODS)}; got {method!r}."
-            + nearest(method, METHODS)
-        )
+    check_name("--method", method, METHODS)
     if trials < 1 or seed < 0:
         raise UserError(
             f"--trials must be at least 1 and --seed at least 0; got {trials} and {seed}."

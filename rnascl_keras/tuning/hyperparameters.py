@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import UserError, look_up
 from rnascl_keras.method.attention import default_map_size
 from rnascl_keras.method.cost import COMBINE
 from rnascl_keras.method.gumbel import NOISES
@@ -59,12 +59,7 @@ def find_names(names: Sequence[str], recipe: Recipe) -> list[str]:
         UserError: there is none of a name, or it does nothing in this recipe.
     """
     for name in names:
-        if name not in HYPERPARAMETERS:
-            raise UserError(
-                f"--tune {name!r} is unknown; expected some of {', '.join(HYPERPARAMETERS)}."
-                f"{nearest(name, HYPERPARAMETERS)}"
-            )
-        parent, value = HYPERPARAMETERS[name].only_with or (None, None)
+        parent, value = look_up("--tune", name, HYPERPARAMETERS).only_with or (None, None)
         if parent and parent not in names and (own := own_value(recipe, parent)) != value:
             raise UserError(
                 f"--tune {name}: it counts only with {parent}={value}, and recipe {recipe.name} "

@@ -34,7 +34,7 @@ def test_autoattack_has_the_members_of_its_versions():
         standard[1],
         standard[2],
     ]
-    with pytest.raises(UserError, match="no version 'standart'.*Did you mean 'standard'"):
+    with pytest.raises(UserError, match="version .* 'standart'.*Did you mean 'standard'"):
         AutoAttack(0.1, version="standart")
 
 

@@ -38,7 +38,7 @@ def test_mirrored_takes_the_cpu_where_there_is_no_gpu():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("mirored", "strategy must be one of auto, one.*Did you mean 'mirrored'"),
+        ("mirored", "'mirored' is unknown; expected one of auto, one.*Did you mean 'mirrored'"),
         ("multi_worker", "needs several workers: set TF_CONFIG.*--strategy mirrored or one"),
         ("tpu", "no TPU answers.*set TPU_NAME"),
     ],

@@ -231,7 +231,7 @@ def test_evaluate_gives_clean_accuracy_of_the_student():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: make_distiller(kl="teacher"), "kl must be"),
+        (lambda: make_distiller(kl="teacher"), "kl 'teacher' is"),
         (lambda: make_distiller(teacher=make_teacher(classes=7)), "7 classes"),
         (lambda: make_distiller(tutors=[Tutor("stem", "conv9")]), "tutor 'conv9' is not a tapped"),
         (lambda: make_distiller(tutors=[Tutor("stom", "conv1")]), "Did you mean 'stem"),

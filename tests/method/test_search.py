@@ -244,8 +244,8 @@ def test_labels_in_a_column_are_class_indices():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: make_search(combine="multiple"), "combine must be.*Did you mean 'multiply'"),
-        (lambda: make_search(kl="student"), "kl must be"),
+        (lambda: make_search(combine="multiple"), "combine 'multiple' is.*Did you mean 'multiply'"),
+        (lambda: make_search(kl="student"), "kl 'student' is"),
         (lambda: make_search(architecture_fraction=1.0), "architecture_fraction must lie"),
         (lambda: make_search(teacher=make_teacher(classes=5)), "5 classes"),
         (lambda: make_search(supernet=Supernet(TINY, (9, 9, 1), 3)), "images of shape"),

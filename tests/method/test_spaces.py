@@ -58,7 +58,7 @@ def test_a_space_is_found_by_name_and_passes_as_itself():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: get_space("S33"), "unknown search space 'S33'.*Did you mean 'S3'"),
+        (lambda: get_space("S33"), "'S33' is unknown.*Did you mean 'S3'"),
         (lambda: Stage(1, ()), "different positive integers"),
         (lambda: Stage(1, (8, 8)), "different positive integers"),
         (lambda: Stage(1, (8, 0)), "different positive integers"),

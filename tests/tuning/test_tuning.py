@@ -331,7 +331,7 @@ def test_a_students_numbers_that_are_none_are_no_accuracy(tmp_path):
 
 def test_what_cannot_be_tuned(refused, tiny, tmp_path):
     options = ("tune", tiny, "--workdir", tmp_path / "no", "--set", "data.validation=60")
-    assert "--method must be one of hyperband, bayesian, random; got 'bayes'" in refused(
+    assert "--method 'bayes' is unknown; expected one of hyperband, bayesian, random." in refused(
         *options, "--method", "bayes"
     )
     assert "--tune 'gama' is unknown" in refused(*options, "--tune", "gama")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.teachers.networks.abcrown_resnet4b import build_abcrown_resnet4b
 from rnascl_keras.teachers.networks.digits_cnn import build_digits_cnn
 from rnascl_keras.teachers.networks.preact_resnet import build_preact_resnet
@@ -78,8 +78,4 @@ def build_teacher(
 
 def check_architecture(name: str, known: Sequence[str]) -> None:
     """Raise UserError unless `name` is one of `known`."""
-    if name not in known:
-        raise UserError(
-            f"teacher architecture {name!r} is unknown; expected one of {', '.join(known)}."
-            + nearest(name, known)
-        )
+    check_name("teacher architecture", name, known)
