@@ -1,0 +1,108 @@
+"""What a report's page shows: everything that its template names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rnascl_keras.recipe import flat_settings
+from rnascl_keras.report import keys, words
+from rnascl_keras.report.pictures import ReportPictures, draw_pictures
+
+
+@dataclass(frozen=True)
+class View:
+    """The names of the template `report.html`, one for each field.
+
+    Attributes:
+        report: the content of `report.json`.
+        sentences: what the run found, see `words.summary`.
+        card: by title, see `words.model_card`.
+        reading: whether early layers chose early tutors, see `words.tutor_reading`, or None.
+        attention_words: how alike the attention maps of an image and of itself, attacked, are.
+        models: by key, in the order of the columns, the figures of `report`.
+        accuracy_keys: the rows of the table of accuracies, see `keys.accuracy_keys`.
+        verdicts: by model's key, what the check for false robustness says of it.
+        signs: the signs of false robustness that were looked for, in the order of the check.
+        exported: by name of an ONNX file, its figures.
+        export_keys: the columns of its accuracies, those of transfers as those of attacks.
+        timed: by name, what has a latency: the files, and before them the teacher.
+        file_verdicts: as `verdicts`, by name of an ONNX file.
+        architecture: what the search chose, or None.
+        widths_to_choose: what each block could choose from, block after block: ``8 to 16``.
+        tutors_to_choose: n_t, how many teacher layers each student layer could choose from.
+        files: by what is in them, their paths in the run's folder.
+        durations: by stage, in seconds.
+        settings: names and values of the recipe's settings.
+        pictures: by name, see `pictures.draw_pictures`.
+    """
+
+    report: dict[str, Any]
+    sentences: list[str]
+    card: dict[str, str]
+    reading: dict[str, Any] | None
+    attention_words: str
+    models: dict[str, dict[str, Any]]
+    accuracy_keys: list[str]
+    verdicts: dict[str, str]
+    signs: list[str]
+    exported: dict[str, dict[str, Any]]
+    export_keys: list[str]
+    timed: dict[str, dict[str, Any]]
+    file_verdicts: dict[str, str]
+    architecture: dict[str, Any] | None
+    widths_to_choose: list[str]
+    tutors_to_choose: int
+    files: dict[str, str]
+    durations: dict[str, float]
+    settings: list[tuple[str, Any]]
+    pictures: dict[str, Any]
+
+    @classmethod
+    def of(cls, report: dict[str, Any], given: ReportPictures) -> View:
+        """Gather it from the content of `report.json` and from what the pictures are drawn from."""
+        architecture = report.get("architecture")
+        tutors = architecture["tutors"] if architecture else ()
+        reading = words.tutor_reading(tutors, given.teacher_layers)
+        return cls(
+            report=report,
+            sentences=words.summary(report, reading),
+            card=words.model_card(report),
+            reading=reading,
+            attention_words=words.attention_words(given.attention),
+            models={key: report[key] for key in keys.model_keys(report)},
+            accuracy_keys=keys.accuracy_keys(report),
+            verdicts=keys.verdicts(report),
+            signs=_signs(report),
+            exported=report.get("export", {}),
+            export_keys=_export_keys(report),
+            timed=_timed(report),
+            file_verdicts=keys.file_verdicts(report),
+            architecture=architecture,
+            widths_to_choose=_widths_to_choose(given.channel_widths),
+            tutors_to_choose=len(given.teacher_layers),
+            files=report.get("files", {}),
+            durations=report.get("duration", {}),
+            settings=list(flat_settings(report.get("settings", {}))),
+            pictures=draw_pictures(report, given),
+        )
+
+
+def _signs(report: dict[str, Any]) -> list[str]:
+    checks = [report[key]["check"] for key in keys.verdicts(report)]
+    return list(dict.fromkeys(f["name"] for check in checks for f in check["findings"]))
+
+
+def _export_keys(report: dict[str, Any]) -> list[str]:
+    found = (key.removeprefix(keys.TRANSFER) for key in keys.exported_keys(report))
+    return [key for key in dict.fromkeys(found) if key != "worst"]
+
+
+def _timed(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    sides = {"teacher": report.get("teacher_onnx") or {}, **report.get("export", {})}
+    return {name: side for name, side in sides.items() if "latency_ms" in side}
+
+
+def _widths_to_choose(widths: dict[str, Sequence[int]]) -> list[str]:
+    return [f"{min(choices)} to {max(choices)}" for choices in widths.values()]
