@@ -78,13 +78,24 @@ def exported_keys(report: dict[str, Any]) -> list[str]:
     return sorted(found, key=lambda key: (key != "clean", key.startswith(TRANSFER)))
 
 
+def checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the check for false robustness of each model that it was run on, see
+    `false_robustness.Check`."""
+    found = {key: report[key].get("check") for key in model_keys(report)}
+    return {key: check for key, check in found.items() if check}
+
+
+def file_checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the check for false robustness of each ONNX file that was attacked."""
+    found = {name: file.get("check") for name, file in report.get("export", {}).items()}
+    return {name: check for name, check in found.items() if check}
+
+
 def verdicts(report: dict[str, Any]) -> dict[str, str]:
-    """Return what the check for false robustness says of each model that it was run on."""
-    checks = {key: report[key].get("check") for key in model_keys(report)}
-    return {key: check["verdict"] for key, check in checks.items() if check}
+    """Return what the checks of the models say, by model."""
+    return {key: check["verdict"] for key, check in checks(report).items()}
 
 
 def file_verdicts(report: dict[str, Any]) -> dict[str, str]:
-    """Return what the check for false robustness says of each ONNX file that was attacked."""
-    checks = {name: file.get("check") for name, file in report.get("export", {}).items()}
-    return {name: check["verdict"] for name, check in checks.items() if check}
+    """Return what the checks of the ONNX files say, by file."""
+    return {name: check["verdict"] for name, check in file_checks(report).items()}

@@ -90,7 +90,7 @@ class View:
 
 
 def _signs(report: dict[str, Any]) -> list[str]:
-    checks = [report[key]["check"] for key in keys.verdicts(report)]
+    checks = keys.checks(report).values()
     return list(dict.fromkeys(f["name"] for check in checks for f in check["findings"]))
 
 

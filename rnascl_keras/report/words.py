@@ -12,14 +12,13 @@ from rnascl_keras.report.keys import (
     MODELS,
     accuracy_keys,
     attack_name,
-    file_verdicts,
+    checks,
+    file_checks,
     model_keys,
-    verdicts,
 )
 from rnascl_keras.units import count, percent, radius, size
 
 CHANCE = 0.05
-FALSE = "False robustness"
 
 
 def summary(report: dict[str, Any], reading: dict[str, Any] | None) -> list[str]:
@@ -44,18 +43,25 @@ def summary(report: dict[str, Any], reading: dict[str, Any] | None) -> list[str]
             "under attack."
         )
     sentences += _file_words(report, students[-1])
-    said = {MODELS[key]: words for key, words in verdicts(report).items()} | file_verdicts(report)
-    if said:
-        doubted = [name for name, words in said.items() if words.startswith(FALSE)]
-        sentences.append(
-            f"{FALSE} is likely for {' and '.join(doubted)}: do not rely on those figures."
-            if doubted
-            else f"No sign of false robustness was found on the {len(said)} models and files that "
-            "were looked at."
-        )
+    sentences += _check_words(report)
     if reading:
         sentences.append(reading["words"])
     return sentences
+
+
+def _check_words(report: dict[str, Any]) -> list[str]:
+    """Say whose robustness may be false; nothing where that was not looked at."""
+    found = {MODELS[key]: check for key, check in checks(report).items()} | file_checks(report)
+    doubted = [name for name, check in found.items() if not check["passed"]]
+    if doubted:
+        names = " and ".join(doubted)
+        return [f"False robustness is likely for {names}: do not rely on those figures."]
+    if found:
+        return [
+            f"No sign of false robustness was found on the {len(found)} models and files that were "
+            "looked at."
+        ]
+    return []
 
 
 def _final_words(report: dict[str, Any], key: str) -> str:

@@ -243,7 +243,7 @@ def with_int8(report):
             **file,
             "bytes": 161_007,
             "accuracy": accuracy,
-            "check": {"verdict": "No sign of it.", "findings": []},
+            "check": {"passed": True, "verdict": "No sign of it.", "findings": []},
         }
     return report
 

@@ -54,9 +54,23 @@ def test_summary_says_the_figures_of_the_last_student_and_its_smallest_file():
 
 def test_summary_warns_of_false_robustness():
     report = copy.deepcopy(REPORT)
-    report["student"]["check"] = {"verdict": "False robustness is likely, because.", "findings": []}
+    words = "False robustness is likely, because."
+    report["student"]["check"] = {"passed": False, "verdict": words, "findings": []}
     text = " ".join(summary(report, None))
     assert "False robustness is likely for Student: do not rely" in text
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_doubt_is_what_the_check_found_however_its_verdict_is_worded(passed):
+    report = with_int8(REPORT)
+    check = {"n": 200, "findings": []}
+    report["teacher"]["check"] = {**check, "passed": True, "verdict": "False robustness? None."}
+    for file in ("student_int8.onnx", "student_trades_int8.onnx"):
+        report["export"][file]["check"] = {**check, "passed": passed, "verdict": "See the paper."}
+    text = " ".join(summary(report, None))
+    doubted = "False robustness is likely for student_int8.onnx and student_trades_int8.onnx: do"
+    assert (doubted in text) is not passed
+    assert ("No sign of false robustness was found on the 3 models and files" in text) is passed
 
 
 def test_attention_words_recomputed():
