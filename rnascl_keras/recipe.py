@@ -61,7 +61,7 @@ class Recipe(Settings):
     train: Train = Train()
     finetune: Finetune | None = Finetune()
     export: Export = Export()
-    evaluation: Evaluation = Evaluation()
+    evaluation: Evaluation = Field(default_factory=Evaluation)
     distribution: Distribution = Distribution()
     seed: Annotated[int, Field(ge=0)] = 0
 

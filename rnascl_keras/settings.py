@@ -7,8 +7,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from rnascl_keras.attacks import make_attack
-
 
 def _fraction(value: Any) -> Any:
     """Let `"8/255"` stand for a number; what is none is left for pydantic to refuse."""
@@ -192,6 +190,9 @@ class Evaluation(Settings):
 
     @model_validator(mode="after")
     def _know_the_attacks(self) -> Evaluation:
+        # Imported here: `--help` does without NumPy.
+        from rnascl_keras.attacks import make_attack
+
         for name in self.attacks:
             make_attack(name, self.epsilon)
         return self

@@ -69,7 +69,16 @@ def test_an_unknown_name_is_an_attribute_error():
         rnascl_keras.Searh  # noqa: B018
 
 
-HEAVY = ("tensorflow", "keras", "keras_tuner", "onnxruntime", "onnx", "matplotlib", "sklearn")
+HEAVY = (
+    "numpy",
+    "tensorflow",
+    "keras",
+    "keras_tuner",
+    "onnxruntime",
+    "onnx",
+    "matplotlib",
+    "sklearn",
+)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def _source(value: Any, indent: str, used: set[str]) -> str:
         fields = {
             name: getattr(value, name)
             for name, field in type(value).model_fields.items()
-            if field.is_required() or getattr(value, name) != field.default
+            if getattr(value, name) != field.get_default(call_default_factory=True)
         }
     elif isinstance(value, (SearchSpace, Stage)):
         fields = vars(value)
