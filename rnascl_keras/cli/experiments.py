@@ -8,6 +8,7 @@ import typer
 
 from rnascl_keras.cli.options import DataDirOption, RecipeArgument, SetOption, WorkdirOption
 from rnascl_keras.cli.start import quiet_start, start
+from rnascl_keras.comparison.names import METHOD_NAMES
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import reporting_full_disk
 
@@ -22,11 +23,7 @@ def compare(
     set_: SetOption = None,
     methods: Annotated[
         str | None,
-        typer.Option(
-            help="Some of cross_entropy, last_layer, gradient_alignment, kl, reversed_kl, "
-            "reversed_kl_aligned, strong_attention, matched, uniform, random, searched, "
-            "random_widths, largest_widths, searched_trades, trades, ard, rslad; by default all."
-        ),
+        typer.Option(metavar="NAMES", help=f"Some of {', '.join(METHOD_NAMES)}; by default all."),
     ] = None,
     seeds: Annotated[str, typer.Option(help="A row of each method for each, e.g. 0,1.")] = "0",
     radii: Annotated[
@@ -45,8 +42,7 @@ def compare(
     work = start(recipe, workdir, data_dir, set_)
     with quiet_start():
         from rnascl_keras.comparison.command import compare_run
-        from rnascl_keras.comparison.methods import METHODS
-    chosen = methods.split(",") if methods else list(METHODS)
+    chosen = methods.split(",") if methods else METHOD_NAMES
     arguments = [recipe, *(part for change in set_ or () for part in ("--set", change))]
     measures = radii.split(",") if radii else (), auto_attack
     with reporting_full_disk(work.workdir):
