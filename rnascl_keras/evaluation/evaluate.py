@@ -7,20 +7,15 @@ gradient: then neither TensorFlow nor Keras is imported.
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from scipy.stats import binomtest
-from tqdm import tqdm
 
-from rnascl_keras.attacks import Attack, make_attack
-from rnascl_keras.attacks.classifier import Batched, as_classifier, gradient_complaint
-from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
-from rnascl_keras.attacks.state import Found
-from rnascl_keras.errors import UserError
-from rnascl_keras.evaluation.false_robustness import IMAGES, Check, check_robustness
+from rnascl_keras.attacks import make_attack
+from rnascl_keras.evaluation.false_robustness import IMAGES, Check
+from rnascl_keras.evaluation.subject import Subject
 
 LogitsFunction = Callable[[np.ndarray], np.ndarray]
 
@@ -94,14 +89,10 @@ def evaluate(
     other: Any = None,
     progress: bool = True,
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
-    """Measure the model's accuracy on clean images and under each attack.
-
-    A Keras model whose last layer is a softmax is attacked at the logits before it; with
-    `progress`, standard error says so.
+    """Return the accuracy, clean and under each attack, and by attack's key the images it made.
 
     Args:
-        model: a Keras model, (batch, h, w, c) in [0, 1] -> (batch, classes), run in inference mode;
-            or any `attacks.Classifier`.
+        model: (batch, h, w, c) in [0, 1] -> (batch, classes), Keras or an `attacks.Classifier`.
         images: (n, h, w, c), float pixels in [0, 1] or uint8.
         labels: (n,) integers.
         attacks: names as `attacks.make_attack` takes them.
@@ -109,53 +100,21 @@ def evaluate(
         norm: "Linf" or "L2".
         seed: of what is random, not negative.
         batch_size: images that the model sees at a time.
-        check: number of images, the first ones, on which signs of false robustness are looked for
-            after the attacks; 0 leaves that out.
-        other: for the check, another model for these images, whose adversarial images may transfer.
-        progress: show a bar with the running accuracy for each attack.
-
-    Returns:
-        The evaluation, and by attack key the adversarial images, (n, h, w, c).
+        check: number of images, the first ones, to look for false robustness on; 0: none.
+        other: for that check, another model, whose adversarial images may transfer.
+        progress: show on standard error bars with the running accuracy, and remarks.
 
     Raises:
         UserError: images, labels and model do not fit each other, or an attack is unknown.
     """
     chosen = [make_attack(name, epsilon, norm=norm) for name in attacks]
-    images = checked_images(images)
-    labels = checked_labels(labels, len(images))
-    check_seed(seed)
-    classifier = Batched(_as_classifier(model, progress), batch_size)
-    logits = classifier.logits(images)
-    check_logits(logits, labels)
-
-    complaint = gradient_complaint(classifier, images) if chosen else None
-    if complaint and any(getattr(attack, "follows_gradient", True) for attack in chosen):
-        raise UserError(complaint)
-
-    right = {"clean": logits.argmax(axis=-1) == labels}
-    adversarial = {}
-    for attack in chosen:
-        found = _under_attack(attack, classifier, images, labels, logits, seed, progress)
-        adversarial[attack.key], right[attack.key] = found.images, found.robust
-    right["worst"] = np.all(list(right.values()), axis=0)
-    checked = None
-    if chosen and check and complaint:
-        if progress:
-            print(f"No check for false robustness: {complaint}", file=sys.stderr)
-    elif chosen and check:
-        checked = check_robustness(
-            classifier.classifier,
-            images[:check],
-            labels[:check],
-            other=other,
-            progress=progress,
-            epsilon=epsilon,
-            norm=norm,
-            seed=seed,
-            batch_size=batch_size,
-        )
-    asked = {"norm": norm, "epsilon": float(epsilon), "seed": seed, "check": checked}
-    return Evaluation.of(right, labels, logits.shape[1], **asked), adversarial
+    subject = Subject.of(model, images, labels, seed, batch_size, progress)
+    subject.check_gradient(chosen)
+    found = {attack.key: subject.under(attack) for attack in chosen}
+    signs = subject.look_for_signs(check, epsilon, norm, other) if chosen and check else None
+    asked = {"norm": norm, "epsilon": float(epsilon), "seed": seed, "check": signs}
+    evaluation = Evaluation.of(subject.right(found), subject.labels, subject.classes, **asked)
+    return evaluation, {key: attacked.images for key, attacked in found.items()}
 
 
 def accuracy_of(logits_of: LogitsFunction, images: np.ndarray, labels: np.ndarray) -> float:
@@ -172,31 +131,3 @@ def wilson_interval(right: np.ndarray) -> list[float]:
 def _by_class(right: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> list[float | None]:
     correct = np.bincount(labels[right], minlength=len(counts))
     return [float(c / n) if n else None for c, n in zip(correct, counts, strict=True)]
-
-
-def _under_attack(
-    attack: Attack,
-    classifier: Batched,
-    images: np.ndarray,
-    labels: np.ndarray,
-    logits: np.ndarray,
-    seed: int,
-    progress: bool,
-) -> Found:
-    """Attack all images, showing the share of them that is still classified right."""
-    with tqdm(total=len(images), desc=attack.key, unit="image", disable=not progress) as bar:
-
-        def tell(share: float, right: float) -> None:
-            bar.set_postfix(accuracy=f"{right:.3f}", refresh=False)
-            bar.update(int(share * len(images)) - bar.n)
-
-        found = attack.run(classifier, images, labels, logits, seed=seed, progress=tell)
-        tell(1.0, float(found.robust.mean()))
-    return found
-
-
-def _as_classifier(model: Any, progress: bool) -> Any:
-    classifier = as_classifier(model)
-    if progress and classifier is not model and classifier.ends_in_softmax:
-        print("The model ends in a softmax: the logits before it are attacked.", file=sys.stderr)
-    return classifier

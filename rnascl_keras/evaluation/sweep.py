@@ -62,22 +62,14 @@ def sweep_radii(
         raise UserError("a sweep needs at least one radius and one attack.")
     classifier = as_classifier(model)
     epsilon = sorted({float(radius) for radius in radii})
-    accuracy: dict[str, list[float]] = {}
-    intervals: dict[str, list[list[float]]] = {}
-    for radius in epsilon:
-        found, _ = evaluate(
-            classifier,
-            images,
-            labels,
-            attacks=attacks,
-            epsilon=radius,
-            norm=norm,
-            seed=seed,
-            batch_size=batch_size,
-            check=0,
-            progress=progress,
-        )
-        for key in [key for key in found.accuracy if key != "clean"]:
-            accuracy.setdefault(key, []).append(found.accuracy[key])
-            intervals.setdefault(key, []).append(found.intervals[key])
-    return Sweep(len(images), norm, epsilon, accuracy, intervals)
+    settings = {"attacks": attacks, "norm": norm, "seed": seed, "batch_size": batch_size}
+    settings |= {"check": 0, "progress": progress}
+    found = [evaluate(classifier, images, labels, epsilon=e, **settings)[0] for e in epsilon]
+    keys = [key for key in found[0].accuracy if key != "clean"]
+    return Sweep(
+        len(images),
+        norm,
+        epsilon,
+        accuracy={key: [evaluation.accuracy[key] for evaluation in found] for key in keys},
+        intervals={key: [evaluation.intervals[key] for evaluation in found] for key in keys},
+    )

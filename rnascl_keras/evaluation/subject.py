@@ -1,0 +1,124 @@
+"""A classifier and the images that it is attacked on, checked to fit each other."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from rnascl_keras.attacks import Attack
+from rnascl_keras.attacks.classifier import Batched, as_classifier, gradient_complaint
+from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
+from rnascl_keras.attacks.state import Found
+from rnascl_keras.errors import UserError
+from rnascl_keras.evaluation.false_robustness import Check, check_robustness
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured, by whatever attack.
+
+    Attributes:
+        classifier: of the images, a batch at a time.
+        images: (n, h, w, c), float pixels in [0, 1].
+        labels: (n,) integers.
+        logits: (n, classes), of the clean images.
+        seed: of what is random in attacks.
+        progress: whether bars and remarks are shown on standard error.
+    """
+
+    classifier: Batched
+    images: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    seed: int
+    progress: bool
+
+    @classmethod
+    def of(
+        cls, model: Any, images: Any, labels: Any, seed: int, batch_size: int, progress: bool
+    ) -> Subject:
+        """Check what `evaluate` is given, and ask the model about the clean images.
+
+        A Keras model whose last layer is a softmax is attacked at the logits before it; with
+        `progress`, standard error says so.
+
+        Raises:
+            UserError: images, labels and model do not fit each other, or the seed is negative.
+        """
+        images = checked_images(images)
+        labels = checked_labels(labels, len(images))
+        check_seed(seed)
+        classifier = Batched(_as_classifier(model, progress), batch_size)
+        logits = classifier.logits(images)
+        check_logits(logits, labels)
+        return cls(classifier, images, labels, logits, seed, progress)
+
+    @property
+    def classes(self) -> int:
+        """How many classes the classifier tells apart."""
+        return self.logits.shape[1]
+
+    @cached_property
+    def complaint(self) -> str | None:
+        """Why the classifier has no gradient to follow, None where it has one."""
+        return gradient_complaint(self.classifier, self.images)
+
+    def check_gradient(self, attacks: Sequence[Attack]) -> None:
+        """Raise UserError where an attack follows a gradient that the classifier has not."""
+        if attacks and self.complaint:
+            if any(getattr(attack, "follows_gradient", True) for attack in attacks):
+                raise UserError(self.complaint)
+
+    def under(self, attack: Attack) -> Found:
+        """Attack all images, showing the share of them that is still classified right."""
+        images, key = self.images, attack.key
+        with tqdm(total=len(images), desc=key, unit="image", disable=not self.progress) as bar:
+
+            def tell(share: float, right: float) -> None:
+                bar.set_postfix(accuracy=f"{right:.3f}", refresh=False)
+                bar.update(int(share * len(images)) - bar.n)
+
+            found = attack.run(
+                self.classifier, images, self.labels, self.logits, seed=self.seed, progress=tell
+            )
+            tell(1.0, float(found.robust.mean()))
+        return found
+
+    def right(self, found: dict[str, Found]) -> dict[str, np.ndarray]:
+        """Return which images are classified right, (n,) bool: by the keys of what attacks have
+        found, ``clean`` before them, and last ``worst``, under all of these."""
+        right = {"clean": self.logits.argmax(axis=-1) == self.labels}
+        right |= {key: attacked.robust for key, attacked in found.items()}
+        return right | {"worst": np.all(list(right.values()), axis=0)}
+
+    def look_for_signs(self, n: int, epsilon: float, norm: str, other: Any) -> Check | None:
+        """Look for false robustness on the first n images, see `check_robustness`; None, and said
+        on standard error, where there is no gradient to doubt."""
+        if self.complaint:
+            if self.progress:
+                print(f"No check for false robustness: {self.complaint}", file=sys.stderr)
+            return None
+        return check_robustness(
+            self.classifier.classifier,
+            self.images[:n],
+            self.labels[:n],
+            other=other,
+            progress=self.progress,
+            epsilon=epsilon,
+            norm=norm,
+            seed=self.seed,
+            batch_size=self.classifier.batch_size,
+        )
+
+
+def _as_classifier(model: Any, progress: bool) -> Any:
+    classifier = as_classifier(model)
+    if progress and classifier is not model and classifier.ends_in_softmax:
+        print("The model ends in a softmax: the logits before it are attacked.", file=sys.stderr)
+    return classifier
