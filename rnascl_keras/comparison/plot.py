@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from rnascl_keras.comparison.published_results import TABLE_1, PublishedResult
 from rnascl_keras.comparison.table import by_method
-from rnascl_keras.report.plots import ACCENT, FAINT, INK, MUTED, report_style, svg
 from rnascl_keras.report.search_plots import spread
+from rnascl_keras.report.style import ACCENT, FAINT, INK, MUTED, report_style, svg
 from rnascl_keras.units import radius
 
 COLOURS = {False: "#2b6cb0", True: ACCENT}

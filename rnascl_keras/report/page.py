@@ -14,8 +14,9 @@ import jinja2
 
 from rnascl_keras import units
 from rnascl_keras.files.whole import atomic_write
-from rnascl_keras.report import keys, plots
+from rnascl_keras.report import keys
 from rnascl_keras.report.pictures import ReportPictures
+from rnascl_keras.report.style import MODEL_COLOURS
 from rnascl_keras.report.view import View
 
 TEMPLATE = "report.html"
@@ -49,7 +50,7 @@ def page_environment() -> jinja2.Environment:
     environment.filters["picture"] = _data_uri
     environment.globals |= {
         "names": keys.MODELS,
-        "colours": plots.MODEL_COLOURS,
+        "colours": MODEL_COLOURS,
         "latencies": keys.LATENCIES,
         "transfer": keys.TRANSFER,
     }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.report import keys, plots, search_plots
+from rnascl_keras.report.style import LINE_COLOURS
 from rnascl_keras.report.sweep_plot import accuracy_by_radius
 
 
@@ -75,7 +76,7 @@ def _sweep(models: dict[str, dict[str, Any]]) -> str | None:
         {name: sweep["accuracy"]["pgd20"] for name, sweep in swept.items()},
         {name: sweep["intervals"]["pgd20"] for name, sweep in swept.items()},
         {name: sweep["clean"] for name, sweep in swept.items()},
-        {keys.MODELS[key]: colour for key, colour in plots.LINE_COLOURS.items()},
+        {keys.MODELS[key]: colour for key, colour in LINE_COLOURS.items()},
     )
 
 

@@ -1,73 +1,29 @@
-"""The report's pictures of what the models do: arrays in, one SVG text out; and the shared style.
-
-Text stays text in the SVGs, so that they print sharply and stay small; no picture says anything
-by colour alone. Figures are made without pyplot: no window, no state left behind.
-"""
+"""The report's pictures of what the models do: arrays in, one SVG text out."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnascl_keras.report.keys import MODELS, attack_name, short_layer
+from rnascl_keras.report.style import (
+    INK,
+    MODEL_COLOURS,
+    MUTED,
+    WRONG,
+    axes_in_inches,
+    label_room,
+    report_style,
+    svg,
+)
 from rnascl_keras.units import percent
 
-INK, MUTED, FAINT = "#1f2933", "#5f6b7a", "#d5dbe1"
-ACCENT, WRONG = "#d97917", "#b42318"
-MODEL_COLOURS = {"teacher": "#a9b3bf", "student": "#2b6cb0", "student_trades": ACCENT}
-LINE_COLOURS = {**MODEL_COLOURS, "teacher": MUTED}
-"""Darker where the colour is that of text and thin lines."""
-STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "rnascl",
-    "font.family": "sans-serif",
-    "font.sans-serif": ["Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
-    "font.size": 9,
-    "text.color": INK,
-    "axes.labelcolor": MUTED,
-    "axes.edgecolor": FAINT,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 9,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.axisbelow": True,
-    "grid.color": FAINT,
-    "grid.linewidth": 0.6,
-    "xtick.color": MUTED,
-    "ytick.color": MUTED,
-    "xtick.major.size": 0,
-    "ytick.major.size": 0,
-}
-TILE, TILE_GAP = 0.72, 0.05  # inches
-
-
-@contextmanager
-def report_style() -> Iterator[None]:
-    """The report's style for the figures made inside, whatever the caller's own settings are."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        yield
-
-
-def svg(figure: Figure) -> str:
-    """Return the figure as SVG, the same text for the same arrays."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
-
-
-def label_room(names: Sequence[str]) -> float:
-    """Return the inches that the longest layer name needs at 8 points, as it is written."""
-    return 0.07 * max(len(short_layer(name)) for name in names) + 0.08
+# In inches: a tile, from one tile to the next, above the tiles, between pairs of rows.
+TILE, PITCH, TOP, PAIR_GAP = 0.72, 0.77, 0.45, 0.16
 
 
 def robust_accuracy(models: dict[str, dict[str, Any]], keys: Sequence[str]) -> str:
@@ -133,37 +89,42 @@ def attention_maps(
         attacked: whether every second image is the one before it, attacked.
     """
     rows = [
-        (who, pair[f"{side}_layer"], pair[side])
+        (who, short_layer(pair[f"{side}_layer"]), pair[side])
         for pair in attention
         for who, side in (("student", "student"), ("its tutor", "teacher"))
     ]
     left = label_room([*(layer for _, layer, _ in rows), "its tutor"]) + 0.1
-    top, pair_gap = 0.45, 0.16
-    pitch = TILE + TILE_GAP
-    couple_gap = 0.14 if attacked else 0.0
-    width = left + len(images) * pitch + len(images) // 2 * couple_gap
-    height = top + (1 + len(rows)) * pitch + len(attention) * pair_gap
     with report_style():
-        figure = Figure(figsize=(width, height), dpi=144)
-
-        def tile(row: int, column: int, picture: np.ndarray, **colours: Any) -> Axes:
-            # The image is row 0; a student's row and its tutor's stand close together.
-            bottom = height - top - row * pitch - (row + 1) // 2 * pair_gap - TILE
-            begin = left + column * pitch + column // 2 * couple_gap
-            axes = figure.add_axes((begin / width, bottom / height, TILE / width, TILE / height))
-            axes.imshow(picture, **colours)
-            axes.set_axis_off()
-            return axes
-
+        tiles = _Tiles(left, len(images), len(attention), couple_gap=0.14 if attacked else 0.0)
         for column, image in enumerate(images):
             # (h, w, 1) -> (h, w); colour images stay (h, w, 3)
-            axes = tile(0, column, image.squeeze(), cmap="gray", vmin=0, vmax=1)
+            axes = tiles.draw(0, column, image.squeeze(), cmap="gray", vmin=0, vmax=1)
             shown = "attacked" if attacked and column % 2 else labels[column]
             _verdict(axes, shown, labels[column] == predictions[column], predictions[column])
         for row, (who, layer, maps) in enumerate(rows, start=1):
-            tiles = [tile(row, column, map_, cmap="inferno") for column, map_ in enumerate(maps)]
-            _row_title(tiles[0], who, short_layer(layer))
-        return svg(figure)
+            first, *_ = [tiles.draw(row, k, map_, cmap="inferno") for k, map_ in enumerate(maps)]
+            _row_title(first, who, layer)
+        return svg(tiles.figure)
+
+
+class _Tiles:
+    """A row of images, and under it by pairs of rows a student layer's maps and its tutor's; an
+    image and itself, attacked, may stand apart from the next couple, `couple_gap` in inches."""
+
+    def __init__(self, left: float, columns: int, pairs: int, couple_gap: float) -> None:
+        width = left + columns * PITCH + columns // 2 * couple_gap
+        height = TOP + (1 + 2 * pairs) * PITCH + pairs * PAIR_GAP
+        self.figure = Figure(figsize=(width, height), dpi=144)
+        self.left, self.couple_gap = left, couple_gap
+
+    def draw(self, row: int, column: int, picture: np.ndarray, **colours: Any) -> Axes:
+        left = self.left + column * PITCH + column // 2 * self.couple_gap
+        # The images are row 0; a student's row and its tutor's stand close together.
+        top = TOP + row * PITCH + (row + 1) // 2 * PAIR_GAP
+        axes = axes_in_inches(self.figure, left, top, TILE, TILE)
+        axes.imshow(picture, **colours)
+        axes.set_axis_off()
+        return axes
 
 
 def _verdict(axes: Axes, title: Any, right: bool, prediction: Any) -> None:

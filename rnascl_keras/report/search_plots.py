@@ -13,7 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rnascl_keras.report.keys import short_layer
-from rnascl_keras.report.plots import ACCENT, INK, MUTED, label_room, report_style, svg
+from rnascl_keras.report.style import (
+    ACCENT,
+    INK,
+    MUTED,
+    axes_in_inches,
+    label_room,
+    report_style,
+    svg,
+)
 
 PROBABILITY = LinearSegmentedColormap.from_list(
     "probability", ["#f3f6f9", "#cfe0f0", "#7fb0da", "#2b6cb0", "#102a4c"]
@@ -34,19 +42,10 @@ def tutor_map(
     rows, columns = probabilities.shape
     cell = 0.225 if max(rows, columns) <= 30 else 0.18  # inches
     left, top = label_room(student_layers) + 0.25, label_room(teacher_layers) + 0.3
-    right, bottom = 0.95, 0.1
-    width, height = left + columns * cell + right, top + rows * cell + bottom
-    height = max(height, top + 1.5)
+    width, height = left + columns * cell + 0.95, top + max(rows * cell + 0.1, 1.5)
     with report_style():
         figure = Figure(figsize=(width, height))
-        axes = figure.add_axes(
-            (
-                left / width,
-                1 - (top + rows * cell) / height,
-                columns * cell / width,
-                rows * cell / height,
-            )
-        )
+        axes = axes_in_inches(figure, left, top, columns * cell, rows * cell)
         mesh = axes.pcolormesh(
             probabilities,
             cmap=PROBABILITY,
@@ -64,10 +63,7 @@ def tutor_map(
             linewidth=1.8,
         )
         _layer_axes(axes, student_layers, teacher_layers, font_size=8 if cell > 0.2 else 7)
-        scale = figure.add_axes(
-            (1 - 0.68 / width, 1 - (top + 1.2) / height, 0.13 / width, 1.2 / height)
-        )
-        _probability_scale(scale, mesh, columns)
+        _probability_scale(axes_in_inches(figure, -0.68, top, 0.13, 1.2), mesh, columns)
         return svg(figure)
 
 

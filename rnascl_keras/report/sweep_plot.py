@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rnascl_keras.report.keys import attack_name
-from rnascl_keras.report.plots import ACCENT, INK, MUTED, WRONG, report_style, svg
 from rnascl_keras.report.search_plots import spread
+from rnascl_keras.report.style import ACCENT, INK, MUTED, WRONG, report_style, svg
 from rnascl_keras.units import percent, radius
 
 LINES = (
@@ -50,26 +51,44 @@ def accuracy_by_radius(
         for rank, (key, shares) in enumerate(accuracy.items()):
             colour, dashes = LINES[rank % len(LINES)]
             colour = (colours or {}).get(key, colour)
-            low, high = np.array([(clean[key], clean[key]), *intervals[key]]).T
-            y = 100 * np.array([clean[key], *shares])
-            axes.plot(
-                x, y, color=colour, dashes=dashes or (1, 0), marker="o", markersize=3, linewidth=1.4
-            )
-            axes.fill_between(x, 100 * low, 100 * high, color=colour, alpha=0.1, linewidth=0)
-            axes.annotate(
-                f"{attack_name(key)} {percent(shares[-1])}",
-                (x[-1], y[-1]),
-                xytext=(1.03, ends[rank]),
-                textcoords="axes fraction",
-                va="center",
-                fontsize=7.5,
-                color=colour,
-            )
+            bounds = np.array([(clean[key], clean[key]), *intervals[key]])
+            _line(axes, x, np.array([clean[key], *shares]), bounds, colour, dashes)
+            words = f"{attack_name(key)} {percent(shares[-1])}"
+            _end_label(axes, words, (x[-1], 100 * shares[-1]), ends[rank], colour)
         axes.set_xlim(0, x[-1])
-        axes.set_ylim(0, 104)
         axes.set_xticks(x, ["0", *map(radius, epsilon)])
-        axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
         axes.set_xlabel("radius")
-        axes.grid(axis="y")
-        axes.spines["left"].set_visible(False)
+        _percent_axis(axes)
         return svg(figure)
+
+
+def _line(
+    axes: Axes, x: Sequence[float], y: np.ndarray, bounds: np.ndarray, colour: str, dashes: tuple
+) -> None:
+    """Draw shares, (len(x),), over the radii, and their bounds, (len(x), 2), as a shade."""
+    low, high = bounds.T
+    style = {"marker": "o", "markersize": 3, "linewidth": 1.4, "dashes": dashes or (1, 0)}
+    axes.plot(x, 100 * y, color=colour, **style)
+    axes.fill_between(x, 100 * low, 100 * high, color=colour, alpha=0.1, linewidth=0)
+
+
+def _end_label(
+    axes: Axes, words: str, end: tuple[float, float], height: float, colour: str
+) -> None:
+    """Write outside the axes, at this share of their height, what the line that ends there is."""
+    axes.annotate(
+        words,
+        end,
+        xytext=(1.03, height),
+        textcoords="axes fraction",
+        va="center",
+        fontsize=7.5,
+        color=colour,
+    )
+
+
+def _percent_axis(axes: Axes) -> None:
+    axes.set_ylim(0, 104)
+    axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
+    axes.grid(axis="y")
+    axes.spines["left"].set_visible(False)

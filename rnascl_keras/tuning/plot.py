@@ -10,7 +10,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnascl_keras.report.plots import ACCENT, FAINT, INK, MUTED, report_style
+from rnascl_keras.report.style import ACCENT, FAINT, INK, MUTED, report_style
 from rnascl_keras.tuning.table import in_words, what_counts
 from rnascl_keras.units import percent, radius
 

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 
 from rnascl_keras import units
-from rnascl_keras.report import keys, plots, search_plots, sweep_plot
+from rnascl_keras.report import keys, plots, search_plots, style, sweep_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = {
@@ -88,7 +88,7 @@ def test_bars_are_as_high_as_the_accuracies():
         for model, shares in SHARES.items()
     }
     svg = plots.robust_accuracy(models, KEYS)
-    for model, colour in plots.MODEL_COLOURS.items():
+    for model, colour in style.MODEL_COLOURS.items():
         heights = []
         for path in ElementTree.fromstring(svg).iter(f"{SVG}path"):
             if f"fill: {colour}" in path.get("style", "") and path.get("clip-path"):

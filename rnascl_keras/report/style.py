@@ -1,0 +1,74 @@
+"""The report's style: colours, fonts, and places in inches, for all of its pictures.
+
+Text stays text in the SVGs, so that they print sharply and stay small; no picture says anything
+by colour alone. Figures are made without pyplot: no window, no state left behind.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from rnascl_keras.report.keys import short_layer
+
+INK, MUTED, FAINT = "#1f2933", "#5f6b7a", "#d5dbe1"
+ACCENT, WRONG = "#d97917", "#b42318"
+MODEL_COLOURS = {"teacher": "#a9b3bf", "student": "#2b6cb0", "student_trades": ACCENT}
+LINE_COLOURS = {**MODEL_COLOURS, "teacher": MUTED}
+"""Darker where the colour is that of text and thin lines."""
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "rnascl",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+}
+
+
+@contextmanager
+def report_style() -> Iterator[None]:
+    """The report's style for the figures made inside, whatever the caller's own settings are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def svg(figure: Figure) -> str:
+    """Return the figure as SVG, the same text for the same arrays."""
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    return text.getvalue()
+
+
+def label_room(names: Sequence[str]) -> float:
+    """Return the inches that the longest layer name needs at 8 points, as it is written."""
+    return 0.07 * max(len(short_layer(name)) for name in names) + 0.08
+
+
+def axes_in_inches(figure: Figure, left: float, top: float, width: float, height: float) -> Axes:
+    """Add axes of a size, so far from the figure's top and its left, all in inches; a negative
+    `left` says how far they begin from its right."""
+    across, down = figure.get_size_inches()
+    begin = left / across + (left < 0)
+    return figure.add_axes((begin, 1 - (top + height) / down, width / across, height / down))
