@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from rnascl_keras.units import parse_number
+
 
 def _fraction(value: Any) -> Any:
     """Let `"8/255"` stand for a number; what is none is left for pydantic to refuse."""
-    try:
-        return float(Fraction(value)) if isinstance(value, str) and "/" in value else value
-    except (ZeroDivisionError, OverflowError):
-        return value
+    number = parse_number(value) if isinstance(value, str) else None
+    return value if number is None else number
 
 
 Radius = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]

@@ -56,17 +56,27 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def parse_number(text: str) -> float | None:
+    """Return the number that `8/255` or `0.031` stands for, None where it is none."""
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+
+
 def parse_radius(text: str, norm: str = "Linf", option: str = "--eps") -> float:
     """Return the radius that `8/255` or `0.031` stands for.
 
     Raises:
         UserError: it is no number in (0, 1], or for L2 no positive number.
     """
-    try:
-        epsilon = float(Fraction(text))
-    except (ValueError, ZeroDivisionError, OverflowError):
-        epsilon = 0.0
-    if not 0 < epsilon <= (1 if norm == "Linf" else math.inf):
+    epsilon = parse_number(text)
+    if epsilon is None or not 0 < epsilon <= (1 if norm == "Linf" else math.inf):
         expected = "in (0, 1] such as 8/255" if norm == "Linf" else "above 0 such as 0.5"
         raise UserError(f"{option} must be a number {expected}; got {text!r}.")
     return epsilon
+
+
+def parse_radii(text: str | None, norm: str = "Linf", option: str = "--radii") -> list[float]:
+    """Return the radii in `2/255,0.031`, none for None; UserError as of `parse_radius`."""
+    return [parse_radius(one, norm, option) for one in text.split(",")] if text else []

@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from rnascl_keras.cli.options import DataDirOption, RecipeArgument, SetOption, WorkdirOption
+from rnascl_keras.cli.parsing import parse_seeds
 from rnascl_keras.cli.start import quiet_start, start
 from rnascl_keras.comparison.names import METHOD_NAMES
-from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import reporting_full_disk
+from rnascl_keras.units import parse_radii
 
 app = typer.Typer()
 
@@ -40,23 +41,48 @@ def compare(
     from the same settings, is skipped; one that was cut short goes on from what was saved last.
     """
     work = start(recipe, workdir, data_dir, set_)
+    chosen_seeds, measured_at = parse_seeds(seeds), parse_radii(radii)
     with quiet_start():
         from rnascl_keras.comparison.command import compare_run
     chosen = methods.split(",") if methods else METHOD_NAMES
     arguments = [recipe, *(part for change in set_ or () for part in ("--set", change))]
-    measures = radii.split(",") if radii else (), auto_attack
+    arguments += ["--radii", radii] if radii else []
+    arguments += ["--auto-attack", str(auto_attack)] if auto_attack else []
     with reporting_full_disk(work.workdir):
-        compare_run(work, chosen, _seeds(seeds), *measures, arguments)
+        compare_run(work, chosen, chosen_seeds, measured_at, auto_attack, arguments)
 
 
-def _seeds(text: str) -> list[int]:
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() for part in parts):
-        raise UserError(f"--seeds wants integers of at least 0 such as 0,1; got {text!r}.")
-    return [int(part) for part in parts]
+TUNE = """Try settings, and write the best: tune.json, tune.png, RECIPE_tuned.py.
+
+A trial searches and trains a student, and attacks it by PGD-20 on the
+validation images, which the recipe has to hold back (data.validation).
+Teacher and cache are made once, a search only where its settings differ:
+tuning gamma_t alone searches once.
+
+Start with the few settings that matter most, and with fewer epochs:
+
+rnascl tune digits --tune gamma_t,kl --trials 10 --set train.epochs=10
+
+Stopped in any way, the same command goes on; more --trials add to those
+that are there. All is kept in the folder tune/ of the run.
+
+The best of many trials looks better than it is: run the recipe that was
+written, and believe what it says of the test images.
+"""
+
+TuneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tune",
+        metavar="NAMES",
+        help="Some of gamma_s, gamma_t, kl, softening, combine, beta, alpha, taps, map_size, "
+        "noise, gumbel_temperature, gumbel_decay; by default all. beta and alpha count with "
+        "combine multiply and add.",
+    ),
+]
 
 
-@app.command()
+@app.command(help=TUNE)
 def tune(
     recipe: RecipeArgument,
     workdir: WorkdirOption = None,
@@ -71,38 +97,12 @@ def tune(
     ] = "bayesian",
     trials: Annotated[int, typer.Option(help="At most so many, the recipe as it is first.")] = 20,
     hours: Annotated[float | None, typer.Option(help="No trial begins later than that.")] = None,
-    names: Annotated[
-        str | None,
-        typer.Option(
-            "--tune",
-            metavar="NAMES",
-            help="Some of gamma_s, gamma_t, kl, softening, combine, beta, alpha, taps, map_size, "
-            "noise, gumbel_temperature, gumbel_decay; by default all. beta and alpha count with "
-            "combine multiply and add.",
-        ),
-    ] = None,
+    names: TuneOption = None,
     least_clean: Annotated[
         float, typer.Option(help="Clean accuracy, 0 to 1, below which a student counts last.")
     ] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the choice of settings.")] = 0,
 ) -> None:
-    """Try settings, and write the best: tune.json, tune.png, RECIPE_tuned.py.
-
-    A trial searches and trains a student, and attacks it by PGD-20 on the
-    validation images, which the recipe has to hold back (data.validation).
-    Teacher and cache are made once, a search only where its settings differ:
-    tuning gamma_t alone searches once.
-
-    Start with the few settings that matter most, and with fewer epochs:
-
-    rnascl tune digits --tune gamma_t,kl --trials 10 --set train.epochs=10
-
-    Stopped in any way, the same command goes on; more --trials add to those
-    that are there. All is kept in the folder tune/ of the run.
-
-    The best of many trials looks better than it is: run the recipe that was
-    written, and believe what it says of the test images.
-    """
     work = start(recipe, workdir, data_dir, set_)
     with quiet_start():
         from rnascl_keras.tuning.command import tune_run

@@ -2,86 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from rnascl_keras.cli.options import (
-    AttacksOption,
-    CheckOption,
-    CountOption,
-    DataDirOption,
-    DataOption,
-    EpsOption,
-    JsonOption,
-    NormOption,
-    PlotOption,
-    SeedOption,
-    SetOption,
-    StrategyOption,
-    SweepOption,
-    WorkdirOption,
-)
+from rnascl_keras.cli.measurement import Measurement, with_measurement
+from rnascl_keras.cli.options import SetOption, StrategyOption, WorkdirOption
 from rnascl_keras.cli.parsing import parse_channels
 from rnascl_keras.cli.start import quiet_start, run_stages, say, start
 from rnascl_keras.errors import UserError
-from rnascl_keras.units import parse_radius
-
-if TYPE_CHECKING:
-    from rnascl_keras.evaluation.request import Request
 
 app = typer.Typer()
 
 
 @app.command()
+@with_measurement
 def evaluate(
     context: typer.Context,
     model: Annotated[
         str, typer.Argument(metavar="RECIPE|MODEL.keras", help="A recipe's run, or one model.")
     ],
     workdir: WorkdirOption = None,
-    data_dir: DataDirOption = None,
     set_: SetOption = None,
     strategy: StrategyOption = None,
-    data: DataOption = None,
-    attacks: AttacksOption = "fgsm,pgd,mi_fgsm",
-    eps: EpsOption = "8/255",
-    norm: NormOption = "Linf",
-    sweep: SweepOption = None,
-    plot: PlotOption = None,
-    check: CheckOption = 200,
-    n: CountOption = 1000,
-    seed: SeedOption = 0,
-    json: JsonOption = None,
+    *,
+    measurement: Measurement,
 ) -> None:
     """Accuracy on clean images and under attack, of a run's models or of any MODEL.keras."""
     is_file = model.endswith(".keras")
     _check_options(context, is_file)
     if not is_file:
-        run_stages(start(model, workdir, data_dir, set_, strategy), "evaluate")
+        run_stages(start(model, workdir, measurement.data_dir, set_, strategy), "evaluate")
         return
-    options = (data, data_dir, attacks, eps, n, seed, json, norm, sweep, plot, check)
-    request = _request(f"evaluate {model}", *options)
+    request = measurement.request(f"evaluate {model}")
     with quiet_start():
         from rnascl_keras.evaluation.keras_file import evaluate_file
     evaluate_file(Path(model), request, strategy or "auto")
 
 
+def _check_options(context: typer.Context, is_file: bool) -> None:
+    """Raise UserError for an option of `evaluate` that would be ignored."""
+    of_file = [field.name for field in fields(Measurement) if field.name != "data_dir"]
+    foreign = ("workdir", "set_") if is_file else of_file
+    reason = (
+        "is for a recipe's run, not for a MODEL.keras."
+        if is_file
+        else "is for a MODEL.keras; of a recipe's run use --set, e.g. --set evaluation.n=500."
+    )
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name).name == "COMMANDLINE"
+        if given and option.name in foreign:
+            raise UserError(f"{option.opts[0]} {reason}")
+
+
 @app.command()
+@with_measurement
 def attack(
     model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An image classifier.")],
-    data: DataOption = None,
-    data_dir: DataDirOption = None,
-    attacks: AttacksOption = "fgsm,pgd,mi_fgsm",
-    eps: EpsOption = "8/255",
-    norm: NormOption = "Linf",
-    sweep: SweepOption = None,
-    plot: PlotOption = None,
-    check: CheckOption = 200,
-    n: CountOption = 1000,
-    seed: SeedOption = 0,
-    json: JsonOption = None,
+    *,
+    measurement: Measurement,
     mean: Annotated[
         str | None, typer.Option(help="Subtracted per channel, where the file wants it.")
     ] = None,
@@ -92,8 +73,7 @@ def attack(
     ] = None,
 ) -> None:
     """Attack any ONNX image classifier, white-box, in onnxruntime: no other framework is needed."""
-    options = (data, data_dir, attacks, eps, n, seed, json, norm, sweep, plot, check)
-    request = _request(f"attack {model}", *options)
+    request = measurement.request(f"attack {model}")
     from rnascl_keras.evaluation.onnx_file import attack_file
 
     attack_file(
@@ -105,33 +85,6 @@ def attack(
         providers=providers.split(",") if providers else (),
         say=say,
     )
-
-
-def _request(command: str, data: str | None, data_dir: str | None, attacks: str, *rest) -> Request:
-    """Return what `evaluate` and `attack` are asked for, from their options in order."""
-    if data is None:
-        raise UserError(f"{command} needs --data: a tfds name such as cifar10, or an .npz.")
-    from rnascl_keras.evaluation.request import Request
-
-    eps, n, seed, out, norm, sweep, plot, check = rest
-    epsilon = parse_radius(eps, norm)
-    radii = [parse_radius(r, norm, "--sweep") for r in sweep.split(",")] if sweep else []
-    names = attacks.split(",")
-    return Request(data, data_dir, names, epsilon, n, seed, out, norm, radii, plot, check)
-
-
-def _check_options(context: typer.Context, is_file: bool) -> None:
-    """Raise UserError for an option of `evaluate` that would be ignored."""
-    of_file = ("data", "attacks", "eps", "norm", "sweep", "plot", "check", "n", "seed", "json")
-    foreign = ("workdir", "set_") if is_file else of_file
-    reason = (
-        "is for a recipe's run, not for a MODEL.keras."
-        if is_file
-        else "is for a MODEL.keras; of a recipe's run use --set, e.g. --set evaluation.n=500."
-    )
-    for name in foreign:
-        if context.get_parameter_source(name).name == "COMMANDLINE":
-            raise UserError(f"--{name.rstrip('_')} {reason}")
 
 
 @app.command("convert-teacher")

@@ -20,14 +20,13 @@ from rnascl_keras.comparison.table import (
 )
 from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.run.workdir import Run
-from rnascl_keras.units import parse_radius
 
 
 def compare_run(
     run: Run,
     methods: Sequence[str],
     seeds: Sequence[int],
-    radii: Sequence[str],
+    radii: Sequence[float],
     auto_attack: int,
     arguments: Sequence[str] = (),
 ) -> None:
@@ -39,21 +38,20 @@ def compare_run(
         seeds: a row of each method for each.
         radii: of PGD-20; by default a quarter, a half and the whole of `evaluation.epsilon`.
         auto_attack: number of images for AutoAttack.
-        arguments: the recipe and its changed settings, as they were given on the command line.
+        arguments: the recipe, its changed settings and what is measured, as they were given on the
+            command line.
 
     Raises:
-        UserError: a method or a radius is none.
+        UserError: a method is none.
     """
     find_methods(methods)
     epsilon = run.recipe.evaluation.epsilon
-    chosen = [parse_radius(text, option="--radii") for text in radii]
-    chosen = chosen or [epsilon / 4, epsilon / 2, epsilon]
+    chosen = radii or [epsilon / 4, epsilon / 2, epsilon]
     rows = compare_rows(run, methods, seeds, Measures(tuple(sorted(chosen)), auto_attack))
     found = differences(rows)
     facts = {
         "recipe": run.recipe.name,
-        "command": shlex.join(["rnascl", "compare", *(arguments or [run.recipe.name])])
-        + _measuring(radii, auto_attack),
+        "command": shlex.join(["rnascl", "compare", *(arguments or [run.recipe.name])]),
         "settings": run.recipe.model_dump(mode="json"),
     }
     write_json(run.path("compare.json"), facts | {"rows": rows, "differences": found})
@@ -67,9 +65,3 @@ def compare_run(
         for pair in by_pair(found).values():
             console.print(Text(in_words(names, pair)))
     run.say(f"compare: {run.path('compare.json')}, {run.path('compare.svg')}")
-
-
-def _measuring(radii: Sequence[str], auto_attack: int) -> str:
-    """Return the options of the command that say what is measured, where they were given."""
-    options = f" --radii {','.join(radii)}" if radii else ""
-    return options + (f" --auto-attack {auto_attack}" if auto_attack else "")

@@ -1,0 +1,88 @@
+"""What `evaluate` and `attack` measure of one model: options that both have, declared once."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from rnascl_keras.cli.options import DataDirOption
+from rnascl_keras.errors import UserError
+from rnascl_keras.units import parse_radii, parse_radius
+
+if TYPE_CHECKING:
+    from rnascl_keras.evaluation.request import Request
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What the options say, in the order of the help; the fields are those of `Request`."""
+
+    data: Annotated[
+        str | None, typer.Option(help="A tfds name, its test split, or an .npz with x and y.")
+    ] = None
+    data_dir: DataDirOption = None
+    attacks: Annotated[
+        str, typer.Option(help="Of fgsm, pgd, mi_fgsm, cw, square, auto_attack.")
+    ] = "fgsm,pgd,mi_fgsm"
+    epsilon: Annotated[str, typer.Option("--eps", help="Radius in pixels of [0, 1].")] = "8/255"
+    norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf"
+    radii: Annotated[
+        str | None,
+        typer.Option("--sweep", help="More radii, e.g. 2/255,4/255,16/255: a table of all."),
+    ] = None
+    plot: Annotated[Path | None, typer.Option(help="Draw the sweep there, as SVG.")] = None
+    check: Annotated[
+        int, typer.Option(min=0, help="Images on which to look for false robustness; 0: none.")
+    ] = 200
+    n: Annotated[int, typer.Option(min=1, help="The first n images of the test split.")] = 1000
+    seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0
+    out: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None
+
+    def request(self, command: str) -> Request:
+        """Return it in numbers and names.
+
+        Raises:
+            UserError: there is no data, or a radius is none; `command` is named there.
+        """
+        if self.data is None:
+            raise UserError(f"{command} needs --data: a tfds name such as cifar10, or an .npz.")
+        from rnascl_keras.evaluation.request import Request
+
+        parsed = {
+            "attacks": self.attacks.split(","),
+            "epsilon": parse_radius(self.epsilon, self.norm),
+            "radii": parse_radii(self.radii, self.norm, "--sweep"),
+        }
+        return Request(**(vars(self) | parsed))
+
+
+def with_measurement(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `Measurement` where it has the parameter `measurement`.
+
+    Typer reads options from a function's parameters: the one that it is shown has a parameter for
+    each, and calls the given one with what they say.
+    """
+    options = _parameters(Measurement)
+    shown = []
+    for parameter in _parameters(command):
+        shown += options if parameter.annotation is Measurement else [parameter]
+
+    @wraps(command)
+    def flat(**given) -> None:
+        said = {option.name: given.pop(option.name) for option in options}
+        command(measurement=Measurement(**said), **given)
+
+    flat.__signature__ = inspect.Signature(shown)
+    flat.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    return flat
+
+
+def _parameters(function: Callable) -> list[inspect.Parameter]:
+    given = inspect.signature(function, eval_str=True).parameters.values()
+    return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in given]

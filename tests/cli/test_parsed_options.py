@@ -1,0 +1,111 @@
+"""What a command calls is handed numbers and names, never the text of the options."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from rnascl_keras.cli.measurement import Measurement
+from rnascl_keras.comparison import command
+from rnascl_keras.errors import UserError
+from rnascl_keras.evaluation import keras_file, onnx_file
+from rnascl_keras.evaluation.request import Request
+from rnascl_keras.settings import Evaluation
+from rnascl_keras.units import parse_number, parse_radii, parse_radius
+
+OPTIONS = (
+    "--data d.npz --data-dir dd --attacks fgsm,cw --eps 3/2 --norm L2 --sweep 0.5,7/4 --plot p.svg "
+    "--check 7 --n 9 --seed 4 --json o.json"
+).split()
+ASKED = Request(
+    data="d.npz",
+    data_dir="dd",
+    attacks=["fgsm", "cw"],
+    epsilon=1.5,
+    norm="L2",
+    radii=[0.5, 1.75],
+    plot=Path("p.svg"),
+    check=7,
+    n=9,
+    seed=4,
+    out=Path("o.json"),
+)
+
+
+@pytest.fixture
+def called(monkeypatch):
+    """The arguments with which what the commands call was called, in place of its work."""
+    calls = []
+
+    def note(*arguments, **options):
+        calls.append((arguments, options))
+
+    monkeypatch.setattr(keras_file, "evaluate_file", note)
+    monkeypatch.setattr(onnx_file, "attack_file", note)
+    monkeypatch.setattr(command, "compare_run", note)
+    return calls
+
+
+def test_evaluate_and_attack_ask_the_same_by_the_same_options(rnascl, called):
+    assert rnascl("evaluate", "m.keras", *OPTIONS, "--strategy", "one").code == 0
+    others = ("--mean", "0.5", "--std", "1,2,3", "--layout", "NCHW", "--providers", "a,b")
+    assert rnascl("attack", "m.onnx", *OPTIONS, *others).code == 0
+    (evaluated, _), (attacked, settings) = called
+    assert evaluated == (Path("m.keras"), ASKED, "one")
+    assert attacked == (Path("m.onnx"), ASKED)
+    del settings["say"]
+    assert settings == {
+        "mean": (0.5,),
+        "std": (1.0, 2.0, 3.0),
+        "layout": "NCHW",
+        "providers": ["a", "b"],
+    }
+
+
+def test_what_is_not_said_is_as_the_request_has_it():
+    asked = Measurement(data="digits").request("attack m.onnx")
+    assert asked == Request("digits", None, ["fgsm", "pgd", "mi_fgsm"], 8 / 255, 1000, 0, radii=[])
+    names = [field.name for field in dataclasses.fields(Measurement)]
+    assert sorted(names) == sorted(field.name for field in dataclasses.fields(Request))
+
+
+def test_compare_is_handed_numbers_and_what_makes_it_again(rnascl, tiny, called):
+    options = ("--seeds", "0,2", "--radii", "8/255,0.1", "--auto-attack", 5, "--set", "seed=3")
+    assert rnascl("compare", tiny, *options, "--methods", "kl,ard").code == 0
+    ((run, *measured), _) = called[0]
+    assert run.recipe.seed == 3
+    again = [str(tiny), "--set", "seed=3", "--radii", "8/255,0.1", "--auto-attack", "5"]
+    assert measured == [["kl", "ard"], [0, 2], [8 / 255, 0.1], 5, again]
+
+
+@pytest.mark.parametrize(("text", "radius"), [("8/255", 8 / 255), ("0.031", 0.031), ("1", 1.0)])
+def test_a_radius_is_read(text, radius):
+    assert parse_radius(text) == radius
+
+
+@pytest.mark.parametrize("text", ["0", "1.01", "-8/255", "8/0", "eight", "", "nan", "inf", "1e999"])
+def test_a_radius_outside_0_to_1_is_refused(text):
+    with pytest.raises(UserError, match="in \\(0, 1\\] such as 8/255; got"):
+        parse_radius(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("8/255", 8 / 255), ("0.031", 0.031), ("-1", -1.0), ("8/0", None), ("a/b", None), ("", None)],
+)
+def test_a_number_is_read_alike_by_options_and_settings(text, number):
+    assert parse_number(text) == number
+    if number is not None and number > 0:
+        assert Evaluation(epsilon=text).epsilon == number
+        assert parse_radii(f"{text},{text}") == [number, number]
+    else:
+        with pytest.raises(ValueError, match="epsilon"):
+            Evaluation(epsilon=text)
+        with pytest.raises(UserError, match="--radii must be a number in"):
+            parse_radii(f"{text},1")
+
+
+def test_no_radii_are_none():
+    assert parse_radii(None) == []
