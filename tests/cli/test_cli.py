@@ -5,40 +5,13 @@ import json
 import xml.etree.ElementTree as ElementTree
 
 import keras
-import numpy as np
 import pytest
+from files_of_images import file_of_images
 
-from rnascl_keras import Architecture, UserError
+from rnascl_keras import Architecture
 from rnascl_keras.data import load_data
 from rnascl_keras.recipe import recipe_names
 from rnascl_keras.run.pipeline import STAGE_NAMES
-from rnascl_keras.units import parse_radius
-
-layers = keras.layers
-
-
-@pytest.fixture(autouse=True)
-def somewhere_else(tmp_path, monkeypatch):
-    """Whatever is written where the command is called lands in a fresh folder."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-
-
-def classifier(path, shape=(8, 8, 1), outputs=10, convolution=True):
-    images = keras.Input(shape)
-    x = layers.Conv2D(4, 3)(images) if convolution else images
-    keras.Model(images, layers.Dense(outputs)(layers.Flatten()(x))).save(path)
-    return path
-
-
-def file_of_images(path, labels=None, factor=1.0, **others):
-    images, right = load_data("digits").test.first(40)
-    y = right if labels is None else labels
-    np.savez(path, x=images * np.float32(factor), y=y, **others)
-    return path
-
-
-# Commands
 
 
 def test_help_names_every_command_and_every_recipe(rnascl):
@@ -177,120 +150,3 @@ def test_evaluate_in_l2(rnascl, whole_run, tmp_path):
     written = json.loads(out.read_text())
     assert (written["norm"], written["epsilon"]) == ("L2", 1.5)
     assert written["check"]["n"] == 5
-
-
-@pytest.mark.parametrize(("text", "radius"), [("8/255", 8 / 255), ("0.031", 0.031), ("1", 1.0)])
-def test_a_radius_is_read(text, radius):
-    assert parse_radius(text) == radius
-
-
-@pytest.mark.parametrize("text", ["0", "1.01", "-8/255", "8/0", "eight", "", "nan", "inf", "1e999"])
-def test_a_radius_outside_0_to_1_is_refused(text):
-    with pytest.raises(UserError, match="in \\(0, 1\\] such as 8/255; got"):
-        parse_radius(text)
-
-
-# Mistakes: one line, exit code 2, nothing written
-
-
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        ("run digit", "Did you mean 'digits'?"),
-        ("run none.py", "there is no recipe file none.py"),
-        ("run digits --set serach.epochs=5", "Did you mean 'search.epochs'?"),
-        ("run digits --set search.epochs=many", "search.epochs: Input should be a valid integer"),
-        ("run digits --set evaluation.epsilon=0", "evaluation.epsilon"),
-        ("run digits --set search.batch_size=1", "search.batch_size"),
-        ("run digits --set search.batch_size=5000", "search.batch_size is 5000"),
-        ("run digits --set data.source=no_such_set", "no data set 'no_such_set'"),
-        ("run digits --set data.source=none.npz", "none.npz cannot be read"),
-        ("run digits --set data.source=/none/here", "/none/here is no folder of images"),
-        ("run digits --set data.validation=5000", "5000 images cannot be split off"),
-        ("run digits --set data.augmentation=shfit", "Did you mean 'shift'?"),
-        ("run digits --set teacher.architecture=digits_cn", "Did you mean 'digits_cnn'?"),
-        ("run digits --set teacher.weights=none.keras", "there is no file none.keras"),
-        (
-            "run cifar10_s3_wrt34 --set data.source=digits --set teacher.weights=null",
-            "--set teacher.weights=FILE.keras",
-        ),
-        ("run digits --bogus 1", "No such option: --bogus; see `rnascl run --help`"),
-        ("run", "Missing argument 'RECIPE'"),
-        ("rum digits", "No such command 'rum'"),
-        ("evaluate m.keras", "needs --data"),
-        ("evaluate m.keras --data digits", "there is no model file m.keras"),
-        ("evaluate m.keras --data digits --eps 0", "--eps must be a number in (0, 1]"),
-        ("evaluate m.keras --data digits --eps 2", "--eps must be a number in (0, 1]"),
-        ("evaluate m.keras --data digits --n 0", "'--n'"),
-        ("evaluate m.keras --data digits --sweep 0.1,2", "--sweep must be a number in (0, 1]"),
-        ("evaluate m.keras --data digits --norm Lnf", "Did you mean 'Linf'?"),
-        ("evaluate m.keras --data digits --norm L2 --eps=-1", "--eps must be a number above 0"),
-        ("evaluate m.keras --data digits --plot p.svg", "--plot draws the accuracy"),
-        ("evaluate m.keras --data digits --attacks fgms", "Did you mean 'fgsm'?"),
-        ("evaluate m.keras --data digits --set seed=1", "--set is for a recipe's run"),
-        ("evaluate digits --n 10", "--n is for a MODEL.keras"),
-    ],
-)
-def test_wrong_arguments(refused, arguments, says):
-    assert says in refused(*arguments.split())
-
-
-def test_a_work_folder_that_cannot_be_written(refused, tmp_path):
-    (tmp_path / "file").write_text("")
-    line = refused("run", "digits", "--workdir", tmp_path / "file" / "work")
-    assert "cannot be written to (Not a directory)" in line
-
-
-@pytest.mark.parametrize(
-    ("facts", "says"),
-    [
-        ({"outputs": 7}, "the teacher tells 7 classes apart, the data has 10"),
-        ({"shape": (16, 16, 1)}, "the teacher takes images of shape (None, 16, 16, 1)"),
-        ({"outputs": 10, "convolution": False}, "convolution"),
-    ],
-)
-def test_a_teacher_that_does_not_fit(refused, tiny, work, tmp_path, facts, says):
-    given = classifier(tmp_path / "given.keras", **facts)
-    options = ["--workdir", work, "--set", f"teacher.weights={given}"]
-    assert says in refused("run", tiny, *options)
-
-
-def test_a_teacher_that_is_no_classifier(refused, tiny, work, tmp_path):
-    images = keras.Input((8, 8, 1))
-    keras.Model(images, layers.Conv2D(10, 3)(images)).save(tmp_path / "given.keras")
-    options = ["--workdir", work, "--set", f"teacher.weights={tmp_path / 'given.keras'}"]
-    assert "a classifier" in refused("run", tiny, *options)
-
-
-@pytest.mark.parametrize(
-    ("data", "says"),
-    [
-        ({"factor": 2.0}, "[0, 1]"),
-        ({"factor": -1.0}, "[0, 1]"),
-        ({"factor": np.nan}, "[0, 1]"),
-        ({"labels": np.full(40, -1)}, "classes start at 0"),
-        ({"labels": np.full(40, 10)}, "labels range from 10 to 10"),
-        ({"labels": np.zeros(39, int)}, "40 images in x and 39 labels"),
-        ({"labels": np.zeros(40)}, "expected an integer class"),
-    ],
-)
-def test_images_and_labels_that_do_not_fit(refused, whole_run, tmp_path, data, says):
-    path = file_of_images(tmp_path / "d.npz", **data)
-    model = whole_run.folder / "student.keras"
-    out = tmp_path / "out.json"
-    assert says in refused("evaluate", model, "--data", path, "--json", out)
-    assert not out.exists()
-
-
-def test_models_that_cannot_be_evaluated(refused, whole_run, tmp_path):
-    data = file_of_images(tmp_path / "d.npz")
-    (tmp_path / "bad.keras").write_bytes(b"not a model")
-    line = refused("evaluate", tmp_path / "bad.keras", "--data", data)
-    assert "cannot be loaded as a Keras model" in line
-    large = classifier(tmp_path / "large.keras", shape=(9, 9, 1))
-    assert "8 x 8 x 1, but 9 x 9 x 1 is wanted" in refused("evaluate", large, "--data", data)
-    vector = keras.Input((64,))
-    keras.Model(vector, layers.Dense(10)(vector)).save(tmp_path / "flat.keras")
-    assert "expected one of images" in refused("evaluate", tmp_path / "flat.keras", "--data", data)
-    line = refused("evaluate", large, "--data", data, "--json", data / "out.json")
-    assert "out.json cannot be written" in line

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from test_report import REPORT, page_of, with_int8
+from small_report import REPORT, page_of, with_int8
 
 from rnascl_keras.recipe import changed_settings, load_recipe, with_settings
 from rnascl_keras.report.words import attention_words, model_card, summary, tutor_reading

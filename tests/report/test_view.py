@@ -6,7 +6,7 @@ import dataclasses
 
 import jinja2.meta
 import jinja2.nodes
-from test_report import REPORT, pictures
+from small_report import REPORT, pictures
 
 from rnascl_keras.report import page
 from rnascl_keras.report.view import View
