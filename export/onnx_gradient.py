@@ -15,11 +15,11 @@ from collections.abc import Sequence
 import onnx
 from onnx import TensorProto, checker, helper
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, look_up
 from rnascl_keras.export.gradient import rules  # noqa: F401  registers them
 from rnascl_keras.export.gradient.final_softmax import final_softmax
 from rnascl_keras.export.gradient.graph import Graph, Tensor
-from rnascl_keras.export.gradient.losses import LOSSES, Classes, LossNodes, find_loss
+from rnascl_keras.export.gradient.losses import LOSSES, Classes, LossNodes
 from rnascl_keras.export.gradient.preparation import inferred, prepare
 from rnascl_keras.export.gradient.reverse import back_propagate
 
@@ -50,7 +50,7 @@ def input_gradient_model(
         UserError: the loss is unknown, the model is no such classifier, or operators between images
             and logits have no gradient; all of these are named.
     """
-    nodes = find_loss(loss)
+    nodes = look_up("loss", loss, LOSSES)
     model = prepare(model, input_shape)
     images, logits = model.graph.input[0], model.graph.output[0]
     _check_classes(loss, nodes, logits)

@@ -10,7 +10,6 @@ import numpy as np
 from onnx import TensorProto
 
 from rnascl_keras.attacks import losses
-from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.export.gradient.graph import Graph, Tensor
 
 _INT64 = TensorProto.INT64
@@ -120,19 +119,6 @@ LOSSES = {
     "targeted_dlr": LossNodes(targeted_dlr, ("labels", "targets"), 4),
     "linear": LossNodes(linear, ("slopes",), 1),
 }
-
-
-def find_loss(name: str) -> LossNodes:
-    """Return how the loss called `name` is built.
-
-    Raises:
-        UserError: a graph cannot build a loss of that name.
-    """
-    if name not in LOSSES:
-        raise UserError(
-            f"loss {name!r} is unknown; expected one of {', '.join(LOSSES)}.{nearest(name, LOSSES)}"
-        )
-    return LOSSES[name]
 
 
 def name_in_graph(loss: Any) -> str | None:
