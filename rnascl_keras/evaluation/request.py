@@ -137,7 +137,8 @@ def _accuracies(path: Path, evaluation: Evaluation) -> Table:
     for key, accuracy in evaluation.accuracy.items():
         low, high = evaluation.intervals[key]
         interval = f"{percent(low)} to {percent(high)}"
-        table.add_row(attack_name(key), percent(accuracy), interval, attack_how(key))
+        how = attack_how(key, evaluation.norm)
+        table.add_row(attack_name(key), percent(accuracy), interval, how)
     return table
 
 

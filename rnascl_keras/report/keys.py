@@ -6,15 +6,23 @@ import re
 from typing import Any
 
 from rnascl_keras import attacks
+from rnascl_keras.attacks.norms import NORMS
 
 MODELS = {"teacher": "Teacher", "student": "Student", "student_trades": "Student, TRADES"}
 TRANSFER = "transfer_"
 LATENCIES = {"one_thread": "ms, 1 thread", "all_threads": "ms, all"}
 
-# They say the same of themselves at every radius.
-_PUBLISHED = [attacks.make_attack(name, 8 / 255) for name in attacks.ATTACKS]
-ATTACKS = {attack.key: attack for attack in _PUBLISHED}
-"""The attacks, with the settings their results are published under, by key of accuracy."""
+
+def _published(norm: str) -> dict[str, attacks.Attack]:
+    # they say the same of themselves at every radius
+    made = [attacks.make_attack(name, 8 / 255, norm=norm) for name in attacks.ATTACKS]
+    return {attack.key: attack for attack in made}
+
+
+ATTACKS_BY_NORM = {norm: _published(norm) for norm in NORMS}
+"""The attacks, with the settings their results are published under, by norm and key of accuracy."""
+
+ATTACKS = ATTACKS_BY_NORM["Linf"]
 
 SIGNS = {
     "gradient": "No gradient",
@@ -41,10 +49,10 @@ def attack_name(key: str) -> str:
     return {"clean": "Clean", "worst": "Worst case"}.get(key, key)
 
 
-def attack_how(key: str) -> str:
+def attack_how(key: str, norm: str = "Linf") -> str:
     """Return how the images behind an accuracy were made; empty where this page cannot say."""
-    if key in ATTACKS:
-        return ATTACKS[key].how
+    if key in ATTACKS_BY_NORM[norm]:
+        return ATTACKS_BY_NORM[norm][key].how
     words = {
         "clean": "the images as they are",
         "worst": "right on the clean image and under every attack above",

@@ -51,6 +51,13 @@ def test_what_stands_beside_an_accuracy(key, name, how):
     assert keys.attack_name(f"transfer_{key}") == name
 
 
+def test_in_l2_another_attack_stands_behind_the_same_key():
+    how = "9 weights by bisection, 100 steps of Adam each, from the image"
+    assert keys.attack_how("cw", "L2") == how
+    assert keys.attack_how("pgd20", "L2") == keys.attack_how("pgd20")
+    assert keys.attack_how("clean", "L2") == "the images as they are"
+
+
 @pytest.mark.parametrize(
     ("number", "written"),
     [(7, "7"), (999, "999"), (1_000, "1.00 k"), (7_310, "7.31 k"), (99_960, "100 k")]
