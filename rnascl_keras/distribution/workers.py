@@ -57,6 +57,11 @@ def total(strategy: tf.distribute.Strategy, value: float) -> float:
     return float(totals(strategy, [value])[0])
 
 
+def wait_for_all_workers(strategy: tf.distribute.Strategy) -> None:
+    """Go on when every worker has come here; all of them must."""
+    total(strategy, 0)
+
+
 def totals(strategy: tf.distribute.Strategy, values: Sequence[ArrayLike]) -> list[np.ndarray]:
     """Return the sums of what every worker gives, arrays of the same shapes on all, in float64.
 

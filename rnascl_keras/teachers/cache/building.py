@@ -15,7 +15,12 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from rnascl_keras.distribution.replicas import across_replicas
-from rnascl_keras.distribution.workers import is_chief, total, worker_count, worker_index
+from rnascl_keras.distribution.workers import (
+    is_chief,
+    wait_for_all_workers,
+    worker_count,
+    worker_index,
+)
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import lack_of_room
 from rnascl_keras.files.whole import check_writable
@@ -69,20 +74,33 @@ def build_cache(
             not the room.
     """
     check_teacher(teacher, data.input_shape, data.classes)
-    check_writable(Path(folder) / INDEX)
     made_from = CacheSettings.of(teacher, data, **settings)
+    fill_cache(folder, teacher, data, made_from, batch_size=batch_size, say=say)
+
+
+def fill_cache(
+    folder: Path,
+    teacher: keras.Model,
+    data: ImageData,
+    made_from: CacheSettings,
+    *,
+    batch_size: int,
+    say: Callable[[str], None],
+) -> None:
+    """As `build_cache`, whose settings, teacher and data `made_from` stands for."""
+    check_writable(Path(folder) / INDEX)
     live = LiveTeacher(teacher, made_from.taps, made_from.map_size)
     row = data.classes + len(live.layers) * int(np.prod(made_from.map_size))
     shards = plan(made_from.fingerprint, made_from.views, len(data), row, images_per_shard(row))
     build = _Build(Path(folder), live, data, made_from, batch_size, say)
     strategy = tf.distribute.get_strategy()
     missing = build.sort_out(shards)
-    total(strategy, 0)  # nobody removes or writes before all have looked
+    wait_for_all_workers(strategy)  # nobody removes or writes before all have looked
     if missing and is_chief(strategy):
         build.make_room(shards, missing)
-    total(strategy, 0)
+    wait_for_all_workers(strategy)
     build.fill(missing[worker_index(strategy) :: worker_count(strategy)])
-    total(strategy, 0)
+    wait_for_all_workers(strategy)
     if is_chief(strategy):
         build.finish(shards)
 

@@ -200,8 +200,12 @@ def open_cache(
     Raises:
         UserError: it is not there, was made with other settings, or is damaged.
     """
+    return open_whole(folder, data, CacheSettings.of(teacher, data, **settings), mend=mend)
+
+
+def open_whole(folder: Path, data: ImageData, wanted: CacheSettings, *, mend: str) -> TeacherCache:
+    """As `open_cache`, whose settings, teacher and data `wanted` stands for."""
     folder = Path(folder)
-    wanted = CacheSettings.of(teacher, data, **settings)
     content = read_index(folder, mend)
     if differences := wanted.differences(content["settings"]):
         raise UserError(

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from rnascl_keras.files.hashes import content_hash
+
 FORMAT = "rnascl-keras teacher cache 1"
 HEADER_BYTES = 1024
 SHARD_BYTES = 32 * 2**20
 VALUE = np.dtype("<f2")
-CHUNK = 2**20
 NAMED_AT_MOST = 3
 
 MISSING = "missing"
@@ -86,7 +87,10 @@ class Shard:
             raise
 
     def fault(self, folder: Path) -> str | None:
-        """Return what is wrong with the file, one of this module's words, or None; reads it all."""
+        """Return what is wrong with the file, one of this module's words, or None.
+
+        It is read to the end, unless `content_hash` knows what stands in it.
+        """
         path = folder / self.name
         if not path.exists():
             return MISSING
@@ -96,7 +100,9 @@ class Shard:
         if {key: header.get(key) for key in self._content()} != self._content():
             return OTHER
         try:
-            whole = path.stat().st_size == self.bytes and header.get("sha256") == _rows_hash(path)
+            whole = path.stat().st_size == self.bytes and header.get("sha256") == content_hash(
+                path, HEADER_BYTES
+            )
         except OSError:
             whole = False
         return None if whole else DAMAGED
@@ -155,10 +161,14 @@ def read_header(path: Path) -> dict[str, Any] | None:
     return header if isinstance(header, dict) else None
 
 
-def _rows_hash(path: Path) -> str:
-    digest = hashlib.sha256()
+def shard_hash(path: Path) -> str:
+    """Return a hash of all that stands in a shard, made of its header and of its rows' hash.
+
+    The rows' is what `Shard.fault` asks for too, so that whoever asks both reads the file once.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     with open(path, "rb") as file:
-        file.seek(HEADER_BYTES)
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        header = file.read(HEADER_BYTES)
+    return hashlib.sha256(header + content_hash(path, HEADER_BYTES).encode()).hexdigest()
