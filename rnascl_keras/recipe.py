@@ -27,7 +27,6 @@ from rnascl_keras.settings import (
     Teacher,
     Train,
     Training,
-    Tutored,
 )
 
 __all__ = [
@@ -76,33 +75,12 @@ class Recipe(Settings):
             )
         return self
 
-    def data_arguments(self) -> dict[str, Any]:
-        """Return the arguments of `data.load_data` that the recipe settles."""
-        return self.data.model_dump(exclude={"augmentation"})
-
     def trainings(self) -> list[tuple[str, Training]]:
         """Return the sections that train something, by name."""
         names = ["search", "train"] if self.teacher.weights else ["teacher", "search", "train"]
         return [(name, getattr(self, name)) for name in names] + (
             [("finetune", self.finetune)] if self.finetune else []
         )
-
-    def cache_arguments(self) -> dict[str, Any]:
-        """Return the settings that `build_cache` and `open_cache` take."""
-        return {
-            "views": self.views,
-            "augmentation": self.data.augmentation,
-            "seed": self.seed,
-            "taps": self.search.taps,
-            "map_size": self.search.map_size,
-        }
-
-    def distiller_arguments(self, settings: Tutored) -> dict[str, Any]:
-        """Return the arguments of `CrossLayerDistiller` that a section settles."""
-        names = ("gamma_t", "classification_weight", "kl_weight", "gradient_weight", "kl")
-        names += ("softening", "map_size", "weight_decay")
-        chosen = {name: getattr(settings, name) for name in names}
-        return {"teacher_taps": self.search.taps, **chosen}
 
     @property
     def views(self) -> int:

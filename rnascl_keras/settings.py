@@ -21,11 +21,17 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
-    """Settings with a fixed set of typed keys."""
+    """Settings with a fixed set of typed keys.
+
+    A section that configures one thing gives the keyword arguments of it by `arguments()`.
+    """
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )
+
+    def _only(self, *names: str) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in names}
 
 
 class Data(Settings):
@@ -40,6 +46,10 @@ class Data(Settings):
     validation: Annotated[int, Field(ge=0)] = 0
     class_list: str | None = None
     limit_train: int | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return those of `data.load_data`."""
+        return self._only("source", "image_size", "validation", "class_list", "limit_train")
 
 
 class Training(Settings):
@@ -79,6 +89,15 @@ class Teacher(Training):
     patience: Count | None = None
     precision: Literal["float32", "mixed_bfloat16"] = "float32"
     expected: str = ""
+
+    def arguments(self) -> dict[str, Any]:
+        """Return those of `AdversarialTrainer`."""
+        names = ("method", "epsilon", "steps", "step_size", "trades_beta", "average")
+        return self._only(*names, "weight_decay")
+
+    def network_arguments(self) -> dict[str, Any]:
+        """Return those of `teachers.build_teacher`."""
+        return self._only("architecture", "mean", "std", "width")
 
 
 class Distillation(Training):
@@ -125,24 +144,42 @@ class Search(Distillation):
     architecture_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.2
     architecture_learning_rate: Positive = 0.01
 
+    def arguments(self) -> dict[str, Any]:
+        """Return those of `CrossLayerSearch`; the teacher is tapped as the student is."""
+        names = ("gamma_s", "alpha", "beta", "combine", "kl", "softening", "taps", "map_size")
+        names += ("architecture_fraction", "weight_decay")
+        return {"teacher_taps": self.taps, **self._only(*names)}
+
+    def temperature_arguments(self) -> dict[str, Any]:
+        """Return those of `gumbel.decayed_temperature`."""
+        return {"start": self.gumbel_temperature, "rate": self.gumbel_decay}
+
 
 class Derive(Settings):
     """`max_macs`: budget of multiply-adds; the most probable architecture within it is selected."""
 
     max_macs: Positive | None = None
 
+    def arguments(self) -> dict[str, Any]:
+        """Return those of `derive.select`."""
+        return self._only("max_macs")
+
 
 class Tutored(Distillation):
     """Training with the chosen tutors, by eq. 3; the weights are 1 there, but for gamma_t.
 
-    `gradient_weight` adds input-gradient alignment (Shao et al., 2021). At 0 it is left out of what
-    is written, so that what was made before there was such a setting stays done.
+    `gradient_weight` adds input-gradient alignment (Shao et al., 2021).
     """
 
     gamma_t: float = 1.0
     classification_weight: Annotated[float, Field(ge=0)] = 1.0
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
-    gradient_weight: Annotated[float, Field(ge=0, exclude_if=lambda weight: weight == 0)] = 0.0
+    gradient_weight: Annotated[float, Field(ge=0)] = 0.0
+
+    def arguments(self) -> dict[str, Any]:
+        """Return those of `CrossLayerDistiller`."""
+        names = ("gamma_t", "classification_weight", "kl_weight", "gradient_weight", "kl")
+        return self._only(*names, "softening", "map_size", "weight_decay")
 
 
 class Train(Tutored):
@@ -162,10 +199,9 @@ class Finetune(Tutored):
     step_size: Positive = 0.007
     steps: Count = 10
 
-    def trades(self) -> dict[str, Any]:
-        """Return the arguments of `trades.Trades`."""
-        kept = {name: getattr(self, name) for name in ("epsilon", "step_size", "steps")}
-        return {"beta": self.trades_beta, **kept}
+    def trades_arguments(self) -> dict[str, Any]:
+        """Return those of `trades.Trades`."""
+        return {"beta": self.trades_beta, **self._only("epsilon", "step_size", "steps")}
 
 
 class Export(Settings):
@@ -177,6 +213,10 @@ class Export(Settings):
     calibration: Count = 512
     agreement: Annotated[float, Field(ge=0, le=1)] = 0.95
 
+    def arguments(self) -> dict[str, Any]:
+        """Return those of `export.quantise`."""
+        return {"least_agreement": self.agreement}
+
 
 class Evaluation(Settings):
     """Attacks on the first `n` images of the test split; on the first `check` of these, signs of
@@ -186,6 +226,10 @@ class Evaluation(Settings):
     epsilon: Radius = 8 / 255
     attacks: tuple[str, ...] = ("fgsm", "pgd", "mi_fgsm")
     check: Annotated[int, Field(ge=0)] = 200
+
+    def arguments(self) -> dict[str, Any]:
+        """Return those of `evaluation.evaluate`."""
+        return self._only("attacks", "epsilon", "check")
 
     @model_validator(mode="after")
     def _know_the_attacks(self) -> Evaluation:

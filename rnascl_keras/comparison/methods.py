@@ -73,7 +73,7 @@ def _student_layers(found: Architecture) -> list[str]:
 
 
 def _trades(settings: Finetune) -> dict[str, Any]:
-    return {"trades": Trades(**settings.trades())}
+    return {"trades": Trades(**settings.trades_arguments())}
 
 
 def _aligned(settings: Tutored) -> dict[str, Any]:

@@ -14,15 +14,15 @@ from rnascl_keras.comparison.differences import as_text
 from rnascl_keras.comparison.methods import START, Method, find_methods
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
+from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.lock import locked
-from rnascl_keras.files.whole import read_json, sha256, write_json
+from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.models.saving import load_model, save_model
 from rnascl_keras.run.checkpoint import Checkpoint
 from rnascl_keras.run.fitting import fit_stage
-from rnascl_keras.run.models import asked_of, cache_of
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.schedules import sgd
 from rnascl_keras.run.workdir import Run, digest
@@ -66,6 +66,20 @@ def compare_rows(
             several workers are at it.
     """
     methods = find_methods(names)
+    _check(run, names, methods)
+    run_stages(run, BEFORE)
+    rows = []
+    with locked(run.path(".stages/lock")):
+        for seed in seeds:
+            for name, method in methods.items():
+                row = _Row(run, name, method, seed, measures).made()
+                if name in names:
+                    rows.append(row)
+    return rows
+
+
+def _check(run: Run, names: Sequence[str], methods: dict[str, Method]) -> None:
+    """Raise UserError for methods that this recipe has no settings for, and on several hosts."""
     foreign = [name for name in names if methods[name].adversarial and not run.recipe.finetune]
     if foreign:
         raise UserError(
@@ -77,15 +91,6 @@ def compare_rows(
             "compare works on one host; start it once, without TF_CONFIG or --ntasks, there with "
             "all GPUs."
         )
-    run_stages(run, BEFORE)
-    rows = []
-    with locked(run.path(".stages/lock")):
-        for seed in seeds:
-            for name, method in methods.items():
-                row = _Row(run, name, method, seed, measures).made()
-                if name in names:
-                    rows.append(row)
-    return rows
 
 
 class _Row:
@@ -99,21 +104,16 @@ class _Row:
         self.settings = recipe.finetune if method.adversarial else recipe.train
         self.figures = run.path(f"compare/{self.key}.json")
         self.student = run.path(f"compare/{self.key}.keras")
-        self.start = run.path(f"compare/{START}_seed{seed}.keras")
+        self.searched = run.path(f"compare/{START}_seed{seed}.keras")
 
     def made(self) -> dict[str, Any]:
-        """Return the row, made now where it is not there yet.
-
-        One that an earlier version has left without its single images is measured again, of the
-        student that was kept.
-        """
+        """Return the row, made now where it is not there yet."""
         signature, run = self._signature(), self.run
         row = read_json(self.figures) if self.figures.exists() and self.student.exists() else {}
-        if row.get("signature") != signature:
-            row = self._trained_row(signature)
-        elif "right" in row:
+        if row.get("signature") == signature:
             run.say(f"{self.key}: already done from the same settings")
             return row
+        row = self._trained_row(signature)
         begin = time.perf_counter()
         row |= self._measured(load_model(self.student))
         row |= {"hardware": hardware(), "evaluation_seconds": time.perf_counter() - begin}
@@ -126,11 +126,11 @@ class _Row:
         run = self.run
         run.path("compare").mkdir(exist_ok=True)
         self.figures.unlink(missing_ok=True)  # it would be of another student
-        run.signatures[self.key] = signature
         begin = time.perf_counter()
         architecture = self._architecture()
         with run.strategy.scope():
-            student = self._trained(architecture)
+            student = self._trained(architecture, signature)
+        run.forget()
         seconds = time.perf_counter() - begin
         save_model(student, self.student)
         return {
@@ -148,33 +148,33 @@ class _Row:
 
     def _signature(self) -> str:
         run = self.run
-        inputs = [sha256(run.path("architecture.json")), sha256(run.path("teacher.keras"))]
+        inputs = [content_hash(run.path(name)) for name in ("architecture.json", "teacher.keras")]
         if self.method.adversarial:
-            inputs.append(sha256(self.start))
+            inputs.append(content_hash(self.searched))
         values = run.recipe.model_dump(mode="json")
         shared = [values["data"], run.recipe.views, run.recipe.seed, values["evaluation"]]
         settings = self.settings.model_dump(mode="json")
         return digest([self.key, shared, settings, inputs, vars(self.measures)])
 
     def _architecture(self) -> Architecture:
-        found = Architecture.load(self.run.path("architecture.json"))
         outcome = SearchOutcome.load(self.run.path("search/outcome.json"))
-        return self.method.architecture((found, outcome.teacher_layers), self.seed)
+        return self.method.architecture((self.run.architecture, outcome.teacher_layers), self.seed)
 
-    def _trained(self, architecture: Architecture) -> keras.Model:
+    def _trained(self, architecture: Architecture, signature: str) -> keras.Model:
         run, settings = self.run, self.settings
         keras.utils.set_random_seed(1000 * self.seed + 7)
-        student = load_model(self.start) if self.method.adversarial else architecture.build()
-        cache = cache_of(run)
-        arguments = run.recipe.distiller_arguments(settings) | self.method.arguments(settings)
-        teacher = asked_of(run, cache, aligned=arguments["gradient_weight"] > 0)
+        student = load_model(self.searched) if self.method.adversarial else architecture.build()
+        arguments = {"teacher_taps": run.recipe.search.taps} | settings.arguments()
+        arguments |= self.method.arguments(settings)
+        teacher = run.asked(aligned=arguments["gradient_weight"] > 0)
         trainer = self.method.trainer(
             teacher, student, architecture.tutors, seed=self.seed, **arguments
         )
         trainer.compile(
             optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size))
         )
-        fit_stage(run, self.key, trainer, settings, self.method.name, cache=cache)
+        told = self.method.name
+        fit_stage(run, self.key, signature, trainer, settings, told, cache=run.cache)
         return student
 
     def _measured(self, student: keras.Model) -> dict[str, Any]:

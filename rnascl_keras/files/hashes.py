@@ -1,4 +1,4 @@
-"""Hashes of files that are asked for again and again: each is read once, while it stays as it is."""
+"""Hashes of files that are asked for again and again: read once, while a file stays as it is."""
 
 from __future__ import annotations
 

@@ -11,7 +11,6 @@ from rnascl_keras.evaluation.evaluate import Evaluation, accuracy_of, evaluate
 from rnascl_keras.evaluation.sweep import sweep_radii
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.files.whole import read_json, write_json
-from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.size import count_macs, count_parameters
 from rnascl_keras.report.keys import TRANSFER
 from rnascl_keras.run.workdir import Run
@@ -33,7 +32,7 @@ def evaluate_run(run: Run) -> None:
     parity = read_json(run.path("export/parity.json"))
     files = {file: OnnxClassifier(run.path(f"export/{file}")) for file in parity}
     result: dict[str, Any] = {"epsilon": settings.epsilon, "n": len(images), "export": {}}
-    models = {n: load_model(run.path(f"{n}.keras")) for n in ("teacher", *run.students)}
+    models = {"teacher": run.teacher} | {name: run.student(name) for name in run.students}
     for name, model in models.items():
         other = models[run.students[-1] if name == "teacher" else "teacher"]
         evaluation, adversarial = _attack(run, name, model, images, labels, other)
@@ -73,17 +72,14 @@ def _swept(
 def _attack(
     run: Run, name: str, model: Any, images: np.ndarray, labels: np.ndarray, other: Any
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
-    settings = run.recipe.evaluation
     run.say(f"evaluate: {name} on the first {len(images)} test images")
     evaluation, adversarial = evaluate(
         model,
         images,
         labels,
-        attacks=settings.attacks,
-        epsilon=settings.epsilon,
         seed=run.recipe.seed,
-        check=settings.check,
         other=other,
+        **run.recipe.evaluation.arguments(),
     )
     if evaluation.check:
         run.say(f"evaluate: {name}: {evaluation.check.verdict}")

@@ -24,10 +24,7 @@ from rnascl_keras.export import (
 from rnascl_keras.export.convert import check_exportable, write_onnx
 from rnascl_keras.export.parity import keras_logits
 from rnascl_keras.files.whole import write_json
-from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.models.fingerprint import fingerprint
-from rnascl_keras.models.saving import load_model
-from rnascl_keras.run.models import student_of
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import milliseconds, percent
 
@@ -44,8 +41,9 @@ def export_run(run: Run) -> None:
     calibration = _calibration_images(run)
     found: dict[str, Any] = {}
     timed: dict[str, Any] = {"teacher": _time_teacher(run, images, labels), "files": {}}
+    run.forget("teacher")
     for name in run.students:
-        model = student_of(run, name)
+        model = run.student(name)
         clean = _clean(partial(keras_logits, model), images, labels)
         run.say(f"export: {name}.keras: {clean}, {_bytes(run, name):,} bytes")
         made, quantised = _write(run, name, model, images, calibration)
@@ -75,16 +73,14 @@ def _write(
     int8 = run.path(f"export/{name}_int8.onnx")
     # one of an earlier export does not belong to this float file
     int8.unlink(missing_ok=True)
-    agreement = run.recipe.export.agreement
-    return made, quantise(
-        made.onnx_path, int8, calibration, check_images=images, least_agreement=agreement
-    )
+    settings = run.recipe.export.arguments()
+    return made, quantise(made.onnx_path, int8, calibration, check_images=images, **settings)
 
 
 def _time_teacher(run: Run, images: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
     """Return size and latency of the teacher's ONNX file, which is not kept; None where there is
     none to be had."""
-    model = load_model(run.path("teacher.keras"))
+    model = run.teacher
     clean = _clean(partial(keras_logits, model), images, labels)
     said = f"export: teacher.keras: {clean}, {_bytes(run, 'teacher'):,} bytes"
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +98,7 @@ def _time_teacher(run: Run, images: np.ndarray, labels: np.ndarray) -> dict[str,
 
 
 def _metadata(run: Run, model: keras.Model) -> dict[str, str]:
-    architecture = Architecture.load(run.path("architecture.json"))
+    architecture = run.architecture
     return {
         "recipe": run.recipe.name,
         "space": architecture.space.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -19,6 +20,8 @@ from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
 from rnascl_keras.units import duration
 
+Batches = tf.data.Dataset | tf.distribute.DistributedDataset
+
 
 def seed_stage(run: Run, stage: int) -> None:
     """Make a stage's random numbers its own, whatever ran before it in this process."""
@@ -29,10 +32,11 @@ def seed_stage(run: Run, stage: int) -> None:
 def fit_stage(
     run: Run,
     stage: str,
+    signature: str,
     model: keras.Model,
     settings: Training,
     what: str,
-    callbacks: list[keras.callbacks.Callback] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
     cache: TeacherCache | None = None,
 ) -> None:
     """Say what comes and how long it takes, go on from a checkpoint where there is one, fit.
@@ -43,6 +47,7 @@ def fit_stage(
     Args:
         run: whose strategy is in scope.
         stage: its name.
+        signature: of all from which the stage is made; a checkpoint of another one is left alone.
         model: compiled.
         settings: of the training; the batch size is that over all replicas.
         what: is trained, in a few words.
@@ -53,54 +58,85 @@ def fit_stage(
         Stopped: SIGTERM came.
         UserError: the workers do not see the same files.
     """
-    distribution = run.recipe.distribution
-    steps = run.data.train.steps_per_epoch(settings.batch_size)
-    stop = StopRequest(lambda noted: run.total(float(noted)) > 0)
-    checkpoint = Checkpoint(
-        run.checkpoint(stage),
-        run.signatures[stage],
-        every_steps=distribution.save_every_steps,
-        steps_per_epoch=steps,
-        stop=stop,
-        say=lambda line: run.say(f"{stage}: {line}"),
-    )
-    first = checkpoint.restore(model)
-    _check_same_position(run, first * steps + checkpoint.step)
-    if run.is_chief:
-        checkpoint.check_room(model, f"{stage}: what is saved on the way")
-    stoppers = [c for c in callbacks or [] if isinstance(c, RobustEarlyStopping)]
-    if first and any(c.is_over(model, first) for c in stoppers):
-        run.say(f"{stage}: had stopped early after epoch {first}")
-        return
-    if first or checkpoint.step:
-        inside = f" and {checkpoint.step} steps" if checkpoint.step else ""
-        run.say(f"{stage}: goes on after epoch {first}{inside} of {settings.epochs}")
-    batches = _batches(run, settings.batch_size, cache, first, checkpoint.step)
-    rest = [RestOfEpoch(first, steps - checkpoint.step)] if checkpoint.step else []
-    held_out = run.data.validation
-    # The step is traced as soon as it is timed, so batch normalisation is settled before.
-    with (
-        synchronized_batch_norm(model.classifier, distribution.synchronized_batch_norm),
-        stopped_by_sigterm(stop.note),
-    ):
-        if first < settings.epochs:
-            run.say(
-                f"{stage}: {what}; {settings.epochs - first} epochs of {steps} batches of "
-                f"{settings.batch_size} images{_on_replicas(run)}"
-            )
-            left = (settings.epochs - first) * steps - checkpoint.step
-            seconds = seconds_per_step(model, batches) * left
-            run.say(f"{stage}: about {duration(seconds)} on this machine")
-        model.fit(
-            batches,
-            epochs=settings.epochs,
-            initial_epoch=first,
-            steps_per_epoch=steps,
-            shuffle=False,
-            validation_data=held_out.batches(settings.batch_size) if held_out else None,
-            callbacks=[*rest, *(callbacks or []), checkpoint],
-            verbose=_verbosity(run),
+    _Fit(run, stage, signature, model, settings).fit(what, callbacks, cache)
+
+
+class _Fit:
+    """The fitting of a stage, put where it was cut short."""
+
+    def __init__(
+        self, run: Run, stage: str, signature: str, model: keras.Model, settings: Training
+    ) -> None:
+        self.run, self.stage, self.model, self.settings = run, stage, model, settings
+        self.steps = run.data.train.steps_per_epoch(settings.batch_size)
+        self.stop = StopRequest(lambda noted: run.total(float(noted)) > 0)
+        self.checkpoint = Checkpoint(
+            run.checkpoint(stage),
+            signature,
+            every_steps=run.recipe.distribution.save_every_steps,
+            steps_per_epoch=self.steps,
+            stop=self.stop,
+            say=self.say,
         )
+        self.checkpoint.restore(model)
+        self.epoch, self.step = self.checkpoint.epoch, self.checkpoint.step
+        _check_same_position(run, self.epoch * self.steps + self.step)
+        if run.is_chief:
+            self.checkpoint.check_room(model, f"{stage}: what is saved on the way")
+
+    def say(self, line: str) -> None:
+        self.run.say(f"{self.stage}: {line}")
+
+    def fit(
+        self,
+        what: str,
+        callbacks: Sequence[keras.callbacks.Callback],
+        cache: TeacherCache | None,
+    ) -> None:
+        run, epochs, batch_size = self.run, self.settings.epochs, self.settings.batch_size
+        if self._had_stopped_early(callbacks):
+            return
+        if self.epoch or self.step:
+            inside = f" and {self.step} steps" if self.step else ""
+            self.say(f"goes on after epoch {self.epoch}{inside} of {epochs}")
+        batches = _batches(run, batch_size, cache, self.epoch, self.step)
+        rest = [RestOfEpoch(self.epoch, self.steps - self.step)] if self.step else []
+        held_out = run.data.validation
+        synchronized = run.recipe.distribution.synchronized_batch_norm
+        # The step is traced as soon as it is timed, so batch normalisation is settled before.
+        with (
+            synchronized_batch_norm(self.model.classifier, synchronized),
+            stopped_by_sigterm(self.stop.note),
+        ):
+            if self.epoch < epochs:
+                self._announce(what, batches)
+            self.model.fit(
+                batches,
+                epochs=epochs,
+                initial_epoch=self.epoch,
+                steps_per_epoch=self.steps,
+                shuffle=False,
+                validation_data=held_out.batches(batch_size) if held_out else None,
+                callbacks=[*rest, *callbacks, self.checkpoint],
+                verbose=_verbosity(run),
+            )
+
+    def _had_stopped_early(self, callbacks: Sequence[keras.callbacks.Callback]) -> bool:
+        stoppers = [c for c in callbacks if isinstance(c, RobustEarlyStopping)]
+        if not self.epoch or not any(c.is_over(self.model, self.epoch) for c in stoppers):
+            return False
+        self.say(f"had stopped early after epoch {self.epoch}")
+        return True
+
+    def _announce(self, what: str, batches: Batches) -> None:
+        """Say what is trained, and about how long that takes, measured now."""
+        left = self.settings.epochs - self.epoch
+        self.say(
+            f"{what}; {left} epochs of {self.steps} batches of {self.settings.batch_size} images"
+            f"{_on_replicas(self.run)}"
+        )
+        seconds = seconds_per_step(self.model, batches) * (left * self.steps - self.step)
+        self.say(f"about {duration(seconds)} on this machine")
 
 
 def _verbosity(run: Run) -> int:
@@ -112,7 +148,7 @@ def _verbosity(run: Run) -> int:
 
 def _batches(
     run: Run, batch_size: int, cache: TeacherCache | None, epoch: int, step: int
-) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+) -> Batches:
     """Return the batches from a step of an epoch on, dealt out to the strategy's replicas."""
 
     def of(share: Share) -> tf.data.Dataset:

@@ -1,25 +1,44 @@
-"""The models of a run as files, and the cache of what its teacher says."""
+"""The models of a run, read from its files, and the cache of what its teacher says."""
 
 from __future__ import annotations
 
 import keras
 
-from rnascl_keras.method.architecture import Architecture, check_same_weights
+from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.method.architecture import check_same_weights
 from rnascl_keras.models.saving import load_model
-from rnascl_keras.run.workdir import Run
+from rnascl_keras.run.workdir import Run, digest
 from rnascl_keras.teachers import load_teacher
-from rnascl_keras.teachers.cache import TeacherCache, open_cache
+from rnascl_keras.teachers.cache import TeacherCache
+from rnascl_keras.teachers.cache.reading import open_whole
+from rnascl_keras.teachers.cache.settings import CacheSettings
 
 
-def teacher_of(run: Run) -> keras.Model:
-    """Load the run's teacher."""
+def read_teacher(run: Run) -> keras.Model:
+    """Load the run's teacher.
+
+    Raises:
+        UserError: it cannot be read, or does not fit the data.
+    """
     data = run.data.train
     return load_teacher(
         run.path("teacher.keras"), input_shape=data.input_shape, classes=data.classes
     )
 
 
-def cache_of(run: Run) -> TeacherCache | None:
+def read_student(run: Run, name: str) -> keras.Model:
+    """Load a student, and see that it has the architecture that `architecture.json` describes.
+
+    Raises:
+        UserError: it cannot be read, or has another architecture.
+    """
+    path = run.path(f"{name}.keras")
+    model = load_model(path)
+    check_same_weights(model, run.architecture, path)
+    return model
+
+
+def read_cache(run: Run) -> TeacherCache | None:
     """Open the run's cache of what the teacher says; None where the recipe has none.
 
     Raises:
@@ -28,21 +47,23 @@ def cache_of(run: Run) -> TeacherCache | None:
     if not run.recipe.views:
         return None
     mend = f"`rnascl cache {run.arguments or run.recipe.name}`"
-    arguments = run.recipe.cache_arguments()
-    return open_cache(run.path("cache"), teacher_of(run), run.data.train, mend=mend, **arguments)
+    return open_whole(run.path("cache"), run.data.train, cache_settings(run), mend=mend)
 
 
-def asked_of(
-    run: Run, cache: TeacherCache | None, aligned: bool = False
-) -> keras.Model | TeacherCache:
-    """Return whom a distillation asks: the run's `cache` where there is one, else the teacher; the
-    teacher itself too where input gradients are `aligned` with its own, which no cache holds."""
-    return cache if cache and not aligned else teacher_of(run)
+def cache_settings(run: Run) -> CacheSettings:
+    """Return what the run's cache is made from.
 
-
-def student_of(run: Run, name: str) -> keras.Model:
-    """Load a student, and see that it has the architecture that `architecture.json` describes."""
-    path = run.path(f"{name}.keras")
-    model = load_model(path)
-    check_same_weights(model, Architecture.load(run.path("architecture.json")), path)
-    return model
+    The teacher is read for that, but only once: what was found of a file of the same content holds.
+    """
+    recipe = run.recipe
+    chosen = {
+        "views": recipe.views,
+        "augmentation": recipe.data.augmentation,
+        "seed": recipe.seed,
+        "taps": recipe.search.taps,
+        "map_size": recipe.search.map_size,
+    }
+    key = digest([content_hash(run.path("teacher.keras")), chosen])
+    if key not in run.cache_settings:
+        run.cache_settings[key] = CacheSettings.of(run.teacher, run.data.train, **chosen)
+    return run.cache_settings[key]

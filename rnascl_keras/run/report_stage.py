@@ -14,18 +14,17 @@ import numpy as np
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
-from rnascl_keras.method.architecture import Architecture, Tutor
+from rnascl_keras.method.architecture import Tutor
 from rnascl_keras.method.attention import attention_map
 from rnascl_keras.method.callbacks import read_history
 from rnascl_keras.method.gumbel import decayed_temperature
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.method.taps import tap
-from rnascl_keras.models.saving import load_model
 from rnascl_keras.recipe import changed_settings, load_recipe, recipe_names
 from rnascl_keras.report.keys import model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
 from rnascl_keras.run.latency import latency_prediction
-from rnascl_keras.run.pipeline import durations
+from rnascl_keras.run.stamps import durations
 from rnascl_keras.run.workdir import Run
 
 PICTURED_IMAGES = 4
@@ -100,8 +99,8 @@ def _pictures(run: Run) -> ReportPictures:
     history = _history(run.path("search/choices.csv"))
     tutors = [rows for choice, rows in history.items() if choice.startswith("tutor_choice:")]
     channels = {c: rows for c, rows in history.items() if not c.startswith("tutor_choice:")}
-    epochs = run.recipe.search.epochs
-    student = load_model(run.path(f"{run.students[-1]}.keras"))
+    epochs, temperature = run.recipe.search.epochs, run.recipe.search.temperature_arguments()
+    student = run.student(run.students[-1])
     images, labels = _images(run, student)
     names = run.data.test.class_names
     predictions = np.argmax(student.predict(images, verbose=0), axis=-1)
@@ -114,7 +113,9 @@ def _pictures(run: Run) -> ReportPictures:
         },
         channel_widths={c: [int(width) for width in rows[0]] for c, rows in channels.items()},
         tutor_entropy=np.mean([_entropies(rows) for rows in tutors], axis=0),
-        gumbel_temperature=np.array([decayed_temperature(k, epochs) for k in range(epochs)]),
+        gumbel_temperature=np.array(
+            [decayed_temperature(k, epochs, **temperature) for k in range(epochs)]
+        ),
         images=images,
         labels=[names[k] for k in labels],
         predictions=[names[k] for k in predictions],
@@ -151,12 +152,11 @@ def _entropies(rows: list[dict[str, float]]) -> list[float]:
 
 def _attention(run: Run, student: keras.Model, images: np.ndarray) -> list[dict[str, Any]]:
     """Return the maps of some student layers, from first to last, and of their tutors."""
-    tutors = Architecture.load(run.path("architecture.json")).tutors
+    tutors = run.architecture.tutors
     picks = np.unique(np.linspace(0, len(tutors) - 1, PICTURED_LAYERS).round().astype(int))
     chosen: list[Tutor] = [tutors[k] for k in picks]
-    teacher = load_model(run.path("teacher.keras"))
     own = _maps(student, [t.student_layer for t in chosen], images)
-    theirs = _maps(teacher, [t.teacher_layer for t in chosen], images)
+    theirs = _maps(run.teacher, [t.teacher_layer for t in chosen], images)
     return [
         {
             "student_layer": tutor.student_layer,

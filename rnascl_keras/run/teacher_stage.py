@@ -15,43 +15,27 @@ from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
 
 
-def train_teacher(run: Run) -> keras.Model:
+def train_teacher(run: Run, signature: str) -> keras.Model:
     """Train the recipe's teacher adversarially; return the best epoch's weights, in float32."""
     settings, data = run.recipe.teacher, run.data.train
-    what = {
-        "architecture": settings.architecture,
-        "input_shape": data.input_shape,
-        "classes": data.classes,
-        "mean": settings.mean,
-        "std": settings.std,
-        "width": settings.width,
-    }
+    images = {"input_shape": data.input_shape, "classes": data.classes}
+    network = settings.network_arguments() | images
     seed_stage(run, 1)
     with _precision(settings.precision):
-        model = build_teacher(**what)
-        trainer = AdversarialTrainer(
-            model,
-            method=settings.method,
-            epsilon=settings.epsilon,
-            steps=settings.steps,
-            step_size=settings.step_size,
-            trades_beta=settings.trades_beta,
-            average=settings.average,
-            weight_decay=settings.weight_decay,
-            seed=run.recipe.seed,
-        )
+        model = build_teacher(**network)
+        trainer = AdversarialTrainer(model, seed=run.recipe.seed, **settings.arguments())
         trainer.compile(optimizer=sgd(settings, data.steps_per_epoch(settings.batch_size)))
         held_out = run.data.validation is not None
         stopping = [RobustEarlyStopping(settings.patience, run.say)] if held_out else []
         title = f"{settings.architecture}, {settings.method}"
-        fit_stage(run, "teacher", trainer, settings, title, stopping)
+        fit_stage(run, "teacher", signature, trainer, settings, title, stopping)
     trainer.finish()
     if stopping:
         epoch, score = trainer.best.epoch.numpy(), trainer.best.score.numpy()
         run.say(f"teacher: epoch {epoch + 1:.0f} is kept, validation PGD accuracy {score:.1%}")
     if settings.precision == "float32":
         return model
-    deployed = build_teacher(**what)
+    deployed = build_teacher(**network)
     deployed.set_weights(model.get_weights())
     return deployed
 

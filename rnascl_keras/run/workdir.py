@@ -15,33 +15,49 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.recipe import Recipe
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
     from rnascl_keras.data import Splits
+    from rnascl_keras.method.architecture import Architecture
+    from rnascl_keras.teachers.cache import TeacherCache
+    from rnascl_keras.teachers.cache.settings import CacheSettings
+
+READ = ("teacher", "cache", "architecture", "_students")
+"""What a run reads of its own files and keeps until it is told to forget it."""
 
 
 @dataclass
 class Run:
     """A recipe in its work folder.
 
+    Its teacher, cache, architecture and students are read when they are first asked for, and kept
+    for the stage: `forget` lets go of them.
+
     Args:
         recipe: the settings.
         workdir: where the run's files go.
         data_dir: where tensorflow-datasets keeps its data, or None for its own default.
-        say: takes each line of progress.
+        listener: takes each line of progress.
         arguments: what the user would give to `rnascl STAGE` for another stage of this run.
+        cache_settings: what `models.cache_settings` has found out, for later stages.
     """
 
     recipe: Recipe
     workdir: Path
     data_dir: str | None = None
-    say: Callable[[str], None] = print
+    listener: Callable[[str], None] = print
     arguments: str = ""
-    signatures: dict[str, str] = field(default_factory=dict)
+    cache_settings: dict[str, CacheSettings] = field(default_factory=dict, repr=False)
 
     def path(self, name: str) -> Path:
         """Return the path of one of the run's files."""
         return self.workdir / name
+
+    def say(self, line: str) -> None:
+        """Tell the user a line of progress; of several workers, the chief alone speaks."""
+        if self.is_chief:
+            self.listener(line)
 
     def open(self) -> None:
         """Make the work folder.
@@ -91,6 +107,12 @@ class Run:
 
         return total(self.strategy, value)
 
+    def wait_for_all_workers(self) -> None:
+        """Go on when every worker has come here; all of them must."""
+        from rnascl_keras.distribution.workers import wait_for_all_workers
+
+        wait_for_all_workers(self.strategy)
+
     @cached_property
     def data(self) -> Splits:
         """The recipe's data set, loaded once.
@@ -101,7 +123,7 @@ class Run:
         """
         from rnascl_keras.data import Share, load_data
 
-        data = load_data(data_dir=self.data_dir, **self.recipe.data_arguments())
+        data = load_data(data_dir=self.data_dir, **self.recipe.data.arguments())
         replicas = Share(self.strategy.num_replicas_in_sync)
         for section, settings in self.recipe.trainings():
             replicas.check(settings.batch_size, f"{section}.batch_size")
@@ -111,6 +133,59 @@ class Run:
                     f"{len(data.train)} training images; lower it."
                 )
         return data
+
+    @cached_property
+    def teacher(self) -> keras.Model:
+        """The teacher, of `teacher.keras`; see `models.read_teacher`."""
+        from rnascl_keras.run.models import read_teacher
+
+        return read_teacher(self)
+
+    @cached_property
+    def cache(self) -> TeacherCache | None:
+        """What the teacher says, of the folder `cache`, or None; see `models.read_cache`."""
+        from rnascl_keras.run.models import read_cache
+
+        return read_cache(self)
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """What the search has found, of `architecture.json`.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        from rnascl_keras.method.architecture import Architecture
+
+        return Architecture.load(self.path("architecture.json"))
+
+    def student(self, name: str) -> keras.Model:
+        """Return one of `students`, see `models.read_student`."""
+        from rnascl_keras.run.models import read_student
+
+        if name not in self._students:
+            self._students[name] = read_student(self, name)
+        return self._students[name]
+
+    @cached_property
+    def _students(self) -> dict[str, keras.Model]:
+        return {}
+
+    def asked(self, aligned: bool = False) -> keras.Model | TeacherCache:
+        """Return whom a distillation asks: the cache where there is one, else the teacher.
+
+        Where input gradients are `aligned` with the teacher's own, which no cache holds, it is the
+        teacher. Where it is not, it need not stay in memory.
+        """
+        if self.cache is None or aligned:
+            return self.teacher
+        self.forget("teacher")
+        return self.cache
+
+    def forget(self, *names: str) -> None:
+        """Let go of these of `READ`, by default of all; who asks for one reads it anew."""
+        for name in names or READ:
+            vars(self).pop(name, None)
 
     @property
     def students(self) -> list[str]:

@@ -18,7 +18,6 @@ from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.method.taps import tap
-from rnascl_keras.run.models import teacher_of
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.workdir import Run, digest
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel
@@ -113,10 +112,12 @@ def _possible(run: Run, names: list[str]) -> list[str]:
     """Return the names without the taps where this teacher's blocks cannot be told apart."""
     if "taps" in names:
         try:
-            tap(teacher_of(run), "block")
+            tap(run.teacher, "block")
         except UserError as error:
             run.say(f"tune: taps are left out: {error}")
             return [name for name in names if name != "taps"]
+        finally:
+            run.forget("teacher")
     return names
 
 

@@ -13,11 +13,11 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.errors import FatalError
 
 from rnascl_keras.evaluation.evaluate import evaluate, wilson_interval
-from rnascl_keras.files.whole import read_json, sha256, write_json
-from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.recipe import Recipe
-from rnascl_keras.run.models import student_of
-from rnascl_keras.run.pipeline import durations, run_stages
+from rnascl_keras.run.pipeline import run_stages
+from rnascl_keras.run.stamps import durations
 from rnascl_keras.run.workdir import Run, digest
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel
 from rnascl_keras.tuning.oracles import OBJECTIVE
@@ -127,11 +127,10 @@ def _measured(work: SharingRun) -> dict[str, Any]:
     held_out = work.data.validation
     n = min(evaluation.n, len(held_out))
     student = work.path("student.keras")
-    signature = digest([n, evaluation.epsilon, seed, sha256(student)])
+    signature = digest([n, evaluation.epsilon, seed, content_hash(student)])
     if path.exists() and (found := read_json(path)).get("signature") == signature:
         return found
-    architecture = Architecture.load(work.path("architecture.json"))
-    model = student_of(work, "student")
+    architecture, model = work.architecture, work.student("student")
     images, labels = held_out.first(n)
     seconds = durations(work.taken["search"]) | durations(work)
     figures = {

@@ -16,7 +16,7 @@ from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
 from rnascl_keras.comparison.table import spread
 from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
-from rnascl_keras.files.whole import read_json, write_json
+from rnascl_keras.files.whole import read_json
 from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.settings import Train
 
@@ -203,14 +203,6 @@ def test_a_comparison(methods, work, tiny, rnascl, snapshot):
     assert again.code == 0
     assert again.err.count("_seed0: already done") == len({*methods, "searched"})
     assert snapshot(work) == before
-    # a row of an earlier version, without its single images: measured again, not trained again
-    path = work / "compare/uniform_seed0.json"
-    row = read_json(path)
-    write_json(path, {key: value for key, value in row.items() if key != "right"})
-    kept = (work / "compare/uniform_seed0.keras").read_bytes()
-    assert rnascl("compare", tiny, *options).code == 0
-    assert read_json(path)["right"] == row["right"]
-    assert (work / "compare/uniform_seed0.keras").read_bytes() == kept
 
 
 def test_what_cannot_be_compared(refused, tiny, tmp_path):

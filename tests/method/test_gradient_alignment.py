@@ -110,9 +110,7 @@ def test_by_default_it_is_absent_and_costs_nothing(monkeypatch):
     monkeypatch.setattr(LiveTeacher, "input_gradients", asked)
     found = make_distiller().train_on_batch(*tiny_batch(), return_dict=True)
     assert "gradient_alignment" not in found
-    # so the stages of runs made before there was such a setting stay done
-    assert "gradient_weight" not in {**Train().model_dump(), **Finetune().model_dump()}
-    assert Train(gradient_weight=2).model_dump(mode="json")["gradient_weight"] == 2
+    assert Train().gradient_weight == Finetune().gradient_weight == 0
 
 
 def test_a_cache_cannot_say_it(tmp_path):
@@ -120,4 +118,4 @@ def test_a_cache_cannot_say_it(tmp_path):
     with pytest.raises(UserError, match="cache does not hold the teacher's input gradients"):
         make_distiller(teacher=opened(tmp_path), gradient_weight=1.0)
     recipe = load_recipe("cifar10_s3_quick", ["train.gradient_weight=1"])
-    assert recipe.distiller_arguments(recipe.train)["gradient_weight"] == 1
+    assert recipe.train.arguments()["gradient_weight"] == 1

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import shutil
+from collections import Counter
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -21,6 +24,34 @@ from rnascl_keras.run.workdir import Run
 ASKED = ("cache", "search", "derive", "train", "finetune")
 COMMAND = "--set cache.views=2".split()
 SETTINGS = ["cache.views=2"]
+STUDENTS = ["student.keras", "student_trades.keras"]
+
+
+class Reads:
+    """What is read, as (stage, file) -> how often: models that are loaded, files hashed whole."""
+
+    def __init__(self, patch):
+        self.loaded, self.hashed, self.stage = Counter(), Counter(), ""
+        self.note(patch)
+
+    def note(self, patch):
+        do, load, digest = pipeline._do, keras.models.load_model, hashlib.file_digest
+
+        def do_noted(run, stage):
+            self.stage = stage.name
+            do(run, stage)
+
+        def load_noted(path, *args, **kwargs):
+            self.loaded[self.stage, Path(path).name] += 1
+            return load(path, *args, **kwargs)
+
+        def digest_noted(file, *args):
+            self.hashed[self.stage, Path(file.name).name] += 1
+            return digest(file, *args)
+
+        patch.setattr(pipeline, "_do", do_noted)
+        patch.setattr(keras.models, "load_model", load_noted)
+        patch.setattr(hashlib, "file_digest", digest_noted)
 
 
 class Asked(Exception):
@@ -28,7 +59,7 @@ class Asked(Exception):
 
 
 def work_in(folder, tiny, *settings, say=lambda line: None):
-    return Run(load_recipe(str(tiny), [*SETTINGS, *settings]), folder, say=say)
+    return Run(load_recipe(str(tiny), [*SETTINGS, *settings]), folder, listener=say)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +71,9 @@ def cached_run(whole_run, tiny, tmp_path_factory):
     for name in ("teacher.keras", ".stages/teacher.json"):
         shutil.copyfile(whole_run.folder / name, folder / name)
     said = []
-    run_stages(work_in(folder, tiny, say=said.append), ["cache"])
+    with pytest.MonkeyPatch.context() as patch:
+        reads = Reads(patch)
+        run_stages(work_in(folder, tiny, say=said.append), ["cache"])
     load = model_files.load_teacher
 
     def load_mute(*args, **kwargs):
@@ -57,9 +90,10 @@ def cached_run(whole_run, tiny, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_files, "load_teacher", load_mute)
         with pytest.raises(Asked):
-            model_files.teacher_of(work_in(folder, tiny))(np.zeros((1, 8, 8, 1)))
+            work_in(folder, tiny).teacher(np.zeros((1, 8, 8, 1)))
+        reads.note(patch)
         run_stages(work_in(folder, tiny, say=said.append), ASKED)
-    return folder, said
+    return folder, said, reads
 
 
 @pytest.fixture
@@ -72,7 +106,7 @@ def read(path):
 
 
 def test_search_training_and_trades_never_run_the_teacher(cached_run):
-    folder, said = cached_run
+    folder, said, _ = cached_run
     assert "cache: already done from the same settings" in said
     assert any("cache: 2 views of 240 images" in line for line in said)
     teacher = keras.models.load_model(folder / "teacher.keras", compile=False)
@@ -82,14 +116,31 @@ def test_search_training_and_trades_never_run_the_teacher(cached_run):
         assert all(np.all(np.isfinite(v)) for v in student.get_weights())
 
 
-def test_a_run_goes_through_the_same_stages_to_a_report(cached, tiny, rnascl):
+def test_a_stage_reads_the_teacher_and_each_shard_once(cached_run):
+    """The search only to see that the cache is this teacher's; later stages know it from there."""
+    reads = cached_run[2]
+    loaded = {key for key in reads.loaded if key[1] == "teacher.keras"}
+    assert loaded == {("cache", "teacher.keras"), ("search", "teacher.keras")}
+    assert set(reads.loaded.values()) == {1}
+    shards = {key: n for key, n in reads.hashed.items() if key[1].endswith(".shard")}
+    assert {stage for stage, _ in shards} >= {"cache"}
+    # twice the stage `cache` was there: that made it, and that found it done
+    assert all(n <= (2 if stage == "cache" else 1) for (stage, _), n in shards.items())
+
+
+def test_a_run_goes_through_the_same_stages_to_a_report(cached, tiny, rnascl, monkeypatch):
     """What the command line prints and skips; the report knows how long the cache took."""
+    reads = Reads(monkeypatch)
     (cached / ".stages" / "derive.json").unlink()
     result = rnascl("run", tiny, "--workdir", cached, *COMMAND, "--set", "evaluation.attacks=[]")
     assert result.code == 0, result.err
     for stage in ("cache", "search", "train", "finetune"):
         assert f"{stage}: already done from the same settings" in result.err
     assert read(cached / "report.json")["duration"]["cache"] > 0
+    models = {"export": STUDENTS, "evaluate": STUDENTS, "report": ["student_trades.keras"]}
+    assert dict(reads.loaded) == {
+        (stage, name): 1 for stage, names in models.items() for name in ["teacher.keras", *names]
+    }
 
 
 def test_input_gradients_are_aligned_on_the_cache_s_views(cached, tiny, capsys):
@@ -116,10 +167,10 @@ def test_what_a_changed_setting_makes_anew(cached, tiny, monkeypatch, setting, r
     done = []
 
     def noted(stage):
-        def work(run):
+        def work(run, signature):
             done.append(stage.name)
             if stage.name == "cache":
-                stage.work(run)
+                stage.work(run, signature)
 
         return dataclasses.replace(stage, work=work)
 

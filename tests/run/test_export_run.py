@@ -23,9 +23,11 @@ def run(tmp_path):
         pixels = x = layers.Input((8, 8, 3))
         for layer in (*first, layers.Conv2D(4, 3), layers.GlobalAveragePooling2D()):
             x = layer(x)
-        keras.Model(pixels, layers.Dense(2)(x)).save(tmp_path / "teacher.keras")
-        said = []
-        return SimpleNamespace(path=lambda name: tmp_path / name, say=said.append, said=said)
+        teacher, said = keras.Model(pixels, layers.Dense(2)(x)), []
+        teacher.save(tmp_path / "teacher.keras")
+        return SimpleNamespace(
+            teacher=teacher, path=lambda name: tmp_path / name, say=said.append, said=said
+        )
 
     return make
 

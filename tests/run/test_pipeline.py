@@ -183,7 +183,7 @@ def redone(work, whole_run, monkeypatch, tiny):
     with `changed` a byte more."""
 
     def replay(stage, changed, log):
-        def do(run):
+        def do(run, _):
             log.append(stage.name)
             for name in stage.makes(run):
                 shutil.copyfile(whole_run.folder / name, run.path(name))
@@ -197,7 +197,7 @@ def redone(work, whole_run, monkeypatch, tiny):
         log = []
         stages = tuple(replay(stage, changed, log) for stage in STAGES)
         monkeypatch.setattr(pipeline, "STAGES", stages)
-        run_stages(Run(load_recipe(str(tiny), settings), work, say=lambda line: None))
+        run_stages(Run(load_recipe(str(tiny), settings), work, listener=lambda line: None))
         return log
 
     return run

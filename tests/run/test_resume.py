@@ -11,11 +11,11 @@ import keras
 import numpy as np
 import pytest
 
-from rnascl_keras.run import pipeline
+from rnascl_keras.run import stamps
 from rnascl_keras.run.checkpoint import Checkpoint
 
 # `tiny` has no cache: it asks the teacher in every step; test_cache_run.py is about one that has.
-STAGE_NAMES = tuple(name for name in pipeline.STAGE_NAMES if name != "cache")
+STAGE_NAMES = tuple(name for name in stamps.STAGE_NAMES if name != "cache")
 MODELS = ("teacher", "student", "student_trades")
 
 
@@ -43,7 +43,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
     """Stopped in the middle of every training, and after derive and export before they were noted
     as done: the same command goes on each time, and another folder ends with the same files."""
     stops = ["teacher", "search", "train", "finetune", "derive", "export"]
-    save, stamp = Checkpoint.on_epoch_end, pipeline._stamp
+    save, stamp = Checkpoint.on_epoch_end, stamps.write_stamp
 
     def stop_at(stage):
         if stage in stops:
@@ -59,7 +59,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(
         stamp(run, stage, *rest)
 
     monkeypatch.setattr(Checkpoint, "on_epoch_end", save_and_stop)
-    monkeypatch.setattr(pipeline, "_stamp", stop_or_stamp)
+    monkeypatch.setattr(stamps, "write_stamp", stop_or_stamp)
     folder = tmp_path / "work"
     done = 0
     for stage in ("teacher", "search", "derive", "train", "finetune", "export"):

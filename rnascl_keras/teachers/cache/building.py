@@ -31,6 +31,7 @@ from rnascl_keras.teachers.cache.shards import (
     DAMAGED,
     FORMAT,
     OTHER,
+    SUFFIX,
     VALUE,
     Shard,
     images_per_shard,
@@ -193,7 +194,7 @@ class _Build:
         Those of ours beyond the views wanted are not among them: they are right when more are.
         """
         ours = self.settings.fingerprint
-        headers = {path: read_header(path) for path in sorted(self.folder.glob("*.shard"))}
+        headers = {path: read_header(path) for path in sorted(self.folder.glob(f"*{SUFFIX}"))}
         return [p for p, header in headers.items() if header and header.get("fingerprint") != ours]
 
     def _batches(self, shard: Shard) -> tf.data.Dataset:

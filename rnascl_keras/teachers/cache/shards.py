@@ -19,6 +19,7 @@ import numpy as np
 from rnascl_keras.files.hashes import content_hash
 
 FORMAT = "rnascl-keras teacher cache 1"
+SUFFIX = ".shard"
 HEADER_BYTES = 1024
 SHARD_BYTES = 32 * 2**20
 VALUE = np.dtype("<f2")
@@ -50,7 +51,7 @@ class Shard:
     @property
     def name(self) -> str:
         """The file's name."""
-        return f"view{self.view:04d}_image{self.first:08d}.shard"
+        return f"view{self.view:04d}_image{self.first:08d}{SUFFIX}"
 
     @property
     def bytes(self) -> int:

@@ -1,0 +1,188 @@
+"""The stages of a run as a table: what each depends on, needs and makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rnascl_keras.recipe import Recipe
+from rnascl_keras.run import stages
+from rnascl_keras.run.latency import TABLE, given_table
+from rnascl_keras.run.workdir import Run
+from rnascl_keras.teachers.cache.index import INDEX, shard_names
+from rnascl_keras.teachers.included import teacher_file
+
+
+@dataclass(frozen=True)
+class RunStage:
+    """One step of a run.
+
+    Attributes:
+        name: as on the command line.
+        settings: the recipe's sections, or single settings in them, that it depends on; `views` is
+            the number that `Recipe.views` settles.
+        needs: files it reads, made by earlier stages.
+        makes: files it leaves behind.
+        work: does it; takes the run and the stage's signature, by which a training that was cut
+            short knows its own checkpoint.
+        shared: whether all workers do it together, in the strategy's scope; else the chief alone.
+        outside: files outside the work folder on which it depends, by what they are.
+    """
+
+    name: str
+    settings: tuple[str, ...]
+    needs: Callable[[Run], list[str]]
+    makes: Callable[[Run], list[str]]
+    work: Callable[[Run, str], None]
+    shared: Callable[[Run], bool] = lambda run: False
+    outside: Callable[[Run], dict[str, Path]] = lambda run: {}
+
+
+def _always(run: Run) -> bool:
+    return True
+
+
+def _files(*names: str) -> Callable[[Run], list[str]]:
+    return lambda run: list(names)
+
+
+def _onnx_files(run: Run) -> list[str]:
+    return [f"export/{name}{form}.onnx" for name in run.students for form in ("", "_int8")]
+
+
+def _exported_files(run: Run) -> list[str]:
+    folders = [f"export/{name}_saved_model" for name in run.students]
+    parts = (
+        "saved_model.pb",
+        "variables/variables.data-00000-of-00001",
+        "variables/variables.index",
+    )
+    saved_models = [f"{folder}/{part}" for folder in folders for part in parts]
+    return [*_onnx_files(run), *saved_models, "export/parity.json", "export/latency.json"]
+
+
+def _cached_files(run: Run) -> list[str]:
+    index = _cache(run)
+    return index + [f"cache/{name}" for name in shard_names(run.path("cache"))] if index else []
+
+
+def _cache(run: Run) -> list[str]:
+    return [f"cache/{INDEX}"] if run.recipe.views else []
+
+
+def _teaching(run: Run) -> list[str]:
+    return ["teacher.keras", *_cache(run)]
+
+
+def _train_needs(run: Run) -> list[str]:
+    weights = ["search/supernet.weights.h5"] if run.recipe.train.start == "supernet" else []
+    return [*_teaching(run), "architecture.json", *weights]
+
+
+def _models(run: Run) -> list[str]:
+    return ["teacher.keras", *(f"{name}.keras" for name in run.students)]
+
+
+SEARCHED = ("search/outcome.json", "search/supernet.weights.h5", "search/choices.csv")
+
+
+def _searched(run: Run) -> list[str]:
+    return [*SEARCHED, *([TABLE] if run.recipe.search.cost == "latency" else [])]
+
+
+def _given_weights(run: Run) -> dict[str, Path]:
+    weights = run.recipe.teacher.weights
+    return {"weights": teacher_file(weights)} if weights else {}
+
+
+def _given_latencies(run: Run) -> dict[str, Path]:
+    search = run.recipe.search
+    given = search.latency_table if search.cost == "latency" else None
+    return {"latency_table": given_table(given)} if given else {}
+
+
+STAGES = (
+    RunStage(
+        "teacher",
+        ("data", "teacher"),
+        _files(),
+        _files("teacher.keras"),
+        stages.teacher,
+        shared=lambda run: not run.recipe.teacher.weights,
+        outside=_given_weights,
+    ),
+    RunStage(
+        "cache",
+        ("data", "views", "search.taps", "search.map_size"),
+        _files("teacher.keras"),
+        _cached_files,
+        stages.cache,
+        shared=_always,
+    ),
+    RunStage(
+        "search",
+        ("data", "space", "search"),
+        _teaching,
+        _searched,
+        stages.search,
+        shared=_always,
+        outside=_given_latencies,
+    ),
+    RunStage(
+        "derive",
+        ("derive",),
+        _files("search/outcome.json"),
+        _files("architecture.json"),
+        stages.derive,
+    ),
+    RunStage(
+        "train",
+        ("data", "search.taps", "train"),
+        _train_needs,
+        _files("student.keras"),
+        stages.train,
+        shared=_always,
+    ),
+    RunStage(
+        "finetune",
+        ("data", "search.taps", "finetune"),
+        lambda run: [*_teaching(run), "architecture.json", "student.keras"],
+        _files("student_trades.keras"),
+        stages.finetune,
+        shared=_always,
+    ),
+    RunStage(
+        "export",
+        ("name", "data", "export"),
+        lambda run: [*_models(run), "architecture.json"],
+        _exported_files,
+        stages.export,
+    ),
+    RunStage(
+        "evaluate",
+        ("data", "evaluation"),
+        lambda run: [
+            *_models(run),
+            *_onnx_files(run),
+            "export/parity.json",
+            "architecture.json",
+        ],
+        _files("evaluation.json"),
+        stages.evaluate,
+        shared=lambda run: run.workers == 1,
+    ),
+    RunStage(
+        "report",
+        tuple(Recipe.model_fields),
+        lambda run: [
+            *_models(run),
+            *_searched(run),
+            "architecture.json",
+            "export/latency.json",
+            "evaluation.json",
+        ],
+        _files("report.json", "report.html"),
+        stages.report,
+    ),
+)

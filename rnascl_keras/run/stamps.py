@@ -1,0 +1,87 @@
+"""What a finished stage notes in `.stages/`: what it was made from, what it made, in how long.
+
+By it a stage that is done is known again, and left out.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.whole import read_json, write_json
+from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.teachers.cache.shards import SUFFIX, shard_hash
+
+if TYPE_CHECKING:
+    from rnascl_keras.run.stage_table import RunStage
+
+STAGE_NAMES = (
+    "teacher",
+    "cache",
+    "search",
+    "derive",
+    "train",
+    "finetune",
+    "export",
+    "evaluate",
+    "report",
+)
+"""Of the stages of a run, in order."""
+
+
+def signature_of(run: Run, stage: RunStage) -> str:
+    """Return a hash of all from which a stage is made: settings, its seed, files."""
+    values = {**run.recipe.model_dump(mode="json"), "views": run.recipe.views}
+    settings = {key: _value_at(values, key) for key in (*stage.settings, "seed")}
+    inputs = {name: _hash(run.path(name)) for name in stage.needs(run)}
+    outside = {name: content_hash(path) for name, path in stage.outside(run).items()}
+    return digest([settings, inputs, outside])
+
+
+def is_done(run: Run, stage: RunStage, signature: str) -> bool:
+    """Return whether a stage of this signature is done, and all that it made is as it was.
+
+    Raises:
+        UserError: its stamp is none.
+    """
+    stamp = run.stamp(stage.name)
+    if not stamp.exists():
+        return False
+    made = _read(stamp)
+    return made["signature"] == signature and all(
+        run.path(name).exists() and _hash(run.path(name)) == made["makes"].get(name)
+        for name in stage.makes(run)
+    )
+
+
+def write_stamp(run: Run, stage: RunStage, signature: str, seconds: float) -> None:
+    """Note that a stage is done."""
+    makes = {name: _hash(run.path(name)) for name in stage.makes(run)}
+    write_json(run.stamp(stage.name), {"signature": signature, "makes": makes, "seconds": seconds})
+
+
+def durations(run: Run) -> dict[str, float]:
+    """Return the seconds that each finished stage took when it was made."""
+    stamps = {name: run.stamp(name) for name in STAGE_NAMES}
+    return {name: _read(path)["seconds"] for name, path in stamps.items() if path.exists()}
+
+
+def _hash(path: Path) -> str:
+    return shard_hash(path) if path.suffix == SUFFIX else content_hash(path)
+
+
+def _value_at(values: dict[str, Any], key: str) -> Any:
+    """Return the value of `section` or `section.key` in nested dicts."""
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+def _read(path: Path) -> dict[str, Any]:
+    stamp = read_json(path)
+    kinds = {"signature": str, "makes": dict, "seconds": (int, float)}
+    if not all(isinstance(stamp.get(key), kind) for key, kind in kinds.items()):
+        raise UserError(f"{path} is not what a stage leaves; delete it and run the stage again.")
+    return stamp

@@ -1,0 +1,53 @@
+"""What the sections of a recipe give to what they configure."""
+
+import inspect
+
+import pytest
+
+from rnascl_keras import CrossLayerDistiller, CrossLayerSearch, evaluate
+from rnascl_keras.data import load_data
+from rnascl_keras.export import quantise
+from rnascl_keras.method.derive import select
+from rnascl_keras.method.gumbel import decayed_temperature
+from rnascl_keras.method.trades import Trades
+from rnascl_keras.settings import (
+    Data,
+    Derive,
+    Evaluation,
+    Export,
+    Finetune,
+    Search,
+    Teacher,
+    Train,
+)
+from rnascl_keras.teachers import build_teacher
+from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
+
+OTHER_NAMES = {"beta": "trades_beta", "least_agreement": "agreement", "teacher_taps": "taps"}
+OTHER_NAMES |= {"start": "gumbel_temperature", "rate": "gumbel_decay"}
+
+
+@pytest.mark.parametrize(
+    ("section", "arguments", "configured"),
+    [
+        (Data(limit_train=7), Data.arguments, load_data),
+        (Teacher(average=0.9), Teacher.arguments, AdversarialTrainer),
+        (Teacher(architecture="resnet20"), Teacher.network_arguments, build_teacher),
+        (Search(alpha=0.7), Search.arguments, CrossLayerSearch),
+        (Search(gumbel_decay=0.1), Search.temperature_arguments, decayed_temperature),
+        (Derive(max_macs=8e5), Derive.arguments, select),
+        (Train(gamma_t=3), Train.arguments, CrossLayerDistiller),
+        (Finetune(gamma_t=3), Finetune.arguments, CrossLayerDistiller),
+        (Finetune(trades_beta=2), Finetune.trades_arguments, Trades),
+        (Export(agreement=0.5), Export.arguments, quantise),
+        (Evaluation(check=9), Evaluation.arguments, evaluate),
+    ],
+)
+def test_arguments_are_known_to_what_they_are_for(section, arguments, configured):
+    given = arguments(section)
+    inspect.signature(configured).bind_partial(**given)
+    for name, value in given.items():
+        # beta of the search is its own; that of TRADES is the section's trades_beta
+        own = name if name in type(section).model_fields else OTHER_NAMES[name]
+        assert value == getattr(section, own), name
+    assert all(getattr(section, key) in given.values() for key in section.model_fields_set)
