@@ -8,7 +8,7 @@ import typer
 
 from rnascl_keras.cli.options import DataDirOption, RecipeArgument, SetOption, WorkdirOption
 from rnascl_keras.cli.parsing import parse_seeds
-from rnascl_keras.cli.start import quiet_start, start
+from rnascl_keras.cli.start import open_run, quiet_start
 from rnascl_keras.comparison.names import METHOD_NAMES
 from rnascl_keras.files.full_disk import reporting_full_disk
 from rnascl_keras.units import parse_radii
@@ -40,7 +40,7 @@ def compare(
     Teacher, search and architecture are the recipe's and are made once. A row that is there, made
     from the same settings, is skipped; one that was cut short goes on from what was saved last.
     """
-    work = start(recipe, workdir, data_dir, set_)
+    work = open_run(recipe, workdir, data_dir, set_)
     chosen_seeds, measured_at = parse_seeds(seeds), parse_radii(radii)
     with quiet_start():
         from rnascl_keras.comparison.command import compare_run
@@ -103,7 +103,7 @@ def tune(
     ] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the choice of settings.")] = 0,
 ) -> None:
-    work = start(recipe, workdir, data_dir, set_)
+    work = open_run(recipe, workdir, data_dir, set_)
     with quiet_start():
         from rnascl_keras.tuning.command import tune_run
     with reporting_full_disk(work.workdir):

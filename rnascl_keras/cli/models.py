@@ -11,7 +11,7 @@ import typer
 from rnascl_keras.cli.measurement import Measurement, with_measurement
 from rnascl_keras.cli.options import SetOption, StrategyOption, WorkdirOption
 from rnascl_keras.cli.parsing import parse_channels
-from rnascl_keras.cli.start import quiet_start, run_stages, say, start
+from rnascl_keras.cli.start import open_run, quiet_start, run_stages, say
 from rnascl_keras.errors import UserError
 
 app = typer.Typer()
@@ -34,7 +34,7 @@ def evaluate(
     is_file = model.endswith(".keras")
     _check_options(context, is_file)
     if not is_file:
-        run_stages(start(model, workdir, measurement.data_dir, set_, strategy), "evaluate")
+        run_stages(open_run(model, workdir, measurement.data_dir, set_, strategy), "evaluate")
         return
     request = measurement.request(f"evaluate {model}")
     with quiet_start():

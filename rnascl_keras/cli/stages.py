@@ -14,7 +14,7 @@ from rnascl_keras.cli.options import (
     StrategyOption,
     WorkdirOption,
 )
-from rnascl_keras.cli.start import run_stages, start
+from rnascl_keras.cli.start import open_run, run_stages
 from rnascl_keras.run.workdir import Run
 
 app = typer.Typer()
@@ -39,7 +39,7 @@ def _stage_command(name: str, text: str) -> None:
         strategy: StrategyOption = None,
         save_every_steps: SaveOption = None,
     ) -> None:
-        work = start(recipe, workdir, data_dir, set_, strategy, save_every_steps)
+        work = open_run(recipe, workdir, data_dir, set_, strategy, save_every_steps)
         run_stages(work, *([] if name == "run" else [name]))
         if name in ("run", "report") and work.is_chief:
             _show(work)
@@ -65,7 +65,7 @@ def derive(
 ) -> None:
     """Select the most probable widths and tutors: architecture.json."""
     budget = [f"derive.max_macs={max_macs}"] if max_macs is not None else []
-    run_stages(start(recipe, workdir, data_dir, [*(set_ or []), *budget]), "derive")
+    run_stages(open_run(recipe, workdir, data_dir, [*(set_ or []), *budget]), "derive")
 
 
 _stage_command("train", "Train the derived student by eq. 3: student.keras.")

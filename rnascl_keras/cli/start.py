@@ -15,7 +15,7 @@ from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.workdir import Run
 
 
-def start(
+def open_run(
     recipe: str,
     workdir: Path | None,
     data_dir: str | None,

@@ -24,7 +24,7 @@ VALIDATION_STEPS = 10
 
 
 @dataclass(frozen=True)
-class Start:
+class AttackScale:
     """Where and how far an attack on the cross-entropy goes, all in units of epsilon.
 
     Attributes:
@@ -40,12 +40,12 @@ class Start:
     single: bool
 
 
-STARTS = {
-    "pgd": Start(noise=1, step_size=1 / 4, ball=1, single=False),
-    "fast": Start(noise=1, step_size=1.25, ball=1, single=True),
-    "n_fgsm": Start(noise=2, step_size=1, ball=3, single=True),  # noise + step: never clipped
+SCALES = {
+    "pgd": AttackScale(noise=1, step_size=1 / 4, ball=1, single=False),
+    "fast": AttackScale(noise=1, step_size=1.25, ball=1, single=True),
+    "n_fgsm": AttackScale(noise=2, step_size=1, ball=3, single=True),  # noise + step: never clipped
 }
-METHODS = (*STARTS, "trades")
+METHODS = (*SCALES, "trades")
 
 
 class AdversarialTrainer(TrainingModel):
@@ -107,9 +107,9 @@ class AdversarialTrainer(TrainingModel):
         self.model = model
         self.method = method
         self.epsilon = check_epsilon(epsilon)
-        self.start = STARTS.get(method)
-        self.steps = 1 if self.start and self.start.single else steps
-        default_step = self.start.step_size if self.start else 1 / 4
+        self.scale = SCALES.get(method)
+        self.steps = 1 if self.scale and self.scale.single else steps
+        default_step = self.scale.step_size if self.scale else 1 / 4
         self.step_size = default_step * epsilon if step_size is None else step_size
         self.trades = Trades(trades_beta, epsilon, self.step_size, steps)
         self.weight_decay = weight_decay
@@ -119,16 +119,16 @@ class AdversarialTrainer(TrainingModel):
 
     def attack(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the batch's adversarial images, (batch, h, w, c), for its labels, (batch,)."""
-        if self.start is None:
+        if self.scale is None:
             return self.trades.adversarial(self.model, images, self.noise)
-        reach = self.start.noise * self.epsilon
+        reach = self.scale.noise * self.epsilon
         noise = draw_for_images(
             lambda shape: keras.random.uniform(
                 shape, -reach, reach, dtype=images.dtype, seed=self.noise
             ),
             images,
         )
-        return self._ascend(images + noise, images, labels, self.start.ball, self.steps)
+        return self._ascend(images + noise, images, labels, self.scale.ball, self.steps)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)

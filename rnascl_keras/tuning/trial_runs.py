@@ -54,18 +54,18 @@ class ShortenedRecipe(Recipe):
         return self.cache.views
 
 
-def shortened(recipe: Recipe, views: int, share: float) -> ShortenedRecipe:
-    """Return the recipe with a share of its epochs of search and training, at least one each.
+def shortened(recipe: Recipe, views: int, fraction: float) -> ShortenedRecipe:
+    """Return the recipe with a fraction of its epochs of search and training, at least one each.
 
     Args:
         recipe: of the trial.
         views: in the cache of the whole recipe.
-        share: above 0, at most 1.
+        fraction: above 0, at most 1.
     """
     values = recipe.model_dump()
     values["cache"]["views"] = views
     for section in ("search", "train"):
-        values[section]["epochs"] = math.ceil(share * values[section]["epochs"])
+        values[section]["epochs"] = math.ceil(fraction * values[section]["epochs"])
     return ShortenedRecipe.model_validate(values)
 
 
