@@ -21,10 +21,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Settings(BaseModel):
-    """Settings with a fixed set of typed keys.
-
-    A section that configures one thing gives the keyword arguments of it by `arguments()`.
-    """
+    """Settings with a fixed set of typed keys; `arguments()` are those of what they configure."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
@@ -35,10 +32,8 @@ class Settings(BaseModel):
 
 
 class Data(Settings):
-    """Which images, and how they are varied.
-
-    `source` is `digits`, a tensorflow-datasets name, a folder per class, or an `.npz`.
-    """
+    """Which images, and how they are varied; `source` is `digits`, a tensorflow-datasets name, a
+    folder per class, or an `.npz`."""
 
     source: str = "cifar10"
     image_size: int | None = None
@@ -92,8 +87,8 @@ class Teacher(Training):
 
     def arguments(self) -> dict[str, Any]:
         """Return those of `AdversarialTrainer`."""
-        names = ("method", "epsilon", "steps", "step_size", "trades_beta", "average")
-        return self._only(*names, "weight_decay")
+        attack = ("method", "epsilon", "steps", "step_size")
+        return self._only(*attack, "trades_beta", "average", "weight_decay")
 
     def network_arguments(self) -> dict[str, Any]:
         """Return those of `teachers.build_teacher`."""
@@ -167,9 +162,7 @@ class Derive(Settings):
 
 class Tutored(Distillation):
     """Training with the chosen tutors, by eq. 3; the weights are 1 there, but for gamma_t.
-
-    `gradient_weight` adds input-gradient alignment (Shao et al., 2021).
-    """
+    `gradient_weight` adds input-gradient alignment (Shao et al., 2021)."""
 
     gamma_t: float = 1.0
     classification_weight: Annotated[float, Field(ge=0)] = 1.0
@@ -207,8 +200,7 @@ class Finetune(Tutored):
 class Export(Settings):
     """The int8 files: `calibration` training images, drawn by the run's seed and not augmented, set
     the ranges of the activations. A file is kept if at least `agreement` of the images it is
-    checked on, from 0 to 1, get the class that the float file gives them.
-    """
+    checked on, from 0 to 1, get the class that the float file gives them."""
 
     calibration: Count = 512
     agreement: Annotated[float, Field(ge=0, le=1)] = 0.95
@@ -242,14 +234,12 @@ class Evaluation(Settings):
 
 
 class Distribution(Settings):
-    """On what a run works, and how often it saves.
+    """On what a run works, and how often it saves; no part of what a stage was made from.
 
-    None of it belongs to what a stage was made from: a run that was begun on one device goes on
-    with several, and what is done stays done. `batch_size` is always that over all replicas.
-
-    `strategy` is a name that `distribution.make_strategy` knows. Batch normalisation sees each
-    replica's own images, or all where it is synchronised. The training state is saved after each
-    epoch and, with `save_every_steps`, inside it.
+    So a run that was begun on one device goes on with several, and what is done stays done.
+    `strategy` is a name that `distribution.make_strategy` knows; `batch_size` is always that over
+    all replicas. Batch normalisation sees each replica's own images, or all where it is
+    synchronised. With `save_every_steps` the training state is saved inside an epoch too.
     """
 
     strategy: Literal["auto", "one", "mirrored", "multi_worker", "tpu"] = "auto"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -56,7 +57,12 @@ def compare_run(
     }
     write_json(run.path("compare.json"), facts | {"rows": rows, "differences": found})
     atomic_write(run.path("compare.svg"), picture(run.recipe.data.source, rows))
-    title = f"{run.recipe.name}, first {rows[0]['n']} test images, in %"
+    _print(f"{run.recipe.name}, first {rows[0]['n']} test images, in %", rows, found)
+    run.say(f"compare: {run.path('compare.json')}, {run.path('compare.svg')}")
+
+
+def _print(title: str, rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
+    """Print the table, and what was `found` of the differences between methods."""
     console = Console()
     console.print(comparison_table(title, rows))
     if found:
@@ -64,4 +70,3 @@ def compare_run(
         console.print(differences_table(names, found))
         for pair in by_pair(found).values():
             console.print(Text(in_words(names, pair)))
-    run.say(f"compare: {run.path('compare.json')}, {run.path('compare.svg')}")

@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from keras_tuner import Oracle
 from keras_tuner.engine.trial import Trial
 from rich.console import Console
 
@@ -43,8 +44,7 @@ def tune_run(
 ) -> dict[str, Any]:
     """Try settings; write `tune.json`, `tune.png` and `<recipe>_tuned.py` into the work folder.
 
-    A trial that is there is not made again, one that was cut short goes on; with other options,
-    trials of the same settings are taken over.
+    A trial that is there is not made again, whatever the options; one that was cut short goes on.
 
     Args:
         run: of the recipe, which needs validation images.
@@ -56,41 +56,27 @@ def tune_run(
         seed: of the choice of settings; that of the trainings is the recipe's.
 
     Returns:
-        What is in `tune.json`; `trials` has the best first.
+        What is in `tune.json`, the best trial first.
 
     Raises:
         UserError: an option is none, there are no validation images, or several workers are at it.
     """
     _check(run, method, trials, hours, least_clean, seed)
     names = find_names(names, run.recipe)
-    if not run.recipe.data.validation:
-        raise UserError(
-            f"tune measures on validation images, and recipe {run.recipe.name} holds none back; "
-            "give e.g. --set data.validation=1000."
-        )
-    if run.workers > 1:
-        raise UserError("tune works on one host; start it once, without TF_CONFIG or --ntasks.")
     deadline = time.monotonic() + 3600 * hours if hours is not None else None
     run_stages(run, ("teacher", "cache"))
     with locked(run.path(".stages/lock")):
-        hypermodel = RecipeHyperModel(run.recipe, _possible(run, names), run.data.train.input_shape)
-        told = [method, seed, least_clean, hypermodel.choices, run.recipe.model_dump(mode="json")]
-        oracle = make_oracle(method, trials, run.recipe.train.epochs, seed)
-        oracle.deadline = deadline
-        with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner says that it goes on
-            tuner = RecipeTuner(
-                run,
-                hypermodel,
-                least_clean,
-                oracle=oracle,
-                directory=str(run.path("tune")),
-                project_name=f"{method}_{digest(told)[:8]}",
-            )
-        try:
-            tuner.search()
-        except TrialEnded as ended:
-            raise ended.__cause__ from None
+        oracle = make_oracle(method, trials, run.recipe.train.epochs, seed, deadline)
+        tuner = _tuner(run, oracle, names, least_clean, [method, seed])
+        _search(tuner)
         return _results(tuner, method, seed)
+
+
+def _search(tuner: RecipeTuner) -> None:
+    try:
+        tuner.search()
+    except TrialEnded as ended:
+        raise ended.__cause__ from None
 
 
 def _check(
@@ -106,6 +92,31 @@ def _check(
         raise UserError(f"--hours must be above 0; got {hours}.")
     if not 0 <= least_clean <= 1:
         raise UserError(f"--least-clean is a share from 0 to 1, e.g. 0.8; got {least_clean}.")
+    if not run.recipe.data.validation:
+        raise UserError(
+            f"tune measures on validation images, and recipe {run.recipe.name} holds none back; "
+            "give e.g. --set data.validation=1000."
+        )
+    if run.workers > 1:
+        raise UserError("tune works on one host; start it once, without TF_CONFIG or --ntasks.")
+
+
+def _tuner(
+    run: Run, oracle: Oracle, names: list[str], least_clean: float, chosen: list[Any]
+) -> RecipeTuner:
+    """Return a tuner in a folder of its own for all that its trials' order depends on: the
+    `chosen` method and seed, and what is tuned."""
+    hypermodel = RecipeHyperModel(run.recipe, _possible(run, names), run.data.train.input_shape)
+    told = [*chosen, least_clean, hypermodel.choices, run.recipe.model_dump(mode="json")]
+    with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner says that it goes on
+        return RecipeTuner(
+            run,
+            hypermodel,
+            least_clean,
+            oracle=oracle,
+            directory=str(run.path("tune")),
+            project_name=f"{chosen[0]}_{digest(told)[:8]}",
+        )
 
 
 def _possible(run: Run, names: list[str]) -> list[str]:

@@ -65,7 +65,9 @@ class _Random(_Steady, RandomSearchOracle):
 METHODS = ("hyperband", "bayesian", "random")
 
 
-def make_oracle(method: str, trials: int, epochs: int, seed: int) -> keras_tuner.Oracle:
+def make_oracle(
+    method: str, trials: int, epochs: int, seed: int, deadline: float | None = None
+) -> keras_tuner.Oracle:
     """Return an oracle.
 
     Args:
@@ -73,6 +75,7 @@ def make_oracle(method: str, trials: int, epochs: int, seed: int) -> keras_tuner
         trials: it stops after so many.
         epochs: of a whole training; Hyperband begins with fewer.
         seed: of its draws, at least 0.
+        deadline: of `time.monotonic`, after which no trial begins.
     """
     shared = {
         "objective": keras_tuner.Objective(OBJECTIVE, "max"),
@@ -86,4 +89,5 @@ def make_oracle(method: str, trials: int, epochs: int, seed: int) -> keras_tuner
     else:
         oracle = _Random(max_trials=trials, **shared)
     oracle.verbose = 0
+    oracle.deadline = deadline
     return oracle

@@ -14,13 +14,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from rnascl_keras.distribution import workers
 from rnascl_keras.distribution.replicas import across_replicas
-from rnascl_keras.distribution.workers import (
-    is_chief,
-    wait_for_all_workers,
-    worker_count,
-    worker_index,
-)
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import lack_of_room
 from rnascl_keras.files.whole import check_writable
@@ -96,13 +91,13 @@ def fill_cache(
     build = _Build(Path(folder), live, data, made_from, batch_size, say)
     strategy = tf.distribute.get_strategy()
     missing = build.sort_out(shards)
-    wait_for_all_workers(strategy)  # nobody removes or writes before all have looked
-    if missing and is_chief(strategy):
+    workers.wait_for_all_workers(strategy)  # nobody removes or writes before all have looked
+    if missing and workers.is_chief(strategy):
         build.make_room(shards, missing)
-    wait_for_all_workers(strategy)
-    build.fill(missing[worker_index(strategy) :: worker_count(strategy)])
-    wait_for_all_workers(strategy)
-    if is_chief(strategy):
+    workers.wait_for_all_workers(strategy)
+    build.fill(missing[workers.worker_index(strategy) :: workers.worker_count(strategy)])
+    workers.wait_for_all_workers(strategy)
+    if workers.is_chief(strategy):
         build.finish(shards)
 
 
