@@ -11,6 +11,8 @@ from rnascl_keras.data import load_data
 from rnascl_keras.teachers.cache import build_cache, open_cache
 
 SETTINGS = {"views": 2, "augmentation": "shift", "seed": 3}
+ROW = 10 + 3 * 16  # ten logits; three layers' maps of 4 x 4
+IMAGES_PER_SHARD = 25
 
 
 @functools.cache
@@ -42,3 +44,13 @@ def opened(folder, teacher=None, data=None, **settings):
     return open_cache(
         folder, teacher or ten_class_teacher(), data or digits(), **{**SETTINGS, **settings}
     )
+
+
+def shard_files(folder):
+    return sorted(folder.glob("*.shard"))
+
+
+def live_batches(batch_size, **options):
+    """The same views of the same images in the same order, without what the teacher says."""
+    options = {**options, "augmentation": SETTINGS["augmentation"], "seed": SETTINGS["seed"]}
+    return digits().training_batches(batch_size, views=SETTINGS["views"], **options)

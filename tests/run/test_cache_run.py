@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.files import hashes
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run import models as model_files
@@ -179,12 +181,16 @@ def test_what_a_changed_setting_makes_anew(cached, tiny, monkeypatch, setting, r
     assert done == redone
 
 
-def test_a_damaged_shard_is_mended_by_the_named_command(cached, tiny, rnascl, snapshot):
-    before = snapshot(cached)
-    path = sorted((cached / "cache").glob("*.shard"))[1]
+def flip(path):
     content = bytearray(path.read_bytes())
     content[2000] ^= 1
     path.write_bytes(content)
+
+
+def test_a_damaged_shard_is_mended_by_the_named_command(cached, tiny, rnascl, snapshot):
+    before = snapshot(cached)
+    path = sorted((cached / "cache").glob("*.shard"))[1]
+    flip(path)
     (cached / ".stages" / "search.json").unlink()
     result = rnascl("search", tiny, "--workdir", cached, *COMMAND)
     assert result.code == 2
@@ -196,6 +202,22 @@ def test_a_damaged_shard_is_mended_by_the_named_command(cached, tiny, rnascl, sn
     after = snapshot(cached)
     changed = {name for name in before if before[name] != after.get(name)}
     assert changed <= {".stages/cache.json", ".stages/search.json"}
+
+
+def test_damage_between_two_stages_of_one_process_is_found(cached, tiny, monkeypatch):
+    """The search has found the shard whole, and its hash is remembered."""
+    monkeypatch.setattr(hashes, "SETTLED", -(10**12))
+    run, path = (
+        work_in(cached, tiny, "train.epochs=1"),
+        sorted((cached / "cache").glob("*.shard"))[1],
+    )
+    run_stages(run, ["cache"])
+    assert run.cache is not None
+    run.forget()
+    time.sleep(0.05)  # longer than a step of the file system's clock
+    flip(path)
+    with pytest.raises(UserError, match=f"damaged or cut short: {path.name}.*`rnascl cache tiny`"):
+        run_stages(run, ["train"])
 
 
 def test_a_search_without_its_cache_says_what_makes_it(cached, tiny, rnascl):
@@ -211,34 +233,3 @@ def test_without_views_there_is_no_cache(tmp_path, tiny, rnascl):
     assert result.code == 0
     assert "cache: left out, for cache.views is 0" in result.err
     assert not (tmp_path / "work" / "cache").exists()
-
-
-def test_the_views_are_those_that_the_longest_phase_goes_through(tiny):
-    def views(*settings):
-        return load_recipe(str(tiny), settings).views
-
-    assert views() == 0
-    assert views("cache.views=7") == 2
-    assert views("cache.views=7", "train.epochs=5") == 5
-    assert views("cache.views=7", "finetune.epochs=9") == 7
-    assert views("cache.views=7", "finetune=null", "search.epochs=1") == 2
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        ["cache.views=1", "search.map_size=[4,4]"],
-        [
-            "search.map_size=[4,4]",
-            "train.map_size=[4,4]",
-            "finetune.map_size=[4,2]",
-            "cache.views=3",
-        ],
-    ],
-)
-def test_one_cache_has_maps_of_one_size(tiny, settings):
-    with pytest.raises(UserError, match=r"search.map_size=\(4, 4\), .*cache.views=0") as caught:
-        load_recipe(str(tiny), settings)
-    assert "\n" not in str(caught.value)
-    load_recipe(str(tiny), [s for s in settings if "cache" not in s])
-    load_recipe(str(tiny), [*settings, "finetune=null", "train.map_size=[4,4]"])

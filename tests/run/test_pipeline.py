@@ -1,21 +1,13 @@
+"""What a second run skips, and what it does again."""
+
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import json
 import shutil
 
-import keras
-import numpy as np
-import onnx
-import onnxruntime
 import pytest
-from sklearn.datasets import load_digits
 
-from rnascl_keras import Architecture
-from rnascl_keras.data import load_data
-from rnascl_keras.method.callbacks import read_history
-from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run import pipeline
 from rnascl_keras.run.pipeline import STAGES, run_stages
@@ -37,136 +29,6 @@ def read(path):
 def done_stages(result):
     """Return the stages that a command skipped."""
     return [n for n in STAGE_NAMES if f"{n}: already done from the same settings" in result.err]
-
-
-# What a run leaves
-
-
-def test_a_run_leaves_exactly_the_promised_files(whole_run, snapshot):
-    promised = {f"{model}.keras" for model in MODELS}
-    promised |= {"architecture.json", "evaluation.json", "report.json", "report.html"}
-    promised |= {f"export/{file}" for file in (*FILES, "parity.json", "latency.json")}
-    for folder, part in itertools.product(STUDENTS, SAVED_MODEL):
-        promised.add(f"export/{folder}_saved_model/{part}")
-    promised |= {
-        f"export/{s}_saved_model/variables/variables.data-00000-of-00001" for s in STUDENTS
-    }
-    promised |= {f"search/{n}" for n in ("outcome.json", "supernet.weights.h5", "choices.csv")}
-    promised |= {f".stages/{stage}.json" for stage in STAGE_NAMES}
-    found = set(snapshot(whole_run.folder))
-    assert {f for f in found if not f.startswith("search/tensorboard/events")} == promised
-
-
-def test_architecture_json_describes_the_student(whole_run):
-    content = read(whole_run.folder / "architecture.json")
-    assert {"space", "widths", "tutors", "teacher", "parameters", "macs"} <= set(content)
-    assert content["space"] == "tiny"
-    (row,) = content["widths"]
-    assert len(row) == 2
-    assert set(row) <= {12, 8}
-    student = keras.models.load_model(whole_run.folder / "student.keras")
-    teacher = keras.models.load_model(whole_run.folder / "teacher.keras", compile=False)
-    assert content["parameters"] == sum(int(np.prod(v.shape)) for v in student.trainable_variables)
-    assert content["teacher"] == fingerprint(teacher)
-    assert len(content["tutors"]) == 1 + 2 * 3  # stem; expansion, depthwise, projection
-    for tutor in content["tutors"]:
-        assert set(tutor) == {"student_layer", "teacher_layer"}
-        student.get_layer(tutor["student_layer"])
-        teacher.get_layer(tutor["teacher_layer"])
-    assert Architecture.load(whole_run.folder / "architecture.json").widths == (tuple(row),)
-
-
-def test_report_json_keeps_its_keys(whole_run):
-    report = read(whole_run.folder / "report.json")
-    promised = {"recipe", "seed", "versions", "epsilon", "n", *MODELS, "export"}
-    assert promised <= set(report)
-    assert (report["recipe"], report["seed"], report["epsilon"], report["n"]) == (
-        "tiny",
-        0,
-        0.1,
-        50,
-    )
-    for model in MODELS:
-        figures = report[model]
-        more = {"per_class", "check", "sweep", "bytes"}
-        assert set(figures) == {"parameters", "macs", "accuracy", "intervals"} | more
-        assert figures["check"]["n"] == figures["sweep"]["n"] == 50
-        assert figures["sweep"]["epsilon"] == [0.025, 0.05, 0.1, 0.2]
-        assert figures["sweep"]["accuracy"]["pgd20"][2] == figures["accuracy"]["pgd20"]
-        assert figures["sweep"]["clean"] == figures["accuracy"]["clean"]
-        assert {f["name"] for f in figures["check"]["findings"]} >= {"black_box", "transfer"}
-        assert set(figures["accuracy"]) == set(figures["intervals"]) == KEYS
-        for key, accuracy in figures["accuracy"].items():
-            low, high = figures["intervals"][key]
-            assert type(accuracy) is float
-            assert 0 <= low <= accuracy <= high <= 1
-            assert figures["accuracy"]["worst"] <= accuracy
-    assert set(report["export"]) == set(FILES)
-    for timed in (report["teacher_onnx"], *report["export"].values()):
-        assert timed["bytes"] > 0
-        assert set(timed["latency_ms"]) == {"one_thread", "all_threads"}
-        assert min(timed["latency_ms"].values()) > 0
-    assert set(report["duration"]) == set(STAGE_NAMES) - {"report"}
-    assert str(whole_run.folder) not in json.dumps(report)
-
-
-def test_the_figures_are_those_of_the_files(whole_run, snapshot):
-    """Clean accuracies again, from the files alone."""
-    report, hashes = read(whole_run.folder / "report.json"), snapshot(whole_run.folder)
-    images, labels = load_data("digits").test.first(50)
-    assert set(np.unique(images * 16)) <= set(np.unique(load_digits().images))
-    for name in MODELS:
-        model = keras.models.load_model(whole_run.folder / f"{name}.keras", compile=False)
-        right = model.predict(images, verbose=0).argmax(-1) == labels
-        assert report[name]["accuracy"]["clean"] == pytest.approx(right.mean())
-        assert report[name]["bytes"] == (whole_run.folder / f"{name}.keras").stat().st_size
-    for file, figures in report["export"].items():
-        assert {"sha256", "bytes", "max_abs_difference", "accuracy"} <= set(figures)
-        assert figures["sha256"] == hashes[f"export/{file}"]
-        assert figures["bytes"] == (whole_run.folder / "export" / file).stat().st_size
-        int8 = file.endswith("_int8.onnx")
-        assert 0 <= figures["max_abs_difference"] <= (np.inf if int8 else 1e-4)
-        assert figures["agreement"] >= (0.95 if int8 else 0.999)
-        session = onnxruntime.InferenceSession(whole_run.folder / "export" / file)
-        (logits,) = session.run(["logits"], {"images": images})
-        assert figures["accuracy"]["clean"] == pytest.approx((logits.argmax(-1) == labels).mean())
-        transfers = {f"transfer_{key}" for key in KEYS - {"clean", "worst"}}
-        # The float file is the model; the int8 file is another function, and is attacked itself.
-        assert set(figures["accuracy"]) == {"clean", *transfers, *(KEYS if int8 else ())}
-        if int8:
-            assert set(figures["intervals"]) == KEYS and figures["check"]["n"] == 50
-            accuracy = figures["accuracy"]
-            assert accuracy["worst"] <= min(accuracy[key] for key in KEYS)
-
-
-@pytest.mark.parametrize("file", FILES)
-def test_an_onnx_file_says_what_it_is(whole_run, file):
-    name = file.removesuffix(".onnx").removesuffix("_int8")
-    model = onnx.load(whole_run.folder / "export" / file)
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    student = keras.models.load_model(whole_run.folder / f"{name}.keras")
-    assert properties["fingerprint"] == fingerprint(student)
-    architecture = read(whole_run.folder / "architecture.json")
-    assert json.loads(properties["widths"]) == architecture["widths"]
-    assert (properties["recipe"], properties["space"]) == ("tiny", "tiny")
-    assert properties["classes"] == "10" and len(json.loads(properties["class_names"])) == 10
-    assert (properties["input_layout"], properties["input_range"]) == ("NHWC", "[0, 1]")
-    assert ("quantisation" in properties) == ("int8" in file)
-    assert model.ir_version <= 10 and [o.version for o in model.opset_import] == [18]
-
-
-def test_the_search_wrote_every_choice_of_every_epoch(whole_run):
-    rows = read_history(whole_run.folder / "search" / "choices.csv")
-    sums = {}
-    for row in rows:
-        key = int(row["epoch"]), row["choice"]
-        sums[key] = sums.get(key, 0) + float(row["probability"])
-    assert {epoch for epoch, _ in sums} == {0, 1}
-    assert len(sums) == 2 * (2 + 7)  # two blocks, seven student layers
-    np.testing.assert_allclose(list(sums.values()), 1, atol=1e-4)
-
-
-# What is skipped, and what is done again
 
 
 def test_a_second_run_skips_every_stage(work, tiny, rnascl, snapshot):

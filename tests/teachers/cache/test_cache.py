@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import weakref
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from cached_teacher import SETTINGS, build, digits, opened, ten_class_teacher
+from cached_teacher import build, live_batches, opened, ten_class_teacher
 from scipy.special import log_softmax
 from tiny_models import IMAGE, TINY, TUTORS, make_distiller, make_search, values
 
@@ -39,12 +35,6 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def cache(folder):
     return opened(folder)
-
-
-def live_batches(batch_size, **options):
-    """The same views of the same images in the same order, without what the teacher says."""
-    options = {**options, "augmentation": SETTINGS["augmentation"], "seed": SETTINGS["seed"]}
-    return digits().training_batches(batch_size, views=SETTINGS["views"], **options)
 
 
 def test_it_says_what_the_live_teacher_says(cache):
@@ -202,56 +192,3 @@ def test_what_does_not_fit_the_cache_is_told(cache, make, message):
 
 def test_settings_that_agree_may_be_given(cache):
     assert search_under(cache, map_size=(4, 4), teacher_taps="conv").teacher_layers == cache.layers
-
-
-def own_student():
-    layers = [keras.layers.Conv2D(3, 3, name="own"), keras.layers.Flatten(), keras.layers.Dense(10)]
-    return keras.Sequential([keras.Input(IMAGE), *layers])
-
-
-TWO_REPLICAS = """
-import sys
-import numpy as np, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from cached_teacher import build, opened, ten_class_teacher
-from test_cache import live_batches, own_student
-from rnascl_keras.method.architecture import Tutor
-from rnascl_keras.method.distill import CrossLayerDistiller
-
-cache = opened(sys.argv[1])
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-batches = cache.training_batches(20)
-for whole, parts in zip(batches.take(4), strategy.experimental_distribute_dataset(batches)):
-    locals_ = [strategy.experimental_local_results(x) for x in tf.nest.flatten(parts)]
-    assert all(len(local) == 2 and local[0].shape[0] == 10 for local in locals_)
-    for x, local in zip(tf.nest.flatten(whole), locals_):
-        np.testing.assert_array_equal(x, tf.concat(local, 0))
-
-logs = []
-for teacher, data in ((cache, batches), (ten_class_teacher(), live_batches(20))):
-    with strategy.scope():
-        tf.keras.utils.set_random_seed(0)
-        model = CrossLayerDistiller(teacher, own_student(), [Tutor("own", "conv2")])
-        model.compile("sgd")
-    logs.append(model.fit(data, epochs=2, steps_per_epoch=3, verbose=0).history)
-for name in ("cross_entropy", "kl", "attention"):
-    np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=2e-3)
-
-with strategy.scope():
-    build(sys.argv[2])
-shared = opened(sys.argv[2])
-for (ours, _), (theirs, _) in zip(shared.training_batches(20).take(4), batches):
-    for name, values in theirs.items():  # one rounding of float16 apart, at most
-        np.testing.assert_allclose(ours[name], values, rtol=2e-3, atol=1e-3)
-print("equal")
-"""
-
-
-def test_two_replicas_share_each_batch(folder, tmp_path):
-    """And train as under the live teacher, and build the cache that one builds. In a process of its
-    own: logical devices are set before TensorFlow starts."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, "-c", TWO_REPLICAS, str(folder), str(tmp_path)]
-    result = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert result.stdout.endswith("equal\n"), result.stderr[-2000:]
