@@ -22,6 +22,21 @@ def figures(path):
     return [{k: v for k, v in trial.items() if k != "seconds"} for trial in found["trials"]]
 
 
+def assert_the_best_was_written(work, best, rnascl):
+    """The recipe that was written takes the teacher of the run it was tuned in."""
+    written = work / "tiny_tuned.py"
+    recipe = load_recipe(str(written))
+    assert (recipe.train.gamma_t, recipe.train.kl) == (
+        best["settings"]["gamma_t"],
+        best["settings"]["kl"],
+    )
+    assert (recipe.name, recipe.data.validation, recipe.finetune) == ("tiny_tuned", 60, None)
+    for stage in ("teacher", "cache", "search"):
+        done = rnascl(stage, written, "--workdir", work)
+        assert done.code == 0, done.err
+        assert ("already done" in done.err) == (stage != "search")
+
+
 def test_a_tuning_of_real_trials(tiny, tmp_path, rnascl, snapshot, monkeypatch):
     work, cut = tmp_path / "work", tmp_path / "cut"
     result = rnascl("tune", tiny, "--workdir", work, *OPTIONS, "--trials", 2)
@@ -35,11 +50,9 @@ def test_a_tuning_of_real_trials(tiny, tmp_path, rnascl, snapshot, monkeypatch):
     assert result.err.count("search: space tiny") == 1 + (
         best["settings"]["kl"] != other["settings"]["kl"]
     )
-
     picture = Image.open(work / "tune.png")
     assert picture.info["Description"] == found["picture"]["text"]
     assert "2 trials of recipe tiny" in found["picture"]["text"] and picture.size[0] > 800
-
     # cut short inside the second trial, and again before its end was written down
     measured, calls = tuner_module._measured, []
 
@@ -63,18 +76,7 @@ def test_a_tuning_of_real_trials(tiny, tmp_path, rnascl, snapshot, monkeypatch):
     third = rnascl("tune", tiny, "--workdir", cut, *OPTIONS, "--trials", 2)
     assert "tune: trial" not in third.err and figures(cut) == figures(work)
 
-    # the recipe that was written takes the teacher of the run it was tuned in
-    written = work / "tiny_tuned.py"
-    recipe = load_recipe(str(written))
-    assert (recipe.train.gamma_t, recipe.train.kl) == (
-        best["settings"]["gamma_t"],
-        best["settings"]["kl"],
-    )
-    assert (recipe.name, recipe.data.validation, recipe.finetune) == ("tiny_tuned", 60, None)
-    for stage in ("teacher", "cache", "search"):
-        done = rnascl(stage, written, "--workdir", work)
-        assert done.code == 0, done.err
-        assert ("already done" in done.err) == (stage != "search")
+    assert_the_best_was_written(work, best, rnascl)
 
 
 @pytest.mark.slow
