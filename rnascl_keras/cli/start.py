@@ -33,7 +33,7 @@ def open_run(
     settings = load_recipe(recipe, [*(changes or ()), *given])
     folder = workdir or Path("runs") / settings.name
     arguments = shlex.join([recipe, *(["--workdir", str(workdir)] if workdir else [])])
-    return Run(settings, folder, data_dir, listener=say, arguments=arguments)
+    return Run(settings, folder, data_dir, listener=say, command_arguments=arguments)
 
 
 def say(line: str) -> None:

@@ -46,7 +46,7 @@ def read_cache(run: Run) -> TeacherCache | None:
     """
     if not run.recipe.views:
         return None
-    mend = f"`rnascl cache {run.arguments or run.recipe.name}`"
+    mend = f"`rnascl cache {run.command_arguments or run.recipe.name}`"
     return open_whole(run.path("cache"), run.data.train, cache_settings(run), mend=mend)
 
 

@@ -89,7 +89,7 @@ def _left_out(run: Run, stage: RunStage) -> str | None:
 
 
 def _check_inputs(run: Run, stage: RunStage) -> None:
-    arguments = run.arguments or run.recipe.name
+    arguments = run.command_arguments or run.recipe.name
     for name in stage.needs(run):
         if not run.path(name).exists():
             maker = next(s.name for s in STAGES if name in s.makes(run))

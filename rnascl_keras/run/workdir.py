@@ -39,7 +39,7 @@ class Run:
         workdir: where the run's files go.
         data_dir: where tensorflow-datasets keeps its data, or None for its own default.
         listener: takes each line of progress.
-        arguments: what the user would give to `rnascl STAGE` for another stage of this run.
+        command_arguments: what the user would give to `rnascl STAGE` for another stage of this run.
         cache_settings: what `models.cache_settings` has found out, for later stages.
     """
 
@@ -47,7 +47,7 @@ class Run:
     workdir: Path
     data_dir: str | None = None
     listener: Callable[[str], None] = print
-    arguments: str = ""
+    command_arguments: str = ""
     cache_settings: dict[str, CacheSettings] = field(default_factory=dict, repr=False)
 
     def path(self, name: str) -> Path:
