@@ -24,6 +24,10 @@ test: $(VENV)/.installed-test
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	mkdir -p build/types/rnascl_keras
+	touch build/types/rnascl_keras/__init__.py
+	ln -sfn ../../../export ../../../recipes build/types/rnascl_keras
+	$(BIN)/basedpyright
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .

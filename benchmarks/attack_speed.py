@@ -11,6 +11,9 @@ RNASCL_TEACHERS_DIR and TFDS_DATA_DIR say where weights and images are. PyTorch,
 foolbox and adversarial-robustness-toolbox are not installed with the package.
 """
 
+# PyTorch and the libraries compared with are not installed with the package.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import argparse
@@ -117,7 +120,7 @@ def measure(name: str, attacks: dict[str, Callable], x: np.ndarray, y: np.ndarra
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--autoattack", action="store_true")
     settings = parser.parse_args()

@@ -14,6 +14,7 @@ import resource
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -50,7 +51,9 @@ def search_under(cache: TeacherCache) -> CrossLayerSearch:
 def plain_supernet() -> Supernet:
     supernet = Supernet("S3")
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    supernet.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, jit_compile=False)
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+    # Keras leaves the argument without a type, and its default is a text; so in `fit` below
+    supernet.compile(optimizer, loss, jit_compile=False)  # pyright: ignore[reportArgumentType]
     return supernet
 
 
@@ -63,7 +66,8 @@ def step_of(model: keras.Model, batches) -> Callable[[], object]:
     """Return a function that does one training step on the first of `batches`, again and again."""
     model.make_train_function()
     first = iter(batches.take(1).cache().repeat())
-    return lambda: model.train_function(first)
+    step: Any = model.train_function
+    return lambda: step(first)
 
 
 def peak_memory(side: str, folder: Path) -> int:
@@ -74,7 +78,7 @@ def peak_memory(side: str, folder: Path) -> int:
         model, batches = search_under(cache), cache.training_batches(BATCH)
     else:
         model, batches = plain_supernet(), data.training_batches(BATCH)
-    model.fit(batches, steps_per_epoch=3 * STEPS, verbose=0)
+    model.fit(batches, steps_per_epoch=3 * STEPS, verbose=0)  # pyright: ignore[reportArgumentType]
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 

@@ -35,7 +35,7 @@ CALIBRATION = 64
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("students", nargs="*", type=Path)
     parser.add_argument("--teacher", type=Path, default=teacher_file("cifar10"))
     settings = parser.parse_args()
@@ -50,11 +50,15 @@ def models(students: list[Path], teacher: Path) -> dict[str, keras.Model]:
     space = get_space("S3")
     ends = {"S3, smallest": min, "S3, largest": max}
     ours = {path.stem: load_model(path) for path in students} or {
-        name: Architecture(space=space, widths=space.widths_everywhere(end)).build()
+        name: Architecture(space, tuple(map(tuple, space.widths_everywhere(end)))).build()
         for name, end in ends.items()
     }
     mobile = keras.applications.MobileNetV2(
-        input_shape=IMAGE_SHAPE, weights=None, classes=CLASSES, classifier_activation=None
+        input_shape=IMAGE_SHAPE,
+        classes=CLASSES,
+        # Keras leaves both without a type, and their defaults are texts
+        weights=None,  # pyright: ignore[reportArgumentType]
+        classifier_activation=None,  # pyright: ignore[reportArgumentType]
     )
     return {"teacher": load_model(teacher), "MobileNetV2": mobile, **ours}
 

@@ -21,7 +21,7 @@ def main() -> None:
     images = rng.uniform(size=(BATCH, 32, 32, 3)).astype(np.float32)
     labels = rng.integers(0, 10, BATCH)
     space = get_space("S3")
-    widest = Architecture(space=space, widths=space.widths_everywhere(max)).build()
+    widest = Architecture(space, tuple(map(tuple, space.widths_everywhere(max)))).build()
     steps = [step_of(model, images, labels) for model in (Supernet("S3"), widest)]
     compare("masked choice: supernet over the plain widest network", *steps)
 
@@ -29,7 +29,9 @@ def main() -> None:
 def step_of(model: keras.Model, images: np.ndarray, labels: np.ndarray):
     """Return a function that does one training step of `model` on the batch."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.01, momentum=0.9), loss, jit_compile=False)
+    optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
+    # Keras leaves the argument without a type, and its default is a text
+    model.compile(optimizer, loss, jit_compile=False)  # pyright: ignore[reportArgumentType]
     return lambda: model.train_on_batch(images, labels)
 
 

@@ -11,6 +11,9 @@ RNASCL_TEACHERS_DIR says where the ResNet-20 is. Without PyTorch or torchattacks
 installed with the package, that comparison is left out.
 """
 
+# PyTorch and the libraries compared with are not installed with the package.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import argparse
@@ -88,7 +91,7 @@ def measure(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=5)
     settings = parser.parse_args()

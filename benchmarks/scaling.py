@@ -63,7 +63,8 @@ def measured(processes: list[subprocess.Popen]) -> tuple[float, float]:
             printed.append(out.splitlines()[-1].split())
     if failures:  # of all: one that lost its peer only says so
         raise SystemExit("\n".join(failures))
-    return tuple(sum(float(numbers[k]) for numbers in printed) for k in (0, 1))
+    wall, cpu = (sum(float(numbers[k]) for numbers in printed) for k in (0, 1))
+    return wall, cpu
 
 
 def work(folder: str, batch: int, core: int) -> None:
@@ -112,7 +113,7 @@ def work(folder: str, batch: int, core: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--batch", type=int, default=128, help="images a worker and step")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--work", help=argparse.SUPPRESS)

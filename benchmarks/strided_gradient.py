@@ -122,7 +122,7 @@ def measure(title: str, layer: tuple[int, int, int, int, int], batch: int, repea
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     arguments.add_argument("--batch", type=int, default=MOST_IN_PIECE)
     arguments.add_argument("--repeats", type=int, default=15)
     settings = arguments.parse_args()

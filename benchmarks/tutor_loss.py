@@ -7,6 +7,8 @@ and a batch of 128. Wanted: the loop takes at least 10 times as long.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -18,7 +20,7 @@ STUDENT_LAYERS, TEACHER_LAYERS, PIXELS, BATCH = 28, 36, 64, 128
 
 def double_loop(student: tf.Tensor, teacher: tf.Tensor, tutors: tf.Tensor) -> tf.Tensor:
     """Eq. 1 as it is printed: one distance at a time."""
-    total = 0.0
+    total: Any = 0.0
     for i in range(STUDENT_LAYERS):
         for j in range(TEACHER_LAYERS):
             squares = tf.reduce_sum(tf.square(student[:, i] - teacher[:, j]), axis=-1)

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -22,6 +23,8 @@ MOST_WIDTHS = 4
 """Of a stage's widths so many are measured, the others interpolated."""
 SECONDS = 0.2
 OPSET, IR_VERSION = 18, 8
+
+_Widths = tuple[int, ...]
 
 
 def measure_latency_table(
@@ -55,7 +58,7 @@ def measure_latency_table(
     count = sum(len(inputs) * len(outputs) for _, inputs, outputs in blocks)
     with tqdm(total=count, desc="latency", unit="block", disable=None if progress else True) as bar:
 
-        def grid(place: tuple, inputs: Sequence[int], outputs: Sequence[int]) -> BlockLatency:
+        def grid(place: tuple, inputs: _Widths, outputs: _Widths) -> BlockLatency:
             ms = np.empty((len(inputs), len(outputs)))
             for i, before in enumerate(inputs):
                 for k, own in enumerate(outputs):
@@ -65,7 +68,7 @@ def measure_latency_table(
 
         grids = tuple(grid(*block) for block in blocks)
     widths = blocks[-1][2]
-    tails = [[measured(_tail(n, *last, space.head_width, classes))] for n in widths]
+    tails = [measured(_tail(n, *last, space.head_width, classes)) for n in widths]
     channels = input_shape[2]
     stem = _stem(channels, space.stem_width, *input_shape[:2], space.stem_stride)
     return LatencyTable(
@@ -73,13 +76,13 @@ def measure_latency_table(
         overhead=measured(NOTHING),
         stem=measured(stem),
         blocks=grids,
-        tail=BlockLatency(widths, (1,), tails),
+        tail=BlockLatency(widths, (1,), np.array(tails)[:, None]),
     )
 
 
 def _block_grids(
     space: SearchSpace, input_shape: Sequence[int]
-) -> list[tuple[tuple, tuple[int, ...], tuple[int, ...]]]:
+) -> list[tuple[tuple, _Widths, _Widths]]:
     """Return of every block (height, width, stride, residual), and the widths to measure."""
     found, before = [], (space.stem_width,)
     places = iter(sides(space, input_shape))
@@ -93,7 +96,7 @@ def _block_grids(
     return found
 
 
-def _some(widths: Sequence[int]) -> tuple[int, ...]:
+def _some(widths: Sequence[int]) -> _Widths:
     """Return at most `MOST_WIDTHS` of the widths, the smallest and the largest among them."""
     ordered = sorted(widths)
     places = np.linspace(0, len(ordered) - 1, min(MOST_WIDTHS, len(ordered))).round()
@@ -107,7 +110,7 @@ NOTHING: _Part = ((1, 1, 1), ())
 
 def _block(before: int, own: int, height: int, width: int, stride: int, residual: bool) -> _Part:
     hidden = EXPANSION * before
-    operations = [
+    operations: list[tuple] = [
         ("conv", before, hidden, 1, 1, 1, True),
         ("conv", hidden, hidden, 3, stride, hidden, True),
         ("conv", hidden, own, 1, 1, 1, False),
@@ -198,7 +201,7 @@ class _Graph:
         self.weights.append(numpy_helper.from_array(array, name))
         return name
 
-    def _node(self, operation: str, *inputs: str, **attributes: object) -> str:
+    def _node(self, operation: str, *inputs: str, **attributes: Any) -> str:
         name = f"value{len(self.nodes)}"
         self.nodes.append(helper.make_node(operation, list(inputs), [name], **attributes))
         return name

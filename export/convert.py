@@ -11,7 +11,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -203,7 +203,7 @@ def write_onnx(model: keras.Model, path: Path, metadata: dict[str, str] | None =
 def _write_saved_model(model: keras.Model, path: Path) -> None:
     import keras
 
-    archive = keras.export.ExportArchive()
+    archive: Any = keras.export.ExportArchive()  # of the backend in use
     archive.track(model)
     archive.add_endpoint(
         "serving_default",

@@ -40,11 +40,12 @@ def measure_latency(path: str | Path) -> dict[str, float]:
 def _median_seconds(path: Path, threads: int | None) -> float:
     session = SessionMaker(path, threads, [CPU]).open(read_model(path))
     given = ImageInput(path, session, layout=None, mean=0.0, std=1.0)
-    if None in given.input_shape:
+    height, width, channels = given.input_shape
+    if height is None or width is None or channels is None:
         raise UserError(
             f"{path} takes images of any size, {given.input_shape}; a latency is that of one size."
         )
-    shape = (given.batch or 1, *given.input_shape)
+    shape = (given.batch or 1, height, width, channels)
     images = np.random.default_rng(0).random(shape, dtype=np.float32)
     feeds = {given.name: given.encode(images)}
     names = [output.name for output in session.outputs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,18 +155,20 @@ class OnnxClassifier:
         return model is not None
 
     def _run_gradient(
-        self, loss: str, images: np.ndarray, told: dict[str, np.ndarray | None], batch_size: int
+        self, loss: str, images: np.ndarray, told: Mapping[str, np.ndarray | None], batch_size: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self._input.check(images)
         session = self._gradient_session(loss, self._input.sizes(images))
         classes = session.outputs[0].shape[1]
-        told = {
-            name: value if name == "slopes" else _checked(name, value, len(images), classes)
+        others = {
+            name: np.asarray(value)
+            if name == "slopes"
+            else _checked(name, value, len(images), classes)
             for name, value in told.items()
         }
         names = ["logits", "loss", "gradient"]
         logits, losses, gradient = self._batches.run(
-            session, names, self._input, images, told, batch_size
+            session, names, self._input, images, others, batch_size
         )
         return logits, losses, self._input.decode_gradient(gradient)
 

@@ -6,7 +6,7 @@ import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -95,11 +95,12 @@ class Session:
             UserError: onnxruntime fails on these images.
         """
         try:
-            return self._session.run(names, feeds)
+            results: Any = self._session.run(names, feeds)
         except Exception as error:  # as above
             raise UserError(
                 f"{self.path}: onnxruntime fails on these images: {one_line(error)}"
             ) from error
+        return results
 
 
 @functools.cache

@@ -104,6 +104,8 @@ def _quantised(onnx_path: Path, folder: Path, images: np.ndarray) -> onnx.ModelP
         raise UserError(
             f"{onnx_path} takes batches of {given.batch} only; export it with its batch left open."
         )
+    # a CalibrationDataReader in all but name: that class is imported only here
+    reader: Any = _Reader(given, images)
     checked, prepared, made = (folder / f"{k}.onnx" for k in ("checked", "prepared", "quantised"))
     onnx.save(model, checked)
     try:
@@ -112,7 +114,7 @@ def _quantised(onnx_path: Path, folder: Path, images: np.ndarray) -> onnx.ModelP
         quantization.quantize_static(
             prepared,
             made,
-            _Reader(given, images),
+            reader,
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,

@@ -74,8 +74,8 @@ def _try(path: Path, settings: dict[str, Any]) -> None:
     shape = [size or SIZE for size in classifier.input_shape]
     images = np.random.default_rng(0).uniform(0, 1, (2, *shape)).astype(np.float32)
     # images of another size may fit where this one does not
-    errors = UserError if None in classifier.input_shape else ()
-    with contextlib.suppress(errors):
+    errors = (UserError,) if None in classifier.input_shape else ()
+    with contextlib.suppress(*errors):
         classifier.logits(images)
     with contextlib.suppress(UserError):
         classifier.loss_and_gradient(images, np.zeros(2, int))

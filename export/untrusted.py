@@ -6,7 +6,7 @@ one, its structure is looked over here, in plain Python; all files are loaded by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import onnx
@@ -113,7 +113,7 @@ def _tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
             raise UserError("it has sparse weights; write them as plain tensors.")
 
 
-def _check_counts(bodies: Iterable[Iterable[onnx.NodeProto]]) -> None:
+def _check_counts(bodies: Iterable[Collection[onnx.NodeProto]]) -> None:
     nodes = sum(map(len, bodies))
     if nodes > MOST_NODES:
         raise UserError(f"it has {nodes} nodes; an image classifier has at most {MOST_NODES}.")

@@ -127,7 +127,7 @@ def load_recipe(name_or_file: str, assignments: Iterable[str] = ()) -> Recipe:
 
 
 def _recipe_of(path: Path) -> Recipe:
-    spec = importlib.util.spec_from_file_location(f"rnascl_recipe_{path.stem}", path)
+    spec: Any = importlib.util.spec_from_file_location(f"rnascl_recipe_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -206,6 +206,6 @@ def _first_problem(error: ValidationError) -> str:
     problem = next((p for p in problems if p["type"] == "value_error"), problems[0])
     place: Sequence[Any] = [p for p in problem["loc"] if not str(p).startswith("function")]
     where = ".".join(map(str, place)) or "recipe"
-    if problem["type"] == "value_error":  # ours: it says what came
+    if problem["type"] == "value_error" and "ctx" in problem:  # ours: it says what came
         return f"{where}: {problem['ctx']['error']}"
     return f"{where}: {problem['msg']}; got {problem['input']!r}."

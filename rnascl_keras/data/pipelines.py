@@ -52,7 +52,7 @@ def training_batches(
         if first_step:
             order = order[tf.where(epoch == first_epoch, first_step * batch_size, 0) :]
         order = share.of(order, batch_size)
-        view = epoch if views is None else epoch % views
+        view = epoch if views is None else tf.math.floormod(epoch, views)
         target = tf.gather(classes, order)
         if indexed:
             target = (target, tf.cast(order, tf.int64), tf.fill(tf.shape(order), view))

@@ -81,7 +81,7 @@ def _class_names(info: Any, name: str) -> tuple[str, ...]:
     pixels = getattr(features.get(image), "np_dtype", None)
     shape = getattr(features.get(image), "shape", None)
     names = getattr(features.get(label), "names", None)
-    if pixels != np.uint8 or len(shape) != 3 or names is None:
+    if pixels != np.uint8 or shape is None or len(shape) != 3 or names is None:
         raise UserError(f"{name} is not a data set of 8-bit images with one class each.")
     if None in shape:
         raise UserError(

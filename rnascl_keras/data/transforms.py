@@ -8,6 +8,7 @@ are areas, then ratios, of the windows that `random_window` tries.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -38,7 +39,7 @@ def augment_batch(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentatio
         float32 (b, h, w, c) in [0, 1].
     """
     if augmentation.random_window:
-        size = images.shape[1:3]
+        size: Any = images.shape[1:3]
 
         def scaled_window(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
             image, row = pair

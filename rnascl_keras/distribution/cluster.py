@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
 from rnascl_keras.errors import UserError
 
-Resolver = tf.distribute.cluster_resolver.ClusterResolver
+Resolver: TypeAlias = tf.distribute.cluster_resolver.ClusterResolver
 
 
 def resolve_cluster() -> Resolver | None:

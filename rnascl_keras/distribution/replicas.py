@@ -47,7 +47,7 @@ def never_empty(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     replicas = tf.distribute.get_replica_context().num_replicas_in_sync
     if replicas == 1 or labels.shape[0] is not None:
         return images, labels
-    missing = tf.cast(tf.equal(tf.shape(labels)[0], 0), tf.int32)
+    missing: Any = tf.cast(tf.equal(tf.shape(labels)[0], 0), tf.int32)
     return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]]), tf.pad(labels, [[0, missing]])
 
 
@@ -64,7 +64,7 @@ def draw_for_images(draw: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     """
     context = tf.distribute.get_replica_context()
     replicas = context.num_replicas_in_sync
-    shape = tf.shape(images)
+    shape: Any = tf.shape(images)
     if replicas == 1:
         return draw(shape)
     everyone = draw(tf.concat([[shape[0] * replicas], shape[1:]], 0))
@@ -114,7 +114,7 @@ def _normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]
     return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def across_replicas(function: Callable[..., Sequence[Tensor]]) -> Callable[..., list[Tensor]]:
+def across_replicas(function: Callable[..., Sequence[Tensor]]) -> Callable[..., Sequence[Tensor]]:
     """Return `function` of a batch, each replica of this host computing a part of it.
 
     Args:

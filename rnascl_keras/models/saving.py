@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -21,10 +22,11 @@ def load_model(path: Path) -> keras.Model:
         UserError: it cannot be read.
     """
     try:
-        return keras.models.load_model(path, compile=False)
+        model: Any = keras.models.load_model(path, compile=False)
     except Exception as error:
         reason = one_line(error)
         raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
+    return model
 
 
 def save_model(model: keras.Model, path: Path) -> None:

@@ -55,7 +55,7 @@ def load_teacher(
         model = logits_model(load_model(path))
     elif path.suffix == ".npz":
         if mean is None and std is None and input_shape[-1] == 3:
-            mean, std = EHANW.normalisation
+            mean, std = EHANW.normalisation or (None, None)
         weights = read_weights(path)
         row = _resnet_row(weights, path)
         model = build_resnet(row, input_shape=input_shape, classes=classes, mean=mean, std=std)

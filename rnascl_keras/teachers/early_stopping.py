@@ -36,19 +36,18 @@ class RobustEarlyStopping(keras.callbacks.Callback):
         return self.patience is not None and 0 <= best < epochs_done - self.patience
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if "val_robust_accuracy" not in (logs or {}):
+        if logs is None or "val_robust_accuracy" not in logs:
             raise UserError(
                 "RobustEarlyStopping needs validation_data in fit: images held out of training."
             )
-        robust, before = float(logs["val_robust_accuracy"]), float(self.model.best.score.numpy())
+        trainer: Any = self.model  # one that keeps its best weights
+        robust, before = float(logs["val_robust_accuracy"]), float(trainer.best.score.numpy())
         if robust < COLLAPSED * before:
             self.say(
                 f"catastrophic overfitting: in epoch {epoch + 1} the validation PGD accuracy is "
                 f"{robust:.1%}, after {before:.1%}; the better weights are kept"
             )
-        self.model.keep_best(robust, epoch)
-        if self.is_over(self.model, epoch + 1):
-            self.model.stop_training = True
-            self.say(
-                f"no better epoch than {int(self.model.best.epoch.numpy()) + 1}: training stops"
-            )
+        trainer.keep_best(robust, epoch)
+        if self.is_over(trainer, epoch + 1):
+            trainer.stop_training = True
+            self.say(f"no better epoch than {int(trainer.best.epoch.numpy()) + 1}: training stops")

@@ -7,6 +7,8 @@ other weights.
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -54,7 +56,7 @@ class WeightAverage(_Copy):
     def update(self) -> None:
         """Take the model's present weights into the average; traceable."""
         self.updates.assign_add(1.0)
-        keep = ops.minimum(self.decay, (1.0 + self.updates) / (10.0 + self.updates))
+        keep: Any = ops.minimum(self.decay, (1.0 + self.updates) / (10.0 + self.updates))
         for copy, weight in zip(self.copies, self.originals, strict=True):
             copy.assign(keep * copy + (1.0 - keep) * ops.cast(weight, floatx()))
 

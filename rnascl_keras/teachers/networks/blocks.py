@@ -75,7 +75,9 @@ def pixels(
         )
     scale = [1.0 / s for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
-    return images, keras.layers.Rescaling(scale, offset, name="normalize")(images)
+    # Keras leaves `offset` without a type, and its default is a number
+    normalize = keras.layers.Rescaling(scale, offset, name="normalize")  # pyright: ignore[reportArgumentType]
+    return images, normalize(images)
 
 
 def classifier(images, features, classes: int, name: str) -> keras.Model:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import keras
 import numpy as np
@@ -71,7 +72,8 @@ def _to_keras(value: np.ndarray, before: keras.layers.Layer) -> np.ndarray:
     if value.ndim == 4:
         return value.transpose(2, 3, 1, 0)
     if value.ndim == 2 and isinstance(before, keras.layers.Flatten):
-        _, height, width, channels = before.input.shape
+        flattened: Any = before.input
+        _, height, width, channels = flattened.shape
         value = value.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
         value = value.reshape(len(value), -1)  # (out, h, w, c) -> (out, h * w * c)
     return value.T

@@ -44,7 +44,7 @@ def _description(teacher: Published, taps: int, architecture: str, out: Path) ->
     height, width, channels = model.input_shape[1:]
     classes = model.output_shape[1]
     normalisation = "none"
-    if teacher.mean is not None:
+    if teacher.mean is not None and teacher.std is not None:
         mean, std = (", ".join(f"{x:.4g}" for x in xs) for xs in (teacher.mean, teacher.std))
         normalisation = f"mean {mean}, std {std}"
     data = "cifar10" if (height, classes) == (32, 10) else "DATA"

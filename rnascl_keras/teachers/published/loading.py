@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -121,7 +122,8 @@ def unwrap(weights: Weights) -> tuple[Weights, tuple[Channels, Channels] | None]
         weights = {k: v for k, v in weights.items() if not k.startswith(DUPLICATES)}
         for pair in NORMALISERS:
             if set(pair) <= set(weights):
-                buffers = tuple(tuple(weights[name].ravel().tolist()) for name in pair)
+                mean, std = (tuple(weights[name].ravel().tolist()) for name in pair)
+                buffers = mean, std
                 weights = {k: v for k, v in weights.items() if k not in pair}
         wrapper = next((w for w in WRAPPERS if all(k.startswith(w) for k in weights)), None)
         if not weights or wrapper is None:
@@ -130,15 +132,18 @@ def unwrap(weights: Weights) -> tuple[Weights, tuple[Channels, Channels] | None]
 
 
 def _normalisation(
-    given: tuple, buffers: tuple[Channels, Channels] | None, scheme: Scheme, channels: int
+    given: tuple[Any, Any], buffers: tuple[Channels, Channels] | None, scheme: Scheme, channels: int
 ) -> tuple[Channels | None, Channels | None, str]:
     """Return mean and std, and where they come from: what is given, then what was saved."""
+    mean, std = given
     if given != (None, None):
-        return *given, "as given"
+        return mean, std, "as given"
     if buffers:
-        return *buffers, "from the checkpoint"
-    default = scheme.normalisation if channels == 3 else None
-    return *(default or (None, None)), f"the default for the names of {scheme.owner}"
+        mean, std = buffers
+        return mean, std, "from the checkpoint"
+    if channels == 3 and scheme.normalisation:
+        mean, std = scheme.normalisation
+    return mean, std, f"the default for the names of {scheme.owner}"
 
 
 def _outer_layers(architecture: str) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -43,9 +42,10 @@ class Scheme:
         """Return the published name of our layer, e.g. stage1_block1_bn2 -> stage_1.0.bn_2."""
         if ours in self.outer:
             return self.outer[ours]
-        stage, block, part = re.fullmatch(r"stage(\d+)_block(\d+)_(\w+)", ours).groups()
+        stage, block, part = ours.split("_", 2)
         part = self.parts.get(part, part)
-        return self.block.format(stage=stage, block=int(block) - 1, part=part)
+        number = int(block.removeprefix("block")) - 1
+        return self.block.format(stage=stage.removeprefix("stage"), block=number, part=part)
 
     def probes(self) -> list[str]:
         """Return the published names of the kernels in `PROBES`."""

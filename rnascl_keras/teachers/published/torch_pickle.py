@@ -7,9 +7,10 @@ called. Any other name ends the reading with `ForeignClass`.
 
 from __future__ import annotations
 
+import mmap
 import pickle
 import pickletools
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -119,7 +120,7 @@ class Inert:
 class TensorUnpickler(pickle.Unpickler):
     """Unpickles numbers, strings, containers and `StoredTensor`s; `storages` are those met."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | mmap.mmap) -> None:
         super().__init__(file, encoding="utf-8", errors="replace")
         self.storages: dict[str, Storage] = {}
 
@@ -161,7 +162,7 @@ class TensorUnpickler(pickle.Unpickler):
         return data
 
 
-def load_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+def load_pickle(file: BinaryIO | mmap.mmap) -> tuple[Any, dict[str, Storage]]:
     """Read the pickle that starts where `file` stands; leave `file` behind it.
 
     Returns:
@@ -172,9 +173,9 @@ def load_pickle(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
         Exception: of many kinds, where it is malformed.
     """
     start = file.tell()
-    for opcode, argument, place in pickletools.genops(file):
+    for opcode, argument, place in pickletools.genops(cast(BinaryIO, file)):
         # Python makes room in its memo up to the largest index, however large.
-        if opcode.name.endswith("PUT") and argument > place - start:
+        if opcode.name.endswith("PUT") and cast(int, argument) > cast(int, place) - start:
             raise pickle.UnpicklingError(f"{opcode.name} {argument} before so many objects")
     end = file.tell()
     file.seek(start)
