@@ -26,10 +26,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from published import cifar10, in_keras, in_torch, to_numpy, to_torch  # noqa: E402
+from published import cifar10, in_keras, in_torch, to_numpy, to_torch
 
-from rnascl_keras.attacks import PGD, AutoAttack  # noqa: E402
-from rnascl_keras.attacks.keras_classifier import KerasClassifier  # noqa: E402
+from rnascl_keras.attacks import PGD, AutoAttack
+from rnascl_keras.attacks.keras_classifier import KerasClassifier
 
 BATCH = 128
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from benchmarks.timing import compare
 from rnascl_keras import CrossLayerSearch, Supernet
@@ -62,7 +63,7 @@ def epoch_of(cache: TeacherCache) -> Callable[[], object]:
     return lambda: search.fit(batches, steps_per_epoch=STEPS, verbose=0)
 
 
-def step_of(model: keras.Model, batches) -> Callable[[], object]:
+def step_of(model: keras.Model, batches: tf.data.Dataset) -> Callable[[], object]:
     """Return a function that does one training step on the first of `batches`, again and again."""
     model.make_train_function()
     first = iter(batches.take(1).cache().repeat())

@@ -17,17 +17,17 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
 
-from rnascl_keras import Architecture  # noqa: E402
-from rnascl_keras.export import measure_latency, quantise  # noqa: E402
-from rnascl_keras.export.convert import write_onnx  # noqa: E402
-from rnascl_keras.method.spaces import get_space  # noqa: E402
+from rnascl_keras import Architecture
+from rnascl_keras.export import measure_latency, quantise
+from rnascl_keras.export.convert import write_onnx
+from rnascl_keras.method.spaces import get_space
 from rnascl_keras.models.saving import load_model
-from rnascl_keras.teachers.included import teacher_file  # noqa: E402
+from rnascl_keras.teachers.included import teacher_file
 from rnascl_keras.units import milliseconds, size
 
 IMAGE_SHAPE, CLASSES = (32, 32, 3), 10
@@ -86,7 +86,7 @@ def show(measured: dict[str, dict[str, float]]) -> None:
         table.add_column(column, justify="right")
     first = next(iter(measured.values()))
     for name, figures in measured.items():
-        words = {key: milliseconds for key in figures} | {"bytes": size}
+        words = dict.fromkeys(figures, milliseconds) | {"bytes": size}
         cells = [f"{words[key](n)} ({first[key] / n:.1f})" for key, n in figures.items()]
         table.add_row(name, *cells)
     Console(width=100).print(table)

@@ -6,6 +6,8 @@ Space S3, batch 128, cross-entropy, SGD, both compiled. Wanted: at most 1.25.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 
@@ -26,7 +28,7 @@ def main() -> None:
     compare("masked choice: supernet over the plain widest network", *steps)
 
 
-def step_of(model: keras.Model, images: np.ndarray, labels: np.ndarray):
+def step_of(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> Callable[[], object]:
     """Return a function that does one training step of `model` on the batch."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)

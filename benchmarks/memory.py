@@ -32,7 +32,7 @@ def peak(folder: Path, batch: int, replicas: int) -> float:
     with strategy.scope():
         search = search_under(cache)
 
-    def batches(context):
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         return cache.training_batches(batch, share=Share(replicas, 0, replicas))
 
     data = strategy.distribute_datasets_from_function(batches)

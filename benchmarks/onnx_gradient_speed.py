@@ -27,7 +27,7 @@ import keras
 import numpy as np
 
 from benchmarks.timing import compare
-from rnascl_keras.attacks import PGD
+from rnascl_keras.attacks import PGD, Classifier
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.export import OnnxClassifier, export_student
 from rnascl_keras.method.architecture import Architecture
@@ -35,7 +35,7 @@ from rnascl_keras.method.spaces import SPACES
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-from published import in_keras, in_torch, to_numpy, to_torch  # noqa: E402
+from published import in_keras, in_torch, to_numpy, to_torch
 
 EPSILON = 8 / 255
 
@@ -73,7 +73,7 @@ def measure(
     labels = file.logits(images).argmax(axis=1)  # what is wrong from the start is not attacked
     attack = PGD(EPSILON, stop_early=False)
 
-    def pgd(classifier) -> Callable:
+    def pgd(classifier: Classifier) -> Callable:
         return lambda: attack.perturb(classifier, images, labels, batch_size=batch)
 
     in_onnx, in_tensorflow = pgd(file), pgd(KerasClassifier(model))

@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import ClassVar
 
 STEPS, EPOCHS = 8, 4
 
@@ -71,6 +72,7 @@ def work(folder: str, batch: int, core: int) -> None:
     """Search; print the images per second of this worker and of its core, the median epoch's."""
     os.sched_setaffinity(0, {core})
     import keras
+    import tensorflow as tf
 
     from benchmarks.cached_search import cache_of, random_images, search_under
     from rnascl_keras.data import Share
@@ -83,17 +85,17 @@ def work(folder: str, batch: int, core: int) -> None:
     with strategy.scope():
         search = search_under(cache)
 
-    def batches(context):
+    def batches(context: tf.distribute.InputContext) -> tf.data.Dataset:
         share = Share(context.num_replicas_in_sync, context.input_pipeline_id)
         return cache.training_batches(batch * context.num_replicas_in_sync, share=share)
 
     class Clock(keras.callbacks.Callback):
-        taken = []
+        taken: ClassVar[list[list[float]]] = []
 
-        def on_epoch_begin(self, epoch, logs=None):
+        def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
             self._begin = time.perf_counter(), time.process_time()
 
-        def on_epoch_end(self, epoch, logs=None):
+        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
             now = time.perf_counter(), time.process_time()
             self.taken.append([end - begin for begin, end in zip(self._begin, now, strict=True)])
 

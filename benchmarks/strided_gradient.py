@@ -17,6 +17,7 @@ from functools import partial
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import numpy_helper, parser
 
 from benchmarks.timing import compare
@@ -33,10 +34,8 @@ LAYERS = {
 }
 
 
-def session(nodes: str, half: int, out: int, **arrays: np.ndarray):
+def session(nodes: str, half: int, out: int, **arrays: np.ndarray) -> onnxruntime.InferenceSession:
     """Return onnxruntime's session on a graph from the gradient g to that of the images, x."""
-    import onnxruntime
-
     text = f'<ir_version: 8, opset_import: ["": 18]> g (float[N, {out}, {half}, {half}] g)'
     model = parser.parse_model(f"{text} => (float[N, C, H, W] x) {{ {nodes} }}")
     for name, value in arrays.items():

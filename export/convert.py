@@ -176,7 +176,7 @@ def write_onnx(model: keras.Model, path: Path, metadata: dict[str, str] | None =
     signature = _signature(model)
 
     @tf.function(input_signature=signature)
-    def serve(images):
+    def serve(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {OUTPUT_NAME: model(images, training=False)}
 
     graph, _ = tf2onnx.convert.from_function(serve, input_signature=signature, opset=OPSET)

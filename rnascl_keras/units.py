@@ -19,7 +19,7 @@ def count(number: int) -> str:
         # 999,950 and above would round to "1000 k".
         if number >= size * 0.9995:
             scaled = number / size
-            decimals = max(0, 2 - int(math.floor(math.log10(scaled) + 1e-3)))
+            decimals = max(0, 2 - math.floor(math.log10(scaled) + 1e-3))
             return f"{scaled:.{decimals}f}{suffix}"
     return str(number)
 

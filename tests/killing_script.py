@@ -10,6 +10,7 @@ last, how many were tried, survived and lost.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -192,8 +193,10 @@ def names(work):
 def h5_arrays(path):
     """Return the arrays of an HDF5 file, or of the one in a `.keras` file."""
     found = []
-    opened = zipfile.ZipFile(path).open("model.weights.h5") if path.suffix == ".keras" else path
-    with h5py.File(opened) as file:
+    with contextlib.ExitStack() as opened:
+        if path.suffix == ".keras":
+            path = opened.enter_context(zipfile.ZipFile(path)).open("model.weights.h5")
+        file = opened.enter_context(h5py.File(path))
         file.visititems(lambda _, x: found.append(x[()]) if isinstance(x, h5py.Dataset) else None)
     return found
 

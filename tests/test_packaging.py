@@ -65,7 +65,7 @@ def test_a_public_name_resolves_to_what_it_names(name):
 
 
 def test_an_unknown_name_is_an_attribute_error():
-    with pytest.raises(AttributeError, match="no attribute 'Searh'"):
+    with pytest.raises(AttributeError, match="No rnascl_keras attribute Searh"):
         rnascl_keras.Searh  # noqa: B018
 
 

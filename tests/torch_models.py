@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -41,7 +43,7 @@ class Block(nn.Module):
 class ResNet(nn.Module):
     """kuangliu's, torchvision's or EhanW's ResNet, by `naming`."""
 
-    names = {
+    names: ClassVar = {
         "kuangliu": ("conv1", "bn1", "layer{}", "linear", "shortcut", "conv{}", "bn{}"),
         "torchvision": ("conv1", "bn1", "layer{}", "fc", "downsample", "conv{}", "bn{}"),
         "ehanw": ("conv_1", "bn_1", "stage_{}", "fc", "downsample", "conv_{}", "bn_{}"),

@@ -33,7 +33,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def _take(path: Path) -> IO[str]:
     while True:
-        file = open(path, "a+")  # it stays open as long as the lock is held
+        file = open(path, "a+")  # noqa: SIM115 - it stays open as long as the lock is held
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

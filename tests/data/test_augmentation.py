@@ -12,7 +12,7 @@ from rnascl_keras.data import AUGMENTATIONS, ImageData, transforms
 from rnascl_keras.data.pixels import ArrayPixels
 
 
-@pytest.mark.parametrize("name, pad", [("shift", 1), ("crop_flip", 4)])
+@pytest.mark.parametrize(("name", "pad"), [("shift", 1), ("crop_flip", 4)])
 def test_crop_and_flip_against_numpy(name, pad):
     images = RANDOM.integers(0, 256, (40, 6, 7, 2)).astype(np.uint8)
     draws = RANDOM.random((40, 3), np.float32)

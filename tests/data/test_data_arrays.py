@@ -89,7 +89,7 @@ LABELS = np.arange(4)
 
 
 @pytest.mark.parametrize(
-    "arrays, words",
+    ("arrays", "words"),
     [
         ({"x": IMAGES}, "no array 'y'"),
         ({"y": LABELS}, "no array 'x'"),

@@ -46,7 +46,7 @@ def test_a_folder_of_images(image_folder):
 def test_training_on_a_folder(image_folder):
     data = load_data(str(image_folder), image_size=16).train
     for name in AUGMENTATIONS:
-        (x, y), *_, (x_later, y_later) = collect(data, 9, 3, augmentation=name, seed=2)
+        (x, _y), *_, (x_later, y_later) = collect(data, 9, 3, augmentation=name, seed=2)
         (x_again, y_again), *_ = collect(data, 3, 3, augmentation=name, seed=2, first_epoch=2)[2:]
         assert x.shape == (3, 16, 16, 3) and x.min() >= 0 and x.max() <= 1
         np.testing.assert_array_equal(x_later, x_again)
@@ -86,7 +86,7 @@ def damage(image_folder: Path, what: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "what, words",
+    ("what", "words"),
     [("cut short", "damaged or cut short"), ("empty", "not an image"), ("text", "not an image")],
 )
 def test_a_broken_image_is_named(image_folder, what, words):
@@ -109,8 +109,8 @@ def test_mistakes_with_a_folder(image_folder):
     (image_folder / "train" / "dog").mkdir()
     with pytest.raises(UserError, match="dog has no image"):
         load_data(str(image_folder), image_size=8)
+    (image_folder / "train").rename(image_folder / "trian")
     with pytest.raises(UserError, match="has no folder 'train'"):
-        (image_folder / "train").rename(image_folder / "trian")
         load_data(str(image_folder), image_size=8)
     with pytest.raises(UserError, match="is no folder of images"):
         load_data(str(image_folder / "nowhere"), image_size=8)

@@ -91,7 +91,7 @@ def test_slices():
 
 
 @pytest.mark.parametrize(
-    "call, words",
+    ("call", "words"),
     [
         (lambda d: d.first(11), "11 images were asked for, but the split has 10"),
         (lambda d: d.take(0), "at least 1"),

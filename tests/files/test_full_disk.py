@@ -24,7 +24,7 @@ def by_python():
 
 
 def by_numpy():
-    np.savez(open(FULL, "wb"), x=np.ones(10_000))
+    np.savez(open(FULL, "wb"), x=np.ones(10_000))  # noqa: SIM115 - closing it fails as well
 
 
 def by_tensorflow():
@@ -140,6 +140,6 @@ def test_each_stage_on_a_full_disk(stage, part, disk, tiny, cached_run, snapshot
 
 
 def test_a_file_that_is_written_at_the_end_is_tried_at_the_start(tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open(FULL, "wb", buffering=0))
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: open(FULL, "wb", buffering=0))  # noqa: SIM115
     with pytest.raises(UserError, match=r"out\.json cannot be written \(No space left"):
         check_writable(tmp_path / "out.json")

@@ -31,9 +31,9 @@ def test_it_is_refused_while_another_process_holds_it_and_dies_with_its_owner(pa
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout.readline() == "held\n"
-            with pytest.raises(UserError, match=f"process {holder.pid} on .* is at work in"):
-                with locked(path):
-                    pytest.fail("two at a time")
+            words = f"process {holder.pid} on .* is at work in"
+            with pytest.raises(UserError, match=words), locked(path):
+                pytest.fail("two at a time")
             assert path.exists()
         finally:
             os.kill(holder.pid, signal.SIGKILL)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from rnascl_keras.teachers.networks.blocks import convolution, pixels
+from rnascl_keras.teachers.networks.blocks import Tensor, convolution, pixels
 
 STEM, WIDTH, HIDDEN = 16, 32, 100
 STAGES, BLOCKS = 2, 2
@@ -37,7 +37,7 @@ def build_abcrown_resnet4b(
     return keras.Model(images, logits, name="abcrown_resnet4b")
 
 
-def _block(x, strides: int, prefix: str):
+def _block(x: Tensor, strides: int, prefix: str) -> Tensor:
     """(batch, h, w, c) -> (batch, h / strides, w / strides, WIDTH)."""
     shortcut = x
     if strides > 1:

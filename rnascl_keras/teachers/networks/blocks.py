@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from rnascl_keras.errors import UserError
 
+Tensor = Any
+"""Of a network that is being built; what a layer returns, Keras does not say."""
+
 
 def convolution(
-    x, filters: int, kernel: int, name: str, *, strides: int = 1, use_bias: bool = False
-):
+    x: Tensor,
+    filters: int,
+    kernel: int,
+    name: str,
+    *,
+    strides: int = 1,
+    use_bias: bool = False,
+) -> Tensor:
     """Convolve, (batch, h, w, c) -> (batch, h / strides, w / strides, filters).
 
     Padding is `kernel // 2` on every side, as in PyTorch. "same" pads a strided convolution on one
@@ -37,7 +47,7 @@ def convolution(
     )(x)
 
 
-def normalization(x, name: str):
+def normalization(x: Tensor, name: str) -> Tensor:
     """Batch normalisation with PyTorch's epsilon and pace.
 
     Momentum 0.9 rather than Keras' 0.99: adversarial training attacks the model in inference mode,
@@ -50,7 +60,7 @@ def pixels(
     input_shape: tuple[int, int, int],
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
-):
+) -> tuple[Tensor, Tensor]:
     """Return (the input, the input normalised per channel), the input's pixels being in [0, 1].
 
     The normalisation is a `Rescaling`, which exports to ONNX as two constants; without `mean` and
@@ -80,7 +90,7 @@ def pixels(
     return images, normalize(images)
 
 
-def classifier(images, features, classes: int, name: str) -> keras.Model:
+def classifier(images: Tensor, features: Tensor, classes: int, name: str) -> keras.Model:
     """Close a model: (batch, h, w, c) features, global average pooling, a dense layer's logits.
 
     The logits are float32 also under mixed precision.

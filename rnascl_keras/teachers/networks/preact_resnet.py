@@ -7,7 +7,13 @@ from collections.abc import Sequence
 
 import keras
 
-from rnascl_keras.teachers.networks.blocks import classifier, convolution, normalization, pixels
+from rnascl_keras.teachers.networks.blocks import (
+    Tensor,
+    classifier,
+    convolution,
+    normalization,
+    pixels,
+)
 from rnascl_keras.teachers.networks.resnet import ResNetRow, stem_convolution
 
 
@@ -36,7 +42,7 @@ def build_preact_resnet(
     return classifier(images, x, classes, name)
 
 
-def _preactivation_block(x, width: int, strides: int, prefix: str):
+def _preactivation_block(x: Tensor, width: int, strides: int, prefix: str) -> Tensor:
     """(batch, h, w, c) -> (batch, h / strides, w / strides, width).
 
     A shortcut that has to change the shape starts behind the first normalisation and ReLU.

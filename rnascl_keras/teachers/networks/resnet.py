@@ -11,7 +11,13 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from rnascl_keras.teachers.networks.blocks import classifier, convolution, normalization, pixels
+from rnascl_keras.teachers.networks.blocks import (
+    Tensor,
+    classifier,
+    convolution,
+    normalization,
+    pixels,
+)
 
 EXPANSION = 4  # output of a bottleneck block, in widths of its stage
 
@@ -77,7 +83,7 @@ def build_resnet(
     return classifier(images, x, classes, name)
 
 
-def stem_convolution(x, row: ResNetRow):
+def stem_convolution(x: Tensor, row: ResNetRow) -> Tensor:
     """The first convolution, (batch, h, w, c) -> (batch, h, w, stem), for ImageNet h / 2, w / 2."""
     kernel, strides = (7, 2) if row.imagenet else (3, 1)
     return convolution(x, row.stem, kernel, "stem_conv", strides=strides)
@@ -93,7 +99,9 @@ def _convolutions(
     return ((inner, 1, 1), (inner, 3, strides), (EXPANSION * width, 1, 1))
 
 
-def _residual_block(x, convolutions, strides: int, prefix: str):
+def _residual_block(
+    x: Tensor, convolutions: Sequence[tuple[int, int, int]], strides: int, prefix: str
+) -> Tensor:
     """(batch, h, w, c) -> (batch, h / strides, w / strides, filters of the last convolution)."""
     shortcut, last, width = x, len(convolutions), convolutions[-1][0]
     if strides > 1 or x.shape[-1] != width:
