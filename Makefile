@@ -1,5 +1,5 @@
 # make demo    the whole method on 8 x 8 digits, on a CPU; everything it makes lies in runs/digits
-# make test    the tests that take seconds
+# make test    the tests that take seconds; PYTEST_ARGS="-k NAME" hands arguments to pytest
 # make results-quick    the comparison of RESULTS.md on digits, anew: about 30 minutes on two cores
 # make results          the tables of RESULTS.md, from the files in results/
 PYTHON ?= python3
@@ -19,7 +19,7 @@ results: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.results
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ format: $(VENV)/.installed-test
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.installed: pyproject.toml requirements.txt

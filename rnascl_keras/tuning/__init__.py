@@ -1,2 +1,4 @@
-"""Finding a recipe's settings by trials, with Keras Tuner, which only `tuning.oracles`,
-`tuning.hyper_model` and `tuning.tuner` import."""
+"""Finding a recipe's settings by trials, with Keras Tuner.
+
+Only `tuning.oracles`, `tuning.hyper_model` and `tuning.tuner` import that.
+"""
