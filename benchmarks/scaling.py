@@ -20,7 +20,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 STEPS, EPOCHS = 8, 4
 
@@ -68,11 +72,25 @@ def measured(processes: list[subprocess.Popen]) -> tuple[float, float]:
     return wall, cpu
 
 
+def clock(taken: list[list[float]]) -> keras.callbacks.Callback:
+    """Return a callback that adds to `taken` the seconds of each epoch, and those of its core."""
+    import keras
+
+    class Clock(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+            self._begin = time.perf_counter(), time.process_time()
+
+        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+            now = time.perf_counter(), time.process_time()
+            taken.append([end - begin for begin, end in zip(self._begin, now, strict=True)])
+
+    return Clock()
+
+
 def work(folder: str, batch: int, core: int) -> None:
     """Search; print the images per second of this worker and of its core, the median epoch's."""
     os.sched_setaffinity(0, {core})
     import keras
-    import tensorflow as tf
 
     from benchmarks.cached_search import cache_of, random_images, search_under
     from rnascl_keras.data import Share
@@ -89,28 +107,19 @@ def work(folder: str, batch: int, core: int) -> None:
         share = Share(context.num_replicas_in_sync, context.input_pipeline_id)
         return cache.training_batches(batch * context.num_replicas_in_sync, share=share)
 
-    class Clock(keras.callbacks.Callback):
-        taken: ClassVar[list[list[float]]] = []
-
-        def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-            self._begin = time.perf_counter(), time.process_time()
-
-        def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-            now = time.perf_counter(), time.process_time()
-            self.taken.append([end - begin for begin, end in zip(self._begin, now, strict=True)])
-
     stop = StopRequest(lambda noted: total(strategy, float(noted)) > 0)
     asking = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: stop.is_requested()
     )
+    taken: list[list[float]] = []
     search.fit(
         strategy.distribute_datasets_from_function(batches),
         steps_per_epoch=STEPS,
         epochs=1 + EPOCHS,  # the first compiles
-        callbacks=[Clock(), asking],  # as in a run
+        callbacks=[clock(taken), asking],  # as in a run
         verbose=0,
     )
-    times = zip(*Clock.taken[1:], strict=True)
+    times = zip(*taken[1:], strict=True)
     print(*(STEPS * batch / statistics.median(seconds) for seconds in times), flush=True)
 
 
