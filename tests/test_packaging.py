@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -56,6 +57,19 @@ def test_every_other_file_of_the_packages_is_listed_as_data(setuptools):
 def test_the_version_is_said_once_and_again_alike():
     with open(ROOT / "pyproject.toml", "rb") as file:
         assert tomllib.load(file)["project"]["version"] == rnascl_keras.__version__
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert re.findall(r"^version: (.+)$", citation, re.MULTILINE) == [rnascl_keras.__version__]
+
+
+def test_every_python_that_is_promised_is_checked():
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        promised = tomllib.load(file)["project"]["classifiers"]
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    (checked,) = re.findall(r"^ +python: \[(.*)\]$", workflow, re.MULTILINE)
+    language = "Programming Language :: Python :: "
+    assert checked == ", ".join(
+        f'"{name.removeprefix(language)}"' for name in promised if name.startswith(language)
+    )
 
 
 @pytest.mark.parametrize("name", rnascl_keras.__all__)
