@@ -172,7 +172,11 @@ class Tutored(Distillation):
     def arguments(self) -> dict[str, Any]:
         """Return those of `CrossLayerDistiller`."""
         names = ("gamma_t", "classification_weight", "kl_weight", "gradient_weight", "kl")
-        return self._only(*names, "softening", "map_size", "weight_decay")
+        return {**self._only(*names, "softening"), **self.step_arguments()}
+
+    def step_arguments(self) -> dict[str, Any]:
+        """Return those among them that every `Distiller` takes, whatever its terms are."""
+        return self._only("map_size", "weight_decay")
 
 
 class Train(Tutored):

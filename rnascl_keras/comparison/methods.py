@@ -6,15 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import keras
 import numpy as np
 
-from rnascl_keras.comparison.noisy_images import NoisyImages
-from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
-from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
+from rnascl_keras.comparison.tutors import matched_tutors, random_tutors
 from rnascl_keras.errors import check_name
 from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.attention_terms import UniformAttention
 from rnascl_keras.method.distill import CrossLayerDistiller
+from rnascl_keras.method.distiller import Distiller, asks_live
+from rnascl_keras.method.inner_attacks import GaussianNoise
+from rnascl_keras.method.robust_distillation import Robust, ard, rslad
+from rnascl_keras.method.teacher import Teacher
 from rnascl_keras.method.trades import Trades
+from rnascl_keras.recipe import Recipe
 from rnascl_keras.settings import Finetune, Tutored
 
 Searched = tuple[Architecture, Sequence[str]]
@@ -30,15 +35,42 @@ class Method:
         adversarial: whether it takes adversarial images: then it goes on from the student of
             `searched` with the recipe's `finetune`, otherwise it starts from scratch with `train`.
         architecture: (searched, seed) -> the student's widths and tutors.
-        trainer: the class that trains.
-        arguments: settings -> what `trainer` takes besides what the recipe says.
+        arguments: settings -> what `CrossLayerDistiller` takes besides what the recipe says.
+        composed: settings -> the terms and the attack in place of eq. 3's; None: eq. 3.
     """
 
     name: str
     adversarial: bool = False
     architecture: Callable[[Searched, int], Architecture] = lambda searched, seed: searched[0]
-    trainer: type[CrossLayerDistiller] = CrossLayerDistiller
     arguments: Callable[[Tutored], dict[str, Any]] = lambda settings: {}
+    composed: Callable[[Finetune], Robust] | None = None
+
+    def distiller(
+        self,
+        teacher: keras.Model | Teacher,
+        student: keras.Model,
+        architecture: Architecture,
+        recipe: Recipe,
+        settings: Tutored,
+        seed: int,
+    ) -> Distiller:
+        """Return what trains `student` by this method with a section of `recipe`."""
+        if self.composed:
+            terms, attack = self.composed(settings)
+            arguments = {"teacher_taps": recipe.search.taps, **settings.step_arguments()}
+            return Distiller(teacher, student, terms, attack, seed=seed, **arguments)
+        arguments = {"teacher_taps": recipe.search.taps, **self._arguments(settings)}
+        return CrossLayerDistiller(teacher, student, architecture.tutors, seed=seed, **arguments)
+
+    def asks_live(self, settings: Tutored) -> bool:
+        """Return whether `distiller` wants the teacher itself, and no cache will do."""
+        if self.composed:
+            terms, attack = self.composed(settings)
+            return asks_live(terms, attack)
+        return self._arguments(settings)["gradient_weight"] > 0
+
+    def _arguments(self, settings: Tutored) -> dict[str, Any]:
+        return settings.arguments() | self.arguments(settings)
 
 
 def _without_tutors(searched: Searched, seed: int) -> Architecture:
@@ -98,7 +130,7 @@ def _softened(settings: Tutored) -> dict[str, Any]:
 
 
 def _noisy(settings: Tutored) -> dict[str, Any]:
-    return {**_reversed(settings), "deviation": NOISE}
+    return {**_reversed(settings), "shown": GaussianNoise(NOISE)}
 
 
 def _attentive(settings: Tutored) -> dict[str, Any]:
@@ -135,7 +167,6 @@ METHODS = {
     "noisy": Method(
         "KL(teacher ‖ student), noisy images",
         architecture=_without_tutors,
-        trainer=NoisyImages,
         arguments=_noisy,
     ),
     "reversed_kl_aligned": Method(
@@ -149,11 +180,10 @@ METHODS = {
     ),
     "combined": Method(
         "KL softened, noisy, attention × 10",
-        trainer=NoisyImages,
         arguments=_combined,
     ),
     "matched": Method("Tutors matched by depth", architecture=_matched),
-    "uniform": Method("Uniform tutors", trainer=UniformTutors),
+    "uniform": Method("Uniform tutors", arguments=lambda s: {"attention": UniformAttention}),
     "random": Method("Random tutors", architecture=_random),
     "searched": Method("RNAS-CL, searched tutors"),
     "random_widths": Method("RNAS-CL, random widths", architecture=_random_widths),
@@ -169,10 +199,14 @@ METHODS = {
         "ARD",
         True,
         architecture=_without_tutors,
-        trainer=ARD,
-        arguments=lambda s: {"softening": 30.0, **_inner(s)},
+        composed=lambda s: ard(**_inner(s)),
     ),
-    "rslad": Method("RSLAD", True, architecture=_without_tutors, trainer=RSLAD, arguments=_inner),
+    "rslad": Method(
+        "RSLAD",
+        True,
+        architecture=_without_tutors,
+        composed=lambda s: rslad(**_inner(s)),
+    ),
 }
 START = "searched"
 """The method from whose student the adversarial ones go on."""

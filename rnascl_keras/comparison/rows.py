@@ -164,11 +164,9 @@ class _Row:
         run, settings = self.run, self.settings
         keras.utils.set_random_seed(1000 * self.seed + 7)
         student = load_model(self.searched) if self.method.adversarial else architecture.build()
-        arguments = {"teacher_taps": run.recipe.search.taps} | settings.arguments()
-        arguments |= self.method.arguments(settings)
-        teacher = run.asked(aligned=arguments["gradient_weight"] > 0)
-        trainer = self.method.trainer(
-            teacher, student, architecture.tutors, seed=self.seed, **arguments
+        live = self.method.asks_live(settings)
+        trainer = self.method.distiller(
+            run.asked(aligned=live), student, architecture, run.recipe, settings, self.seed
         )
         trainer.compile(
             optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size))

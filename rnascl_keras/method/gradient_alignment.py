@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from rnascl_keras.method import losses
 from rnascl_keras.method.attention import guarded_sqrt
+from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.terms import Term
 
 Tensor = Any
-
-
-def with_input_gradients(
-    forward: Callable[[Tensor], Any], images: Tensor, labels: Tensor
-) -> tuple[Any, Tensor]:
-    """Return what `forward` gives, and how each image's cross-entropy changes with its pixels.
-
-    Under a tape that watches weights, the gradients can be differentiated once more. In training
-    mode that second derivative is exact but for batch normalisation: its moments stop the gradient
-    at the mean, which is right once and leaves a small term out of the second.
-
-    Args:
-        forward: images -> (logits (batch, classes), anything else).
-        images: (batch, h, w, c).
-        labels: (batch,).
-
-    Returns:
-        `forward`'s answer, and float32 (batch, h, w, c). Where batch normalisation mixes the
-        images of a batch, the gradient is that of all their cross-entropies together.
-    """
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(images)
-        answer = forward(images)
-        total = tf.reduce_sum(losses.cross_entropy(labels, answer[0]))
-    return answer, tf.cast(tape.gradient(total, images), tf.float32)
 
 
 def alignment_loss(student: Tensor, teacher: Tensor) -> Tensor:
@@ -48,3 +23,21 @@ def alignment_loss(student: Tensor, teacher: Tensor) -> Tensor:
     """
     squares = tf.reduce_sum(tf.square(student - tf.stop_gradient(teacher)), axis=(1, 2, 3))
     return tf.reduce_mean(guarded_sqrt(squares))
+
+
+class GradientAlignment(Term):
+    """`alignment_loss` of the student and the teacher, both on the clean images.
+
+    It asks the student's weights for a second derivative, so a step costs about twice as much.
+
+    Args:
+        weight: as of `Term`.
+    """
+
+    needs = (Need.INPUT_GRADIENTS,)
+
+    def __init__(self, weight: float | None = 1.0) -> None:
+        super().__init__("gradient_alignment", weight)
+
+    def compute(self, step: Step) -> Tensor:
+        return alignment_loss(step.gradients, step.teacher_gradients)

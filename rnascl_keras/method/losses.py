@@ -1,4 +1,4 @@
-"""Eq. 2, eq. 3 and TRADES as functions of tensors.
+"""Eq. 2, the terms of eq. 3, and TRADES as functions of tensors.
 
 Logits enter everywhere, probabilities nowhere: a logarithm of a softmax is computed as one
 operation, in float32 also where the layers compute in half precision.
@@ -102,27 +102,6 @@ def search_loss(
     """
     total = cross_entropy + kl + gamma_s * attention
     return total * n_f if combine == "multiply" else total + n_f
-
-
-def training_loss(
-    classification: Tensor,
-    kl: Tensor,
-    attention: Tensor,
-    *,
-    gamma_t: float,
-    classification_weight: float = 1.0,
-    kl_weight: float = 1.0,
-) -> Tensor:
-    """Return eq. 3 for one batch, a scalar.
-
-    Args:
-        classification: cross-entropy, or `trades_loss` in its place (section 4.1).
-        kl: mean over the batch.
-        attention: eq. 1 with one-hot tutors, mean over the batch.
-        gamma_t: weight of the attention loss.
-        classification_weight, kl_weight: of the other two terms, which eq. 3 does not weigh.
-    """
-    return classification_weight * classification + kl_weight * kl + gamma_t * attention
 
 
 def trades_loss(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.attention import default_map_size, unit_maps
-from rnascl_keras.method.gradient_alignment import with_input_gradients
+from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.taps import tap
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.models.logits import logits_model
@@ -37,6 +37,10 @@ class Teacher(Protocol):
 
     def answers(self, inputs: Any, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Return logits and unit maps, see `LiveTeacher.answers`."""
+
+    def input_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy's input gradients, see `LiveTeacher.input_gradients`; a cache
+        has none."""
 
 
 class LiveTeacher:

@@ -1,23 +1,26 @@
-"""TRADES' inner maximisation (Zhang et al., 2019), for students and for teachers."""
+"""TRADES (Zhang et al., 2019): its inner maximisation, for students and teachers, and its term."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
-from rnascl_keras.attacks.base import ascend
-from rnascl_keras.distribution.replicas import draw_for_images
-from rnascl_keras.method.losses import kl_divergence
+from rnascl_keras.attacks.ascent import ascend
+from rnascl_keras.method.inner_attacks import normal_start
+from rnascl_keras.method.losses import kl_divergence, trades_loss
+from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.terms import Term
 
 Tensor = Any
 
 
 @dataclass(frozen=True)
 class Trades:
-    """TRADES' settings, as in its published script.
+    """TRADES' settings, as in its published script; to a `Distiller` it is an attack.
 
     Args:
         beta: weight of KL(clean || adversarial).
@@ -32,6 +35,7 @@ class Trades:
     step_size: float = 0.007
     steps: int = 10
     start_deviation: float = 0.001
+    needs: ClassVar[Collection[Need]] = ()
 
     def adversarial(
         self, model: keras.Model, images: Tensor, noise: keras.random.SeedGenerator
@@ -41,12 +45,35 @@ class Trades:
         The model is in inference mode, as in the published script.
         """
         clean = tf.stop_gradient(model(images, training=False))
-        start = draw_for_images(lambda shape: keras.random.normal(shape, seed=noise), images)
         return ascend(
             lambda x: kl_divergence(clean, model(x, training=False)),
-            images + self.start_deviation * tf.cast(start, images.dtype),
+            normal_start(self.start_deviation)(images, noise),
             images,
             epsilon=self.epsilon,
             step_size=self.step_size,
             steps=self.steps,
+        )
+
+    def perturb(self, step: Step) -> Tensor:
+        """Return `adversarial` images of the student, (batch, h, w, c)."""
+        return self.adversarial(step.student, step.images, step.noise)
+
+
+class TradesTerm(Term):
+    """CE(clean) + beta KL(clean || adversarial), in place of eq. 3's cross-entropy (section 4.1).
+
+    Args:
+        beta: see `losses.trades_loss`.
+        weight: as of `Term`.
+    """
+
+    needs = (Need.ADVERSARIAL,)
+
+    def __init__(self, beta: float = 6.0, weight: float | None = 1.0) -> None:
+        super().__init__("trades", weight)
+        self.beta = beta
+
+    def compute(self, step: Step) -> Tensor:
+        return tf.reduce_mean(
+            trades_loss(step.labels, step.logits, step.adversarial_logits, self.beta)
         )

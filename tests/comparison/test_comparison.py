@@ -1,122 +1,21 @@
-"""The baselines recomputed, tutors that were not searched, and the rows of a comparison."""
+"""Tutors that were not searched, the methods, and the rows of a comparison."""
 
 import keras
-import numpy as np
 import pytest
-import tensorflow as tf
-from scipy.special import log_softmax
-from test_distill import cross_entropy
-from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teacher, sgd, tiny_batch
+from tiny_models import CLASSES, IMAGE, TINY, TUTORS
 
 from rnascl_keras.comparison.methods import METHODS, find_methods
-from rnascl_keras.comparison.noisy_images import NoisyImages
 from rnascl_keras.comparison.plot import clean_against_robust
 from rnascl_keras.comparison.published_results import TABLE_1
-from rnascl_keras.comparison.robust_distillation import ARD, RSLAD
 from rnascl_keras.comparison.table import spread
-from rnascl_keras.comparison.tutors import UniformTutors, matched_tutors, random_tutors
+from rnascl_keras.comparison.tutors import matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.method.architecture import Architecture, Tutor
+from rnascl_keras.method.inner_attacks import GaussianNoise
 from rnascl_keras.settings import Train
 
-IMAGES, LABELS = tiny_batch()
-INNER = {"epsilon": 0.2, "step_size": 0.05, "steps": 5}
 ARCHITECTURE = Architecture(TINY, ((2, 4), (6, 2)), TUTORS, "", IMAGE, CLASSES)
-
-
-def kl(p, q, softening=1.0):
-    p, q = (log_softmax(np.float64(x) / softening, -1) for x in (p, q))
-    return softening**2 * np.mean(np.sum(np.exp(p) * (p - q), -1))
-
-
-def make(kind, **settings):
-    """A compiled trainer of the tiny student; equal settings give equal ones."""
-    keras.utils.set_random_seed(2)
-    trainer = kind(make_teacher(), ARCHITECTURE.build(), **{"seed": 4, **settings})
-    trainer.compile(sgd(), run_eagerly=True)
-    return trainer
-
-
-def adversarial_of(trainer):
-    """The adversarial images of the first step, by an equal trainer."""
-    teacher_logits = trainer.teacher(IMAGES)
-    return trainer.adversarial(tf.constant(IMAGES), tf.constant(LABELS), teacher_logits)
-
-
-@pytest.mark.parametrize("alpha", [1.0, 0.4])
-def test_ard_recomputed(alpha):
-    settings = {**INNER, "alpha": alpha, "softening": 30.0}
-    attacked = adversarial_of(make(ARD, **settings))
-    again = make(ARD, **settings)
-    clean, robust = (again.student(x, training=True) for x in (IMAGES, attacked))
-    expected = alpha * kl(again.teacher(IMAGES), robust, 30.0)
-    expected += (1 - alpha) * cross_entropy(clean)
-    found = make(ARD, **settings).train_on_batch(IMAGES, LABELS, return_dict=True)
-    # 30^2 times a difference of logarithms in float32
-    assert float(found["loss"]) == pytest.approx(expected, rel=5e-4)
-    assert expected > 0.01
-
-
-def test_rslad_recomputed():
-    attacked = adversarial_of(make(RSLAD, **INNER))
-    again = make(RSLAD, **INNER)
-    clean, robust = (again.student(x, training=True) for x in (IMAGES, attacked))
-    teacher_logits = again.teacher(IMAGES)
-    expected = kl(teacher_logits, clean) / 6 + 5 * kl(teacher_logits, robust) / 6
-    found = make(RSLAD, **INNER).train_on_batch(IMAGES, LABELS, return_dict=True)
-    assert float(found["loss"]) == pytest.approx(expected, rel=1e-4)
-
-
-@pytest.mark.parametrize("kind", [ARD, RSLAD])
-def test_their_images_stay_in_the_ball_and_raise_what_they_should(kind):
-    trainer = make(kind, **INNER)
-    for _ in range(20):  # moving statistics that fit the images
-        trainer.student(IMAGES, training=True)
-    attacked = np.asarray(adversarial_of(trainer))
-    assert np.abs(attacked - IMAGES).max() <= 0.2 + 1e-6
-    assert attacked.min() >= 0 and attacked.max() <= 1
-    teacher_logits = trainer.teacher(IMAGES)
-
-    def raised(images):
-        logits = trainer.student(images)
-        return cross_entropy(logits) if kind is ARD else kl(teacher_logits, logits)
-
-    noise = np.random.default_rng(0).choice([-0.2, 0.2], IMAGES.shape).astype("float32")
-    random = np.clip(IMAGES + noise, 0, 1)
-    assert raised(attacked) > raised(IMAGES) + 2 * abs(raised(random) - raised(IMAGES))
-
-
-def test_only_the_student_sees_the_noise():
-    """The teacher's term of the first step, by an equal trainer's noise."""
-    settings = {"deviation": 0.1, "kl": "teacher_student"}
-    noisy = np.asarray(make(NoisyImages, **settings).noisy(tf.constant(IMAGES)))
-    assert 0.05 < np.std(noisy - IMAGES) < 0.1  # clipped
-    assert noisy.min() == 0 and noisy.max() == 1
-    again = make(NoisyImages, **settings)
-    expected = kl(again.teacher(IMAGES), again.student(noisy, training=True))
-    found = make(NoisyImages, **settings).train_on_batch(IMAGES, LABELS, return_dict=True)
-    assert float(found["kl"]) == pytest.approx(expected, rel=1e-4)
-
-
-def test_weights_of_eq_3_weigh_its_terms():
-    weights = {"classification_weight": 0.25, "kl_weight": 3.0, "gamma_t": 2.0}
-    parts = make_distiller(**weights).train_on_batch(IMAGES, LABELS, return_dict=True)
-    expected = 0.25 * parts["cross_entropy"] + 3 * parts["kl"] + 2 * parts["attention"]
-    assert float(parts["loss"]) == pytest.approx(float(expected), rel=1e-5)
-
-
-def test_uniform_tutors_are_the_mean_over_all_layers():
-    trainer = make(UniformTutors, tutors=TUTORS)
-    layers = ("conv1", "conv2", "conv3")
-    each = []
-    for layer in layers:
-        tutors = [Tutor(tutor.student_layer, layer) for tutor in TUTORS]
-        distiller = make_distiller(tutors=tutors, compiling={"run_eagerly": True})
-        parts = distiller.train_on_batch(IMAGES, LABELS, return_dict=True)
-        each.append(float(parts["attention"]))
-    found = trainer.train_on_batch(IMAGES, LABELS, return_dict=True)
-    assert float(found["attention"]) == pytest.approx(np.mean(each), rel=1e-5)
 
 
 def test_tutors_matched_by_depth_and_drawn():
@@ -150,12 +49,15 @@ def test_the_terms_of_eq_3_are_weighed_as_the_names_say():
     assert given["kl"] == {"classification_weight": 0.0}  # the direction is the recipe's
     assert given["reversed_kl"] == {"kl": "teacher_student", "classification_weight": 0.0}
     assert given["reversed_kl_aligned"] == {**given["reversed_kl"], "gradient_weight": 1.0}
-    for name, own in {"softened": {"softening": 4.0}, "noisy": {"deviation": 0.1}}.items():
+    for name, own in {
+        "softened": {"softening": 4.0},
+        "noisy": {"shown": GaussianNoise(0.1)},
+    }.items():
         assert METHODS[name].arguments(Train()) == {**given["reversed_kl"], **own}
     strong = METHODS["strong_attention"].arguments(Train(gamma_t=0.5))
     assert strong == {**given["reversed_kl"], "gamma_t": 5.0}
     combined = METHODS["combined"].arguments(Train(gamma_t=0.5))
-    assert combined == {**strong, "softening": 4.0, "deviation": 0.1}
+    assert combined == {**strong, "softening": 4.0, **noise}
 
 
 def test_methods_come_with_what_they_start_from():

@@ -88,10 +88,6 @@ def test_eq_2_multiplied_and_added():
     assert float(added) == pytest.approx(2.0 + 0.5 + 3.0 * 0.1 + 0.25, rel=1e-6)
 
 
-def test_eq_3():
-    assert float(losses.training_loss(2.0, 0.5, 0.1, gamma_t=10.0)) == pytest.approx(3.5)
-
-
 @pytest.mark.parametrize("beta", [6.0, 1.0])
 def test_trades(beta):
     found = losses.trades_loss(LABELS, STUDENT, ADVERSARIAL, beta)

@@ -1,0 +1,210 @@
+"""A training step of a student under a teacher, whatever its terms and its attack are."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import keras
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.method import losses
+from rnascl_keras.method.inner_attacks import InnerAttack
+from rnascl_keras.method.input_gradients import with_input_gradients
+from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.taps import tap
+from rnascl_keras.method.teacher import Teacher, as_teacher
+from rnascl_keras.method.terms import Term, as_terms
+from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
+
+Tensor = Any
+
+
+class Distiller(TrainingModel):
+    """Trains a student on a weighted sum of terms, under a teacher that is never updated.
+
+    A step asks the teacher (`ask`), makes adversarial images where a term needs them (`attacked`),
+    lets the student answer and adds up the terms (`loss_parts`), and descends. What no term needs
+    is not computed.
+
+    Exchange these; none of them needs a subclass of this class:
+
+    - a term: a `Term`, or a `keras.distillation.DistillationLoss` of logits. `Term.compute` gives
+      its value of a `Step`; `needs`, `student_layers` and `teacher_layers` say what is to be there.
+      `keras.distillation.Distiller` has no place for the others: it never makes other images than
+      the batch's, takes no input gradients, and its teacher is always asked live.
+    - the attack: its `perturb` makes `Step.adversarial` of a `Step`; `InnerAttack`.
+    - what the student is shown in place of the images: another `perturb`.
+
+    Args:
+        teacher: a robust image classifier that gives logits. Or a `TeacherCache`: `fit` then takes
+            its `training_batches`.
+        student: a functional or Sequential classifier for the same images and classes.
+        terms: addends of the loss, each reported under its name besides "loss" and "accuracy".
+        attack: on the student, for terms that need `Need.ADVERSARIAL`: `StepPGD`, `Trades`.
+        shown: what the clean pass sees, e.g. `GaussianNoise`; None: the images. The teacher and
+            the attack see the images in any case.
+        teacher_taps: where its maps are taken; their number is n_t of eq. 1.
+        map_size: common (height, width) of attention maps. This and `teacher_taps` are a cache's
+            own where `teacher` is one.
+        weight_decay: coupled L2 on convolution and dense kernels.
+        seed: of `noise`, from which attack and `shown` draw.
+
+    Raises:
+        UserError: teacher, student, terms and attack do not fit one another.
+    """
+
+    def __init__(
+        self,
+        teacher: keras.Model | Teacher,
+        student: keras.Model,
+        terms: Sequence[Term | keras.distillation.DistillationLoss],
+        attack: InnerAttack | None = None,
+        *,
+        shown: InnerAttack | None = None,
+        teacher_taps: str | Sequence[str] | None = None,
+        map_size: tuple[int, int] | None = None,
+        weight_decay: float = 2e-4,
+        seed: int | None = None,
+        name: str = "distiller",
+    ) -> None:
+        terms = as_terms(terms)
+        super().__init__(student, ("loss", *(term.name for term in terms), "accuracy"), name)
+        check_needs(terms, attack, shown, live=isinstance(teacher, keras.Model))
+        self._teacher = as_teacher(
+            teacher, teacher_taps, map_size, student.input_shape[1:], student.output_shape[-1]
+        )
+        self.student = student
+        self.terms = terms
+        self.attack = attack
+        self.shown = shown
+        self.map_size = self._teacher.map_size
+        self.weight_decay = weight_decay
+        self.noise = keras.random.SeedGenerator(seed)
+        for term in terms:
+            term.check(self._teacher, student)
+        self._asked = self._teacher_layers()
+        tapped = dict.fromkeys(layer for term in terms for layer in term.student_layers)
+        self._student = tap(student, list(tapped)) if tapped else None
+
+    @property
+    def teacher(self) -> keras.Model | Teacher:
+        """The teacher, or the model of the logits before its softmax; or the cache given."""
+        return self._teacher.source
+
+    @property
+    def needs(self) -> set[Need]:
+        """What the terms need of a step."""
+        return {need for term in self.terms for need in term.needs}
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        step = self.attacked(self.ask(data))
+
+        def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
+            parts = self.loss_parts(step)
+            decay = losses.l2_penalty(self.weight_variables, self.weight_decay)
+            return parts["loss"] + decay, parts
+
+        parts = descend(decayed_loss, self.weight_variables, self.optimizer, step.labels)
+        self.share_statistics()
+        return self.record(parts, step.labels)
+
+    def ask(self, data: Any) -> Step:
+        """Return what the teacher says on a batch as `fit` hands it to a step."""
+        images, labels = unpack_batch(data, self.classes)
+        logits, maps = self._teacher.answers(data[0], [k for k, _ in self._asked])
+        return Step(
+            images=images,
+            labels=labels,
+            teacher=self._teacher,
+            student=self.student,
+            noise=self.noise,
+            teacher_logits=logits,
+            # (batch, layers asked for, p) -> one (batch, p) each
+            teacher_maps={layer: maps[:, k] for k, (_, layer) in enumerate(self._asked)},
+        )
+
+    def attacked(self, step: Step) -> Step:
+        """Return the step with what is constant in its descent, as far as a term needs it:
+        the adversarial images and the teacher's input gradients."""
+        if Need.ADVERSARIAL in self.needs:
+            step = replace(step, adversarial=self.attack.perturb(step))
+        if Need.INPUT_GRADIENTS in self.needs:
+            gradients = self._teacher.input_gradients(step.images, step.labels)
+            step = replace(step, teacher_gradients=gradients)
+        return step
+
+    def loss_parts(self, step: Step) -> dict[str, Tensor]:
+        """Return the loss of an `attacked` step, the terms by name, and the accuracy, scalars."""
+        step = self._answered(step)
+        parts = {term.name: term.compute(step) for term in self.terms}
+        weighted = [
+            term.weight * parts[term.name] for term in self.terms if term.weight is not None
+        ]
+        loss = weighted[0]
+        for value in weighted[1:]:
+            loss += value
+        return {"loss": loss, **parts, "accuracy": accuracy(step.labels, step.logits)}
+
+    def _answered(self, step: Step) -> Step:
+        """Return the step with what the student says in training mode, as far as needed."""
+
+        def clean_pass(_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            shown = self.shown.perturb(step) if self.shown else step.images
+            if self._student is None:
+                return self.student(shown, training=True), {}
+            logits, activations, _ = self._student(shown, training=True)
+            return logits, dict(zip(self._student.names, activations, strict=True))
+
+        gradients = adversarial_logits = None
+        if Need.INPUT_GRADIENTS in self.needs:
+            (logits, activations), gradients = with_input_gradients(
+                clean_pass, step.images, step.labels
+            )
+        else:
+            logits, activations = clean_pass(step.images)
+        if Need.ADVERSARIAL in self.needs:
+            adversarial_logits = self.student(step.adversarial, training=True)
+        return replace(
+            step,
+            logits=logits,
+            activations=activations,
+            gradients=gradients,
+            adversarial_logits=adversarial_logits,
+        )
+
+    def _teacher_layers(self) -> list[tuple[int, str]]:
+        """Return number and name of the teacher's layers that terms read, in its order."""
+        wanted = [term.teacher_layers for term in self.terms]
+        every = None in wanted
+        named = {layer for layers in wanted for layer in layers or ()}
+        return [(k, x) for k, x in enumerate(self._teacher.layers) if every or x in named]
+
+
+def check_needs(
+    terms: Collection[Term], attack: InnerAttack | None, shown: InnerAttack | None, *, live: bool
+) -> None:
+    """Raise UserError where a term's or an attack's needs cannot be met.
+
+    Args:
+        terms, attack, shown: as of `Distiller`.
+        live: whether the teacher is a model, not a cache of what one answered.
+    """
+    given = {term.name: term.needs for term in terms}
+    given |= {type(x).__name__: x.needs for x in (attack, shown) if x is not None}
+    for name, needs in given.items():
+        if Need.ADVERSARIAL in needs and attack is None:
+            raise UserError(f"{name!r} needs adversarial images; give attack=, e.g. Trades().")
+        for need in (Need.INPUT_GRADIENTS, Need.LIVE_TEACHER):
+            if need in needs and not live:
+                raise UserError(
+                    f"a cache does not hold the teacher's {need.value}, which {name!r} needs; "
+                    "give the teacher itself."
+                )
+
+
+def asks_live(terms: Collection[Term], *attacks: InnerAttack | None) -> bool:
+    """Return whether a teacher's cache does not do for these: one needs the teacher itself."""
+    needs = {need for x in (*terms, *filter(None, attacks)) for need in x.needs}
+    return bool(needs & {Need.INPUT_GRADIENTS, Need.LIVE_TEACHER})

@@ -1,0 +1,121 @@
+"""What changes a step's images: attacks on the student, and noise.
+
+An attack has `needs`, of which only `Need.LIVE_TEACHER` makes sense, and `perturb`. A
+projected ascent is its start and its objective; both are functions, so that another attack is
+another pair of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from rnascl_keras.attacks.ascent import ascend
+from rnascl_keras.distribution.replicas import draw_for_images
+from rnascl_keras.method import losses
+from rnascl_keras.method.step import Need, Step
+
+Tensor = Any
+Noise = keras.random.SeedGenerator
+Start = Callable[[Tensor, Noise], Tensor]
+"""Images (batch, h, w, c), and a random generator -> where the ascent begins, the same shape."""
+Objective = Callable[[Step], Callable[[Tensor], Tensor]]
+"""Step -> a function of images (batch, h, w, c) to what is raised for each of them, (batch,)."""
+
+
+class InnerAttack(Protocol):
+    """What a `Distiller` takes as `attack`, or as `shown`.
+
+    Attributes:
+        needs: as of `terms.Term`.
+    """
+
+    needs: Collection[Need]
+
+    def perturb(self, step: Step) -> Tensor:
+        """Return other images in place of `step.images`, (batch, h, w, c), pixels in [0, 1]."""
+
+
+def uniform_start(reach: float) -> Start:
+    """Start at the images plus `reach` times U(-1, 1), in pixel units of [0, 1]."""
+
+    def start(images: Tensor, noise: Noise) -> Tensor:
+        change = draw_for_images(
+            lambda shape: keras.random.uniform(shape, -1.0, 1.0, seed=noise), images
+        )
+        return images + reach * tf.cast(change, images.dtype)
+
+    return start
+
+
+def normal_start(deviation: float) -> Start:
+    """Start at the images plus `deviation` times N(0, 1), in pixel units of [0, 1]."""
+
+    def start(images: Tensor, noise: Noise) -> Tensor:
+        change = draw_for_images(lambda shape: keras.random.normal(shape, seed=noise), images)
+        return images + deviation * tf.cast(change, images.dtype)
+
+    return start
+
+
+def on_labels(step: Step) -> Callable[[Tensor], Tensor]:
+    """Raise the student's cross-entropy on the labels (ARD's attack)."""
+    return lambda x: losses.cross_entropy(step.labels, step.student(x, training=False))
+
+
+def on_teacher(step: Step) -> Callable[[Tensor], Tensor]:
+    """Raise KL(teacher || student), the teacher's on the clean images (RSLAD's attack)."""
+    return lambda x: losses.kl_divergence(step.teacher_logits, step.student(x, training=False))
+
+
+@dataclass(frozen=True)
+class StepPGD:
+    """Projected signed ascent on an objective, the student being in inference mode.
+
+    Args:
+        objective: what is raised: `on_labels`, `on_teacher`.
+        start: where from: `uniform_start(epsilon)`, `normal_start(0.001)`.
+        epsilon: radius of the L-infinity ball in pixel units of [0, 1].
+        step_size: of a step, in the same units.
+        steps: their number.
+        needs: of the objective.
+    """
+
+    objective: Objective
+    start: Start
+    epsilon: float
+    step_size: float
+    steps: int
+    needs: Collection[Need] = ()
+
+    def perturb(self, step: Step) -> Tensor:
+        """Return images of the ball, (batch, h, w, c), without a gradient."""
+        return ascend(
+            self.objective(step),
+            self.start(step.images, step.noise),
+            step.images,
+            epsilon=self.epsilon,
+            step_size=self.step_size,
+            steps=self.steps,
+        )
+
+
+@dataclass(frozen=True)
+class GaussianNoise:
+    """Noise of each image's own, clipped to [0, 1]; as `shown`, the student sees it alone.
+
+    Args:
+        deviation: its standard deviation, in pixel units of [0, 1].
+    """
+
+    deviation: float
+    needs: Collection[Need] = ()
+
+    def perturb(self, step: Step) -> Tensor:
+        """Return the images with noise, (batch, h, w, c)."""
+        noisy = normal_start(self.deviation)(step.images, step.noise)
+        return tf.clip_by_value(noisy, 0, 1)

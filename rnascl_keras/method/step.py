@@ -1,0 +1,65 @@
+"""What a distiller knows in one step, and what its terms and attack may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import keras
+
+from rnascl_keras.method.teacher import Teacher
+
+Tensor = Any
+
+
+class Need(Enum):
+    """What a step computes only where a term or an attack says that it needs it."""
+
+    ADVERSARIAL = "adversarial images"
+    INPUT_GRADIENTS = "input gradients"
+    LIVE_TEACHER = "answers on other images than the batch's"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batch, and what teacher and student say on it; it fills as the step goes on.
+
+    Attributes:
+        images: (batch, h, w, c), pixels in [0, 1].
+        labels: class indices, (batch,).
+        teacher: who answers for the teacher, with its `layers` and `map_size`.
+        student: images -> logits (batch, classes).
+        noise: the distiller's random generator.
+        teacher_logits: on the images, (batch, classes).
+        teacher_maps: unit maps of those layers that terms name, (batch, p) each, by layer.
+        adversarial: what the attack made of the images, (batch, h, w, c); `Need.ADVERSARIAL`.
+        teacher_gradients: of the teacher's cross-entropy, as images; `Need.INPUT_GRADIENTS`.
+
+    An attack knows these up to `teacher_maps`; a term knows besides:
+
+        logits: the student's in training mode on what it was shown, (batch, classes).
+        activations: of those student layers that terms name, (batch, h_i, w_i, c_i), by layer.
+        gradients: of the student's cross-entropy, as images; `Need.INPUT_GRADIENTS`.
+        adversarial_logits: the student's in training mode; `Need.ADVERSARIAL`.
+    """
+
+    images: Tensor
+    labels: Tensor
+    teacher: Teacher
+    student: keras.Model
+    noise: keras.random.SeedGenerator
+    teacher_logits: Tensor
+    teacher_maps: Mapping[str, Tensor] = field(default_factory=dict)
+    adversarial: Tensor | None = None
+    teacher_gradients: Tensor | None = None
+    logits: Tensor | None = None
+    activations: Mapping[str, Tensor] = field(default_factory=dict)
+    gradients: Tensor | None = None
+    adversarial_logits: Tensor | None = None
+
+    def ask_teacher(self, images: Tensor) -> Tensor:
+        """Return the teacher's logits on any images, (batch, classes); `Need.LIVE_TEACHER`."""
+        logits, _ = self.teacher.answers(images, [])
+        return logits

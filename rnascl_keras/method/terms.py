@@ -1,0 +1,131 @@
+"""The addends of a distiller's loss: what a term is, and those on logits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+from keras.config import floatx
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.method import losses
+from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.teacher import Teacher
+
+Tensor = Any
+
+WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+class Term:
+    """One addend of the loss of a `Distiller`. Subclasses override `compute`.
+
+    Args:
+        name: under which its value is reported.
+        weight: its factor in the loss; None: it is reported only.
+
+    Attributes:
+        needs: what else than a clean pass it reads of a `Step`.
+        student_layers: names of those whose `Step.activations` it reads, see `taps.tap`.
+        teacher_layers: names of those whose `Step.teacher_maps` it reads; None: all tapped ones.
+    """
+
+    needs: Collection[Need] = ()
+    student_layers: Sequence[str] = ()
+    teacher_layers: Sequence[str] | None = ()
+
+    def __init__(self, name: str, weight: float | None = 1.0) -> None:
+        self.name = name
+        self.weight = weight
+
+    def check(self, teacher: Teacher, student: keras.Model) -> None:
+        """Raise UserError where it cannot be computed for these two; asked once, at the start."""
+
+    def compute(self, step: Step) -> Tensor:
+        """Return the term's value for the batch, a scalar, without its weight."""
+        raise NotImplementedError
+
+
+class CrossEntropy(Term):
+    """The student's cross-entropy on the labels, the first term of eq. 2 and 3.
+
+    Args:
+        weight, name: as of `Term`.
+    """
+
+    def __init__(self, weight: float | None = 1.0, name: str = "cross_entropy") -> None:
+        super().__init__(name, weight)
+
+    def compute(self, step: Step) -> Tensor:
+        return tf.reduce_mean(losses.cross_entropy(step.labels, step.logits))
+
+
+class OutputTerm(Term):
+    """A `keras.distillation.DistillationLoss` of the two models' logits, ours or Keras' own.
+
+    A loss of hidden layers, such as `keras.distillation.FeatureDistillation` with names of layers,
+    does not fit: the teacher may be a cache, which holds unit maps and no activations.
+
+    Args:
+        loss: e.g. `output_losses.KLDistillation()` or `keras.distillation.LogitsDistillation()`.
+        weight: as of `Term`.
+        name: as of `Term`; by default that of the loss's class in snake case.
+        adversarial: whether the student's logits are those on the adversarial images; the
+            teacher's are on the clean ones in any case.
+
+    Raises:
+        UserError: it is no such loss, or names layers.
+    """
+
+    def __init__(
+        self,
+        loss: keras.distillation.DistillationLoss,
+        weight: float | None = 1.0,
+        name: str | None = None,
+        *,
+        adversarial: bool = False,
+    ) -> None:
+        if not isinstance(loss, keras.distillation.DistillationLoss):
+            raise UserError(
+                "a term must be a Term or a keras.distillation.DistillationLoss; got a "
+                f"{type(loss).__name__}."
+            )
+        if any(getattr(loss, f"{who}_layer_name", None) for who in ("teacher", "student")):
+            raise UserError(
+                f"{type(loss).__name__} compares hidden layers, which a Distiller has no teacher's "
+                "activations for; leave the layers' names out, or use TutoredAttention."
+            )
+        super().__init__(name or WORD.sub("_", type(loss).__name__).lower(), weight)
+        self.loss = loss
+        self.adversarial = adversarial
+        self.needs = (Need.ADVERSARIAL,) if adversarial else ()
+
+    def compute(self, step: Step) -> Tensor:
+        student = step.adversarial_logits if self.adversarial else step.logits
+        # Keras' losses compute in their arguments' precision
+        answers = [ops.cast(logits, floatx()) for logits in (step.teacher_logits, student)]
+        self.loss.validate_outputs(*answers)
+        return self.loss.compute_loss(*answers)
+
+
+def as_terms(terms: Sequence[Term | keras.distillation.DistillationLoss]) -> tuple[Term, ...]:
+    """Return terms, a Keras loss among them made one of weight 1.
+
+    Raises:
+        UserError: one is neither, two have the same name, or none has a weight.
+    """
+    found = tuple(term if isinstance(term, Term) else OutputTerm(term) for term in terms)
+    names = [term.name for term in found]
+    taken = {"loss", "accuracy"}
+    if twice := [name for k, name in enumerate(names) if name in {*names[:k], *taken}]:
+        raise UserError(
+            f"terms are reported by name, but {twice[0]!r} is taken; got {', '.join(names)}; give "
+            "each a name of its own."
+        )
+    if all(term.weight is None for term in found):
+        raise UserError("a distiller needs at least one term with a weight; give terms=[...].")
+    return found

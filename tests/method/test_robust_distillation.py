@@ -1,0 +1,114 @@
+"""ARD, RSLAD, noisy images and uniform tutors recomputed."""
+
+import keras
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+from test_distill import cross_entropy
+from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teacher, sgd, tiny_batch
+
+from rnascl_keras.method.architecture import Architecture, Tutor
+from rnascl_keras.method.attention_terms import UniformAttention
+from rnascl_keras.method.distiller import Distiller
+from rnascl_keras.method.inner_attacks import GaussianNoise
+from rnascl_keras.method.robust_distillation import ard, rslad
+
+IMAGES, LABELS = tiny_batch()
+INNER = {"epsilon": 0.2, "step_size": 0.05, "steps": 5}
+EAGER = {"run_eagerly": True}
+
+
+def kl(p, q, softening=1.0):
+    p, q = (log_softmax(np.float64(x) / softening, -1) for x in (p, q))
+    return softening**2 * np.mean(np.sum(np.exp(p) * (p - q), -1))
+
+
+def make(robust, **settings):
+    """A compiled trainer of the tiny student; equal settings give equal ones."""
+    keras.utils.set_random_seed(2)
+    student = Architecture(TINY, ((2, 4), (6, 2)), TUTORS, "", IMAGE, CLASSES).build()
+    trainer = Distiller(make_teacher(), student, *robust(**settings), seed=4)
+    trainer.compile(sgd(), **EAGER)
+    return trainer
+
+
+def adversarial_of(trainer):
+    """The adversarial images of the first step, by an equal trainer."""
+    return trainer.attacked(trainer.ask((IMAGES, LABELS))).adversarial
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.4])
+def test_ard_recomputed(alpha):
+    settings = {**INNER, "alpha": alpha, "softening": 30.0}
+    attacked = adversarial_of(make(ard, **settings))
+    again = make(ard, **settings)
+    clean, robust = (again.student(x, training=True) for x in (IMAGES, attacked))
+    expected = alpha * kl(again.teacher(IMAGES), robust, 30.0)
+    expected += (1 - alpha) * cross_entropy(clean)
+    found = make(ard, **settings).train_on_batch(IMAGES, LABELS, return_dict=True)
+    # 30^2 times a difference of logarithms in float32
+    assert float(found["loss"]) == pytest.approx(expected, rel=5e-4)
+    assert expected > 0.01
+
+
+def test_rslad_recomputed():
+    attacked = adversarial_of(make(rslad, **INNER))
+    again = make(rslad, **INNER)
+    clean, robust = (again.student(x, training=True) for x in (IMAGES, attacked))
+    teacher_logits = again.teacher(IMAGES)
+    expected = kl(teacher_logits, clean) / 6 + 5 * kl(teacher_logits, robust) / 6
+    found = make(rslad, **INNER).train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("robust", [ard, rslad])
+def test_their_images_stay_in_the_ball_and_raise_what_they_should(robust):
+    trainer = make(robust, **INNER)
+    for _ in range(20):  # moving statistics that fit the images
+        trainer.student(IMAGES, training=True)
+    attacked = np.asarray(adversarial_of(trainer))
+    assert np.abs(attacked - IMAGES).max() <= 0.2 + 1e-6
+    assert attacked.min() >= 0 and attacked.max() <= 1
+    teacher_logits = trainer.teacher(IMAGES)
+
+    def raised(images):
+        logits = trainer.student(images)
+        return cross_entropy(logits) if robust is ard else kl(teacher_logits, logits)
+
+    noise = np.random.default_rng(0).choice([-0.2, 0.2], IMAGES.shape).astype("float32")
+    random = np.clip(IMAGES + noise, 0, 1)
+    assert raised(attacked) > raised(IMAGES) + 2 * abs(raised(random) - raised(IMAGES))
+
+
+def test_only_the_student_sees_the_noise():
+    """The teacher's term of the first step, by an equal trainer's noise."""
+    settings = {"shown": GaussianNoise(0.1), "kl": "teacher_student", "tutors": ()}
+    drawn = make_distiller(**settings, compiling=EAGER)
+    noisy = np.asarray(drawn.shown.perturb(drawn.ask((IMAGES, LABELS))))
+    assert 0.05 < np.std(noisy - IMAGES) < 0.1  # clipped
+    assert noisy.min() == 0 and noisy.max() == 1
+    again = make_distiller(**settings, compiling=EAGER)
+    expected = kl(again.teacher(IMAGES), again.student(noisy, training=True))
+    trainer = make_distiller(**settings, compiling=EAGER)
+    found = trainer.train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["kl"]) == pytest.approx(expected, rel=1e-4)
+
+
+def test_weights_of_eq_3_weigh_its_terms():
+    weights = {"classification_weight": 0.25, "kl_weight": 3.0, "gamma_t": 2.0}
+    parts = make_distiller(**weights).train_on_batch(IMAGES, LABELS, return_dict=True)
+    expected = 0.25 * parts["cross_entropy"] + 3 * parts["kl"] + 2 * parts["attention"]
+    assert float(parts["loss"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_uniform_tutors_are_the_mean_over_all_layers():
+    trainer = make_distiller(attention=UniformAttention, compiling=EAGER)
+    layers = ("conv1", "conv2", "conv3")
+    each = []
+    for layer in layers:
+        tutors = [Tutor(tutor.student_layer, layer) for tutor in TUTORS]
+        distiller = make_distiller(tutors=tutors, compiling=EAGER)
+        parts = distiller.train_on_batch(IMAGES, LABELS, return_dict=True)
+        each.append(float(parts["attention"]))
+    found = trainer.train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["attention"]) == pytest.approx(np.mean(each), rel=1e-5)
