@@ -17,6 +17,8 @@ START_TEMPERATURE = 5.0
 DECAY_RATE = 0.045
 DECAY_EPOCHS = 100
 NOISES = ("gumbel", "normal")
+FIRST_SEED = 99
+SEEDS_OF_A_RUN = 2000
 
 
 def gumbel_softmax(logits: Tensor, noise: Tensor, gumbel_temperature: Tensor) -> Tensor:
@@ -44,6 +46,21 @@ def decayed_temperature(
         rate: of decay in a search of 100 epochs.
     """
     return start * math.exp(-rate * DECAY_EPOCHS * epoch / epochs)
+
+
+def tutor_seed(run_seed: int) -> int:
+    """Return the seed of a run's tutor choice; its blocks' choices have those that follow it.
+
+    A run keeps `SEEDS_OF_A_RUN` seeds to itself, so that no choice of another run draws the same
+    noise: were run 1's seeds one further on than run 0's, it would draw run 0's noise, each choice
+    its neighbour's, and two runs would not be independent. Keras hands a seed to TensorFlow modulo
+    2^31 - 2, up to which this stays distinct for a million runs, and 2,000 choices are more than
+    any space has.
+
+    Args:
+        run_seed: of the recipe, from 0.
+    """
+    return FIRST_SEED + SEEDS_OF_A_RUN * run_seed
 
 
 class GumbelChoice(keras.layers.Layer):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json, write_json
@@ -16,6 +17,8 @@ from rnascl_keras.method.spaces import SearchSpace
 @dataclass(frozen=True)
 class SearchOutcome:
     """The Gumbel parameters of a finished search.
+
+    Probabilities are float64: in float32 an option that is 104 behind would be impossible.
 
     Attributes:
         space, input_shape, classes: of the supernet.
@@ -38,12 +41,12 @@ class SearchOutcome:
     @property
     def tutor_probabilities(self) -> np.ndarray:
         """softmax of the tutors' parameters, (n_s, n_t)."""
-        return _softmax(self.tutor_logits)
+        return softmax(np.float64(self.tutor_logits), axis=-1)
 
     @property
     def channel_probabilities(self) -> list[np.ndarray]:
         """softmax of each block's parameters, in order."""
-        return [_softmax(logits) for logits in self.channel_logits.values()]
+        return [softmax(np.float64(logits), axis=-1) for logits in self.channel_logits.values()]
 
     @classmethod
     def of(cls, search: CrossLayerSearch) -> SearchOutcome:
@@ -97,9 +100,3 @@ class SearchOutcome:
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is not the outcome of a search ({error!r}).") from error
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    logits = np.asarray(logits, np.float64)  # in float32 what is 104 behind would be impossible
-    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)

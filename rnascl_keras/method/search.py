@@ -6,34 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method import cost, losses
 from rnascl_keras.method.attention import attention_loss, unit_maps
+from rnascl_keras.method.batch_split import check_fraction, weight_images
 from rnascl_keras.method.callbacks import GumbelTemperatureDecay
 from rnascl_keras.method.gumbel import GumbelChoice
 from rnascl_keras.method.latency_table import LatencyTable
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.taps import tap
 from rnascl_keras.method.teacher import Teacher, as_teacher
-from rnascl_keras.method.training import (
-    FAULT,
-    TrainingModel,
-    accuracy,
-    descend,
-    require,
-    unpack_batch,
-)
+from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
 from rnascl_keras.method.tutor_choice import TutorChoice
 
 Tensor = Any
 
-BATCH_OF_ONE = (
-    "a batch of 1 cannot be split between weights and Gumbel variables; give batches of at least "
-    "2 images (5 for a split of 80 to 20 %), and drop a last batch of 1"
-)
 PARTS = ("loss", "cross_entropy", "kl", "attention", "n_f", "expected_macs", "accuracy")
 
 
@@ -91,26 +80,15 @@ class CrossLayerSearch(TrainingModel):
         seed: int | None = None,
         name: str = "cross_layer_search",
     ) -> None:
-        if not isinstance(supernet, Supernet):
-            raise UserError(f"supernet must be a Supernet; got a {type(supernet).__name__}.")
+        _check(supernet, kl, combine, architecture_fraction, latency_table)
         parts = (*PARTS, "expected_latency") if latency_table else PARTS
         super().__init__(supernet, parts, name)
-        if latency_table:
-            latency_table.check_fits(supernet.space, supernet.input_shape[1:], supernet.classes)
-        losses.check_kl(kl)
-        cost.check_combine(combine)
-        if not 0 < architecture_fraction < 1:
-            raise UserError(
-                f"architecture_fraction must lie between 0 and 1; got {architecture_fraction}."
-            )
         self._teacher = as_teacher(
             teacher, teacher_taps, map_size, supernet.input_shape[1:], supernet.classes
         )
         self.supernet = supernet
         self.gamma_s = gamma_s
-        self.alpha = alpha
-        self.beta = beta
-        self.combine = combine
+        self.alpha, self.beta, self.combine = alpha, beta, combine
         self.latency_table = latency_table
         self.kl = kl
         self.softening = softening
@@ -118,15 +96,9 @@ class CrossLayerSearch(TrainingModel):
         self.architecture_fraction = architecture_fraction
         self.weight_decay = weight_decay
         self._student = tap(supernet, taps, also=[choice.name for choice in supernet.choices])
+        layers = len(self.student_layers), len(self.teacher_layers)
         self.tutor_choice = TutorChoice(
-            len(self.student_layers),
-            len(self.teacher_layers),
-            noise=supernet.noise,
-            seed=seed,
-            name="tutor_choice",
-        )
-        self.largest_macs = cost.largest_macs(
-            supernet.space, supernet.input_shape[1:], supernet.classes
+            *layers, noise=supernet.noise, seed=seed, name="tutor_choice"
         )
 
     @property
@@ -148,6 +120,12 @@ class CrossLayerSearch(TrainingModel):
     def teacher_layers(self) -> list[str]:
         """Names of the n_t tapped teacher layers, the columns of the tutor choice."""
         return self._teacher.layers
+
+    @property
+    def largest_macs(self) -> int:
+        """Multiply-adds of the space's widest student, to which `combine="add"` relates."""
+        supernet = self.supernet
+        return cost.largest_macs(supernet.space, supernet.input_shape[1:], supernet.classes)
 
     @property
     def gumbel_choices(self) -> list[GumbelChoice]:
@@ -211,7 +189,7 @@ class CrossLayerSearch(TrainingModel):
         images, labels = unpack_batch(data, self.classes)
         teacher_logits, teacher_maps = self._teacher.answers(data[0])
         batch = (images, labels, teacher_logits, teacher_maps)
-        first = self._weight_images(images)
+        first = weight_images(images, self.architecture_fraction)
 
         def search_loss(part: slice) -> tuple[Tensor, dict[str, Tensor]]:
             parts = self.loss_parts(*(tensor[part] for tensor in batch))
@@ -244,10 +222,6 @@ class CrossLayerSearch(TrainingModel):
         """
         logits, activations, widths = self._student(images, training=True)
         student_maps = unit_maps(activations, self.map_size)
-        supernet = self.supernet
-        macs = cost.expected_macs(
-            supernet.space, widths, supernet.input_shape[1:], supernet.classes
-        )
         parts = {
             "cross_entropy": tf.reduce_mean(losses.cross_entropy(labels, logits)),
             "kl": tf.reduce_mean(
@@ -257,27 +231,37 @@ class CrossLayerSearch(TrainingModel):
                 student_maps, teacher_maps, self.tutor_choice(training=True)
             ),
         }
-        costs = {"expected_macs": macs}
-        settings = {"alpha": self.alpha, "beta": self.beta, "combine": self.combine}
-        if self.latency_table:
-            costs["expected_latency"] = self.latency_table.expected(widths)
-            parts["n_f"] = self.latency_table.n_f(costs["expected_latency"], **settings)
-        else:
-            parts["n_f"] = cost.latency_term(macs, largest=self.largest_macs, **settings)
+        parts["n_f"], costs = self._n_f(widths)
         loss = losses.search_loss(**parts, gamma_s=self.gamma_s, combine=self.combine)
         return {**parts, **costs, "loss": loss, "accuracy": accuracy(labels, logits)}
 
-    def _weight_images(self, images: Tensor) -> Tensor | int:
-        """Return how many images of the batch update the weights, the others the choices."""
-        size = images.shape[0]
-        if size is not None:
-            if size < 2:
-                raise UserError(f"{FAULT}{BATCH_OF_ONE}.")
-            part = np.round(np.float32(1 - self.architecture_fraction) * np.float32(size))
-            return int(np.clip(part, 1, size - 1))
-        size = tf.shape(images)[0]
-        size = require(size > 1, BATCH_OF_ONE, size)
-        part = tf.cast(
-            tf.round((1 - self.architecture_fraction) * tf.cast(size, tf.float32)), size.dtype
+    def _n_f(self, widths: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the latency term of the choices' weights, and the costs it is made of."""
+        settings = {"alpha": self.alpha, "beta": self.beta, "combine": self.combine}
+        supernet = self.supernet
+        macs = cost.expected_macs(
+            supernet.space, widths, supernet.input_shape[1:], supernet.classes
         )
-        return tf.clip_by_value(part, 1, size - 1)
+        if self.latency_table is None:
+            n_f = cost.latency_term(macs, largest=self.largest_macs, **settings)
+            return n_f, {"expected_macs": macs}
+        latency = self.latency_table.expected(widths)
+        costs = {"expected_macs": macs, "expected_latency": latency}
+        return self.latency_table.n_f(latency, **settings), costs
+
+
+def _check(
+    supernet: Supernet,
+    kl: str,
+    combine: str,
+    architecture_fraction: float,
+    latency_table: LatencyTable | None,
+) -> None:
+    """Raise UserError unless these arguments of `CrossLayerSearch` are what they must be."""
+    if not isinstance(supernet, Supernet):
+        raise UserError(f"supernet must be a Supernet; got a {type(supernet).__name__}.")
+    if latency_table:
+        latency_table.check_fits(supernet.space, supernet.input_shape[1:], supernet.classes)
+    losses.check_kl(kl)
+    cost.check_combine(combine)
+    check_fraction(architecture_fraction)

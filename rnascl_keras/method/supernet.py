@@ -27,7 +27,9 @@ class Supernet(keras.Model):
         input_shape: (height, width, channels) of images with pixels in [0, 1].
         classes: number of classes.
         noise: of the Gumbel-softmax, `"gumbel"` or `"normal"`.
-        seed: of that noise.
+        seed: of that noise: block k, from 0, draws with `seed` + 1 + k, and the tutors of a
+            `CrossLayerSearch` of the same seed with `seed`. Two supernets whose noise is to be
+            independent want seeds further apart than they have blocks, see `gumbel.tutor_seed`.
 
     Attributes:
         choices: the `ChannelChoice` of every block, in order.

@@ -27,6 +27,11 @@ EMPTY_REPLICA = (
     "a batch has fewer images than there are replicas, so one would train on none; give larger "
     "batches, and drop a short last one"
 )
+NOT_SAVED = (
+    "is not saved whole, for what it trains under is no part of it; save what it trains, "
+    "`.classifier.save(FILE)`, or its weights alone, `ModelCheckpoint(FILE.weights.h5, "
+    "save_weights_only=True)`; `rnascl_keras.Checkpoint` keeps all that a training goes on from."
+)
 
 
 class TrainingModel(DistributedModel):
@@ -89,6 +94,26 @@ class TrainingModel(DistributedModel):
         logits = self.classifier(shown, training=False)
         loss = tf.reduce_mean(losses.cross_entropy(classes, logits))
         return self.record({"loss": loss, "accuracy": accuracy(classes, logits)}, labels)
+
+    def get_config(self) -> dict[str, Any]:
+        """Refuse: a teacher, which may be a cache on disk, is no part of the model.
+
+        Its weights are not among the model's, so a file with this configuration would come back
+        with a teacher that has learned nothing.
+
+        Raises:
+            UserError: always; it says what to save instead.
+        """
+        raise UserError(f"a {type(self).__name__} {NOT_SAVED}")
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> TrainingModel:
+        """Refuse, as `get_config`.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"a {cls.__name__} {NOT_SAVED}")
 
     def share_statistics(self) -> None:
         """Give all replicas the same moving statistics; to be called at the end of a step."""

@@ -9,6 +9,7 @@ from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.callbacks import ChoiceHistograms, ChoiceHistory, GumbelTemperatureDecay
 from rnascl_keras.method.derive import check_budget, copy_sliced_weights, select
 from rnascl_keras.method.distill import CrossLayerDistiller
+from rnascl_keras.method.gumbel import tutor_seed
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.method.search import CrossLayerSearch
 from rnascl_keras.method.supernet import Supernet
@@ -94,15 +95,15 @@ def search(run: Run, signature: str) -> None:
 
 
 def _search_model(run: Run) -> CrossLayerSearch:
-    settings, data, seed = run.recipe.search, run.data.train, run.recipe.seed
+    settings, data, seed = run.recipe.search, run.data.train, tutor_seed(run.recipe.seed)
     supernet = Supernet(
-        run.recipe.space, data.input_shape, data.classes, noise=settings.noise, seed=99 + seed
+        run.recipe.space, data.input_shape, data.classes, noise=settings.noise, seed=seed
     )
     model = CrossLayerSearch(
         teacher=run.asked(),
         supernet=supernet,
         latency_table=table_for(run) if settings.cost == "latency" else None,
-        seed=99 + seed,
+        seed=seed,
         **settings.arguments(),
     )
     model.compile(

@@ -49,10 +49,8 @@ def test_the_terms_of_eq_3_are_weighed_as_the_names_say():
     assert given["kl"] == {"classification_weight": 0.0}  # the direction is the recipe's
     assert given["reversed_kl"] == {"kl": "teacher_student", "classification_weight": 0.0}
     assert given["reversed_kl_aligned"] == {**given["reversed_kl"], "gradient_weight": 1.0}
-    for name, own in {
-        "softened": {"softening": 4.0},
-        "noisy": {"shown": GaussianNoise(0.1)},
-    }.items():
+    noise = {"shown": GaussianNoise(0.1)}
+    for name, own in {"softened": {"softening": 4.0}, "noisy": noise}.items():
         assert METHODS[name].arguments(Train()) == {**given["reversed_kl"], **own}
     strong = METHODS["strong_attention"].arguments(Train(gamma_t=0.5))
     assert strong == {**given["reversed_kl"], "gamma_t": 5.0}

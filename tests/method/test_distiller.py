@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from cached_teacher import build, opened, ten_class_teacher
-from tiny_models import make_teacher, sgd, tiny_batch
+from tiny_models import make_distiller, make_search, make_teacher, sgd, tiny_batch
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.distill import CrossLayerDistiller
@@ -174,3 +174,16 @@ def test_eq_3_is_a_list_of_terms():
         "gradient_alignment": 2.0,
     }
     assert isinstance(distiller.terms[2], OutputTerm)
+
+
+@pytest.mark.parametrize("make_model", [make_distiller, make_search])
+def test_a_file_of_the_whole_model_is_refused_and_told_what_to_save(make_model, tmp_path):
+    model = make_model()
+    whole = keras.callbacks.ModelCheckpoint(tmp_path / "whole.keras", save_weights_only=False)
+    with pytest.raises(UserError, match="is not saved whole.*classifier.save.*save_weights_only"):
+        model.fit(IMAGES, LABELS, batch_size=20, callbacks=[whole], verbose=0)
+    with pytest.raises(UserError, match=f"a {type(model).__name__} is not saved whole"):
+        type(model).from_config({})
+    model.classifier.save(tmp_path / "trained.keras")
+    loaded = keras.models.load_model(tmp_path / "trained.keras")
+    np.testing.assert_array_equal(loaded(IMAGES), model.classifier(IMAGES))

@@ -69,10 +69,10 @@ def test_its_gradient_reaches_the_weights(normalised, rtol):
     """The derivative along a random direction of the weights, by central differences; batch
     normalisation's own second derivative is not exact."""
     distiller = smooth_distiller(normalised)
-    step = distiller.attacked(distiller.ask((IMAGES, LABELS)))
+    batch = distiller.attacked(distiller.ask((IMAGES, LABELS)))
 
     def alignment():
-        return distiller.loss_parts(step)["gradient_alignment"]
+        return distiller.loss_parts(batch)["gradient_alignment"]
 
     variables = distiller.weight_variables
     with tf.GradientTape() as tape:

@@ -12,7 +12,9 @@ from tiny_models import dtype_policy
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.channel_choice import ChannelChoice
-from rnascl_keras.method.gumbel import decayed_temperature, gumbel_softmax
+from rnascl_keras.method.gumbel import decayed_temperature, gumbel_softmax, tutor_seed
+from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
+from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.tutor_choice import TutorChoice
 
 EULER = 0.5772156649
@@ -137,3 +139,29 @@ def test_unknown_noise_is_told():
     complaint = "'gumble' is unknown; expected one of gumbel, normal. Did you mean 'gumbel'"
     with pytest.raises(UserError, match=complaint):
         TutorChoice(2, 2, noise="gumble")
+
+
+def test_no_two_choices_of_any_two_runs_draw_the_same_noise():
+    """Also where Keras folds a seed into 31 bits; the first run's seeds are what they always were."""
+    shape = (8, 8, 1)
+    space = SearchSpace("deep", (Stage(3, (4, 2), stride=1), Stage(4, (4, 2))), stem_width=2)
+
+    def seeds_of(run):
+        supernet = Supernet(space, shape, 3, seed=tutor_seed(run))
+        return [tutor_seed(run), *(choice.seed for choice in supernet.choices)]
+
+    assert seeds_of(0) == list(range(99, 99 + 8))
+    seeds = [seed for run in (*range(51), 10**6) for seed in seeds_of(run)]
+    assert len({seed % (2**31 - 2) for seed in seeds}) == 52 * 8
+    blocks = max(sum(space.depths) for space in SPACES.values())
+    assert blocks < tutor_seed(1) - tutor_seed(0)
+    assert tutor_seed(10**6) + blocks < 2**31 - 2
+
+
+def test_runs_of_neighbouring_seeds_do_not_share_noise():
+    def drawn(run):
+        seeds = range(tutor_seed(run), tutor_seed(run) + 4)
+        choices = [TutorChoice(5, 4, seed=seed) for seed in seeds]
+        return np.concatenate([np.ravel(choice.sample()) for choice in choices])
+
+    assert not np.isin(drawn(0), drawn(1)).any()

@@ -22,6 +22,7 @@ from tiny_models import (
 from rnascl_keras.errors import UserError
 from rnascl_keras.method import cost
 from rnascl_keras.method.attention import unit_maps
+from rnascl_keras.method.batch_split import weight_images
 from rnascl_keras.method.search import CrossLayerSearch
 from rnascl_keras.method.supernet import Supernet
 
@@ -166,7 +167,7 @@ def test_the_first_80_percent_move_the_weights_and_the_last_20_the_choices():
 )
 def test_every_batch_is_split_into_two_parts_that_hold_something(size, fraction, first):
     search = make_search(architecture_fraction=fraction)
-    assert int(search._weight_images(tf.zeros((size, *IMAGE)))) == first
+    assert int(weight_images(tf.zeros((size, *IMAGE)), search.architecture_fraction)) == first
 
 
 def test_weight_decay_is_coupled_and_reaches_kernels_only():

@@ -1,0 +1,53 @@
+"""CONTRIBUTING's example of a new term runs as printed and computes what it says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import log_softmax
+from tiny_models import make_teacher, tiny_batch
+
+from rnascl_keras import Trades
+
+TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
+
+
+def block() -> str:
+    (found,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    return found
+
+
+def test_the_example_of_a_term_is_twenty_lines_of_public_names():
+    lines = [line for line in block().splitlines() if line.strip()]
+    assert len(lines) <= 20
+    assert all("_" not in name[:1] for name in re.findall(r"\.(\w+)", block()))
+    assert set(re.findall(r"^from (\S+)", block(), re.MULTILINE)) == {"keras", "rnascl_keras"}
+
+
+def test_the_example_of_a_term_computes_what_it_says():
+    images, labels = tiny_batch()
+
+    def given():
+        keras.utils.set_random_seed(1)
+        student = keras.models.clone_model(make_teacher())
+        return {"teacher": make_teacher(), "student": student, "images": images, "labels": labels}
+
+    names, again = given(), given()
+    noise = keras.random.SeedGenerator(0)  # equal seeds give an equal start
+    adversarial = Trades().adversarial(again["student"], tf.constant(images), noise)
+    student = again["student"]
+    clean, attacked = (np.float64(student(x, training=True)) for x in (images, adversarial))
+    distance = attacked - np.float64(again["teacher"](images))
+    expected = np.mean(np.sum(distance**2, axis=-1))
+    cross_entropy = -log_softmax(clean, -1)[np.arange(20), labels].mean()
+
+    exec(compile(block(), "CONTRIBUTING.md", "exec"), names)
+    history = names["history"]
+    assert history["logit_matching"] == [pytest.approx(expected, rel=1e-4)]
+    assert history["loss"] == [pytest.approx(cross_entropy + 0.5 * expected, rel=1e-4)]
+    assert expected > 0.01
