@@ -71,7 +71,7 @@ def main() -> None:
         shape = (side, side, 3)
         teacher = build_teacher("resnet20", input_shape=(side, side, 3), classes=classes)
         search = CrossLayerSearch(teacher=teacher, supernet=Supernet(space, shape, classes))
-        size, macs = exchanged(search), search.largest_macs
+        size, macs = exchanged(search), search.cost_term.largest_macs
         print(f"{space}: {size:,} bytes, {macs:,} multiply-adds an image")
         for machine in MACHINES:
             exchange = machine.exchange(size)

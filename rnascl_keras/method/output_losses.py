@@ -29,7 +29,9 @@ class KLDistillation(keras.distillation.DistillationLoss):
     """The KL term of eq. 2 and 3, averaged over the batch; both outputs are logits.
 
     It differs from `keras.distillation.LogitsDistillation` in its direction, which by default is
-    the paper's, and in that no probability enters: Keras' clips them at 1e-7.
+    the paper's, and in that no probability enters: Keras' clips them at 1e-7. Keras' own has to be
+    given `loss=keras.losses.KLDivergence()`: where that is named by its text, as by default, Keras
+    3.15 takes logits for probabilities.
 
     Args:
         direction, softening: see `losses.distillation_kl`.

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras.errors import UserError
-from rnascl_keras.method import cost, losses
+from rnascl_keras.method import losses
 from rnascl_keras.method.attention import attention_loss, unit_maps
 from rnascl_keras.method.batch_split import check_fraction, weight_images
 from rnascl_keras.method.callbacks import GumbelTemperatureDecay
+from rnascl_keras.method.cost_term import CostTerm
 from rnascl_keras.method.gumbel import GumbelChoice
 from rnascl_keras.method.latency_table import LatencyTable
 from rnascl_keras.method.supernet import Supernet
@@ -23,7 +23,7 @@ from rnascl_keras.method.tutor_choice import TutorChoice
 
 Tensor = Any
 
-PARTS = ("loss", "cross_entropy", "kl", "attention", "n_f", "expected_macs", "accuracy")
+TERMS = ("loss", "cross_entropy", "kl", "attention", "n_f")
 
 
 class CrossLayerSearch(TrainingModel):
@@ -80,26 +80,26 @@ class CrossLayerSearch(TrainingModel):
         seed: int | None = None,
         name: str = "cross_layer_search",
     ) -> None:
-        _check(supernet, kl, combine, architecture_fraction, latency_table)
-        parts = (*PARTS, "expected_latency") if latency_table else PARTS
-        super().__init__(supernet, parts, name)
+        cost_term = CostTerm(supernet, alpha, beta, combine, latency_table)
+        super().__init__(supernet, (*TERMS, *cost_term.names, "accuracy"), name)
+        losses.check_kl(kl)
+        check_fraction(architecture_fraction)
         self._teacher = as_teacher(
             teacher, teacher_taps, map_size, supernet.input_shape[1:], supernet.classes
         )
         self.supernet = supernet
         self.gamma_s = gamma_s
-        self.alpha, self.beta, self.combine = alpha, beta, combine
-        self.latency_table = latency_table
+        self.combine = combine
+        self.cost_term = cost_term
         self.kl = kl
         self.softening = softening
         self.map_size = self._teacher.map_size
         self.architecture_fraction = architecture_fraction
         self.weight_decay = weight_decay
         self._student = tap(supernet, taps, also=[choice.name for choice in supernet.choices])
-        layers = len(self.student_layers), len(self.teacher_layers)
-        self.tutor_choice = TutorChoice(
-            *layers, noise=supernet.noise, seed=seed, name="tutor_choice"
-        )
+        sizes = len(self.student_layers), len(self.teacher_layers)
+        noise = {"noise": supernet.noise, "seed": seed}
+        self.tutor_choice = TutorChoice(*sizes, **noise, name="tutor_choice")
 
     @property
     def teacher(self) -> keras.Model | Teacher:
@@ -120,12 +120,6 @@ class CrossLayerSearch(TrainingModel):
     def teacher_layers(self) -> list[str]:
         """Names of the n_t tapped teacher layers, the columns of the tutor choice."""
         return self._teacher.layers
-
-    @property
-    def largest_macs(self) -> int:
-        """Multiply-adds of the space's widest student, to which `combine="add"` relates."""
-        supernet = self.supernet
-        return cost.largest_macs(supernet.space, supernet.input_shape[1:], supernet.classes)
 
     @property
     def gumbel_choices(self) -> list[GumbelChoice]:
@@ -231,37 +225,6 @@ class CrossLayerSearch(TrainingModel):
                 student_maps, teacher_maps, self.tutor_choice(training=True)
             ),
         }
-        parts["n_f"], costs = self._n_f(widths)
+        parts["n_f"], costs = self.cost_term(widths)
         loss = losses.search_loss(**parts, gamma_s=self.gamma_s, combine=self.combine)
         return {**parts, **costs, "loss": loss, "accuracy": accuracy(labels, logits)}
-
-    def _n_f(self, widths: list[Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the latency term of the choices' weights, and the costs it is made of."""
-        settings = {"alpha": self.alpha, "beta": self.beta, "combine": self.combine}
-        supernet = self.supernet
-        macs = cost.expected_macs(
-            supernet.space, widths, supernet.input_shape[1:], supernet.classes
-        )
-        if self.latency_table is None:
-            n_f = cost.latency_term(macs, largest=self.largest_macs, **settings)
-            return n_f, {"expected_macs": macs}
-        latency = self.latency_table.expected(widths)
-        costs = {"expected_macs": macs, "expected_latency": latency}
-        return self.latency_table.n_f(latency, **settings), costs
-
-
-def _check(
-    supernet: Supernet,
-    kl: str,
-    combine: str,
-    architecture_fraction: float,
-    latency_table: LatencyTable | None,
-) -> None:
-    """Raise UserError unless these arguments of `CrossLayerSearch` are what they must be."""
-    if not isinstance(supernet, Supernet):
-        raise UserError(f"supernet must be a Supernet; got a {type(supernet).__name__}.")
-    if latency_table:
-        latency_table.check_fits(supernet.space, supernet.input_shape[1:], supernet.classes)
-    losses.check_kl(kl)
-    cost.check_combine(combine)
-    check_fraction(architecture_fraction)

@@ -71,7 +71,8 @@ class OutputTerm(Term):
     does not fit: the teacher may be a cache, which holds unit maps and no activations.
 
     Args:
-        loss: e.g. `output_losses.KLDistillation()` or `keras.distillation.LogitsDistillation()`.
+        loss: e.g. `output_losses.KLDistillation()`, or `keras.distillation.LogitsDistillation(3.0,
+            keras.losses.KLDivergence())`.
         weight: as of `Term`.
         name: as of `Term`; by default that of the loss's class in snake case.
         adversarial: whether the student's logits are those on the adversarial images; the

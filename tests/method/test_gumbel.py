@@ -142,7 +142,7 @@ def test_unknown_noise_is_told():
 
 
 def test_no_two_choices_of_any_two_runs_draw_the_same_noise():
-    """Also where Keras folds a seed into 31 bits; the first run's seeds are what they always were."""
+    """Also where Keras folds a seed into 31 bits; run seed 0 keeps the seeds it always had."""
     shape = (8, 8, 1)
     space = SearchSpace("deep", (Stage(3, (4, 2), stride=1), Stage(4, (4, 2))), stem_width=2)
 

@@ -78,7 +78,7 @@ def test_keras_loss_in_our_distiller(adversarial):
         def perturb(self, step):
             return step.images
 
-    loss = keras.distillation.LogitsDistillation(temperature=3.0)
+    loss = keras.distillation.LogitsDistillation(3.0, keras.losses.KLDivergence())
     term = OutputTerm(loss, 0.5, adversarial=True) if adversarial else loss
     distiller = Distiller(*models(), [term], Same())
     distiller.compile(sgd(), run_eagerly=True)
