@@ -19,7 +19,7 @@ from rnascl_keras.attacks.classifier import Classifier, check_can_be_attacked
 from rnascl_keras.attacks.norms import check_epsilon
 from rnascl_keras.attacks.runs import Runs
 from rnascl_keras.attacks.state import Found, State, margins
-from rnascl_keras.attacks.words import WHERE_IT_STARTS, runs_in_words
+from rnascl_keras.attacks.words import WHERE_IT_STARTS, counted_steps, runs_in_words
 from rnascl_keras.errors import UserError
 
 __all__ = ["IteratedAttack", "ascend", "check_epsilon"]
@@ -91,7 +91,8 @@ class IteratedAttack(Attack):
     @property
     def how(self) -> str:
         start = WHERE_IT_STARTS[self.random_start]
-        return f"{self.steps:,} steps, {start}, {runs_in_words(self.restarts, self.targets)}"
+        runs = runs_in_words(self.restarts, self.targets)
+        return f"{counted_steps(self.steps)}, {start}, {runs}"
 
     def start(self, state: State) -> np.ndarray:
         """Return the first points, (b, h, w, c); they will be projected."""

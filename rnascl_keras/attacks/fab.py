@@ -10,7 +10,7 @@ from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.hyperplane import towards_hyperplane
 from rnascl_keras.attacks.norms import PIXELS, TINY
 from rnascl_keras.attacks.state import State, choose
-from rnascl_keras.attacks.words import runs_in_words
+from rnascl_keras.attacks.words import counted_steps, runs_in_words
 
 TARGETS = 9
 
@@ -57,7 +57,7 @@ class FAB(IteratedAttack):
     @property
     def how(self) -> str:
         runs = runs_in_words(self.restarts, self.targets)
-        return f"{self.steps:,} steps onto the linearised boundary, {runs}"
+        return f"{counted_steps(self.steps)} onto the linearised boundary, {runs}"
 
     def start(self, state: State) -> np.ndarray:
         """The image; in later runs a random point at half the radius."""

@@ -63,9 +63,9 @@ class Found:
 def per_image(*, given: bool = False) -> Any:
     """Declare an array of a state, with a row for each image and run: `given` when the state is
     made, else None until it is set."""
-    return (
-        field(metadata=PER_IMAGE) if given else field(init=False, default=None, metadata=PER_IMAGE)
-    )
+    if given:
+        return field(metadata=PER_IMAGE)
+    return field(init=False, default=None, metadata=PER_IMAGE)
 
 
 @dataclass(kw_only=True, eq=False, slots=True)

@@ -5,6 +5,11 @@ from __future__ import annotations
 WHERE_IT_STARTS = {True: "random start", False: "no random start"}
 
 
+def counted_steps(steps: int) -> str:
+    """Return e.g. ``1 step`` or ``1,000 steps``."""
+    return f"{steps:,} step{'' if steps == 1 else 's'}"
+
+
 def steps_in_words(steps: int, step_size: float, epsilon: float) -> str:
     """Return e.g. ``20 steps of ε/4``, or ``20 steps of 0.3 ε`` where no whole number divides it.
 
@@ -13,7 +18,7 @@ def steps_in_words(steps: int, step_size: float, epsilon: float) -> str:
         step_size: length of one, in the norm.
         epsilon: radius of the ball, in the norm.
     """
-    counted = f"{steps:,} step{'' if steps == 1 else 's'}"
+    counted = counted_steps(steps)
     if not epsilon or not step_size:
         return counted
     parts = epsilon / step_size

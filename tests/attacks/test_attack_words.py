@@ -34,6 +34,12 @@ from rnascl_keras.attacks.auto_attack import VERSIONS
             "PGD-20",
             "20 steps of ε/4, random start, one run, on the margin of logits",
         ),
+        (
+            FAB(0.1, steps=1),
+            "targeted FAB",
+            "1 step onto the linearised boundary, one run against each of 9 targets",
+        ),
+        (APGD(0.1, steps=1), "APGD on cross-entropy", "1 step, random start, one run"),
         (FGSM(0.031), "FGSM", "1 step of ε, no random start"),
         (MIFGSM(1 / 3, steps=7, decay=0.9), "MI-FGSM", "7 steps of ε/7, momentum with decay 0.9"),
         (
