@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rnascl_keras.attacks.norms import Linf
 
@@ -41,7 +41,7 @@ def ascend(
     from keras import ops
 
     def step(index, adversarial):
-        moved = adversarial + step_size * tf.sign(_gradient(objective, adversarial))
+        moved = adversarial + step_size * _signs(objective, adversarial)
         return index + 1, Linf.project(moved, images, epsilon, ops)
 
     _, adversarial = tf.while_loop(
@@ -53,11 +53,12 @@ def ascend(
     return tf.stop_gradient(adversarial)
 
 
-def _gradient(objective: Callable[[tf.Tensor], tf.Tensor], points: tf.Tensor) -> tf.Tensor:
-    """Return the gradient of each image's own objective by its pixels, (batch, h, w, c)."""
+def _signs(objective: Callable[[tf.Tensor], tf.Tensor], points: tf.Tensor) -> tf.Tensor:
+    """Return the signs of the gradient of each image's own objective, (batch, h, w, c)."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
         tape.watch(points)
         total = tf.reduce_sum(objective(points))
-    return tape.gradient(total, points)
+    # of a dense tensor a gradient is one, too
+    return tf.sign(cast("tf.Tensor", tape.gradient(total, points)))
