@@ -22,7 +22,6 @@ from tiny_models import (
 from rnascl_keras.errors import UserError
 from rnascl_keras.method import cost
 from rnascl_keras.method.attention import unit_maps
-from rnascl_keras.method.batch_split import weight_images
 from rnascl_keras.method.search import CrossLayerSearch
 from rnascl_keras.method.supernet import Supernet
 
@@ -151,23 +150,6 @@ def test_the_first_80_percent_move_the_weights_and_the_last_20_the_choices():
         moved = resting(changed)
         assert same(base[2], moved[2]) == (image >= 16)
         assert same(base[3], moved[3]) == (image < 16)
-
-
-@pytest.mark.parametrize(
-    ("size", "fraction", "first"),
-    [
-        (2, 0.2, 1),
-        (3, 0.2, 2),
-        (5, 0.2, 4),
-        (128, 0.2, 102),
-        (4, 0.99, 1),
-        (4, 0.01, 3),
-        (10, 0.5, 5),
-    ],
-)
-def test_every_batch_is_split_into_two_parts_that_hold_something(size, fraction, first):
-    search = make_search(architecture_fraction=fraction)
-    assert int(weight_images(tf.zeros((size, *IMAGE)), search.architecture_fraction)) == first
 
 
 def test_weight_decay_is_coupled_and_reaches_kernels_only():

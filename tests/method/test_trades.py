@@ -1,0 +1,46 @@
+"""TRADES in place of the cross-entropy: its value, and where its images lie."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from test_distill import EAGER, IMAGES, LABELS, TRADES, cross_entropy, kl
+from tiny_models import dtype_policy, make_distiller, same, values
+
+
+def test_trades_replaces_the_cross_entropy():
+    distiller = make_distiller(trades=TRADES, compiling=EAGER)
+    again = make_distiller(trades=TRADES)  # draws the same random start
+    adversarial = again.trades.adversarial(again.student, tf.constant(IMAGES), again.noise)
+    clean_logits = again.student(IMAGES, training=True)
+    adversarial_logits = again.student(adversarial, training=True)
+    expected = cross_entropy(clean_logits) + 6 * kl(clean_logits, adversarial_logits)
+    found = distiller.train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["trades"]) == pytest.approx(expected, rel=1e-4)
+    assert expected > 1.001 * cross_entropy(clean_logits)
+    total = float(found["trades"] + found["kl"] + found["attention"])
+    assert float(found["loss"]) == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_trades_images_stay_in_the_ball_and_raise_the_kl(policy):
+    with dtype_policy(policy):
+        distiller = make_distiller(trades=TRADES)
+    student = distiller.student
+    for _ in range(20):  # moving statistics that fit the images
+        student(IMAGES, training=True)
+    statistics = values(student.non_trainable_variables)
+    images = np.clip(1.4 * IMAGES - 0.2, 0, 1).astype("float32")  # some pixels at the border
+    adversarial = np.asarray(
+        distiller.trades.adversarial(distiller.student, tf.constant(images), distiller.noise)
+    )
+    assert adversarial.dtype == "float32"
+    assert np.abs(adversarial - images).max() <= TRADES.epsilon + 1e-6
+    assert adversarial.min() >= 0 and adversarial.max() <= 1
+    noise = np.random.default_rng(0).choice([-TRADES.epsilon, TRADES.epsilon], images.shape)
+    random = np.clip(images + noise, 0, 1).astype("float32")
+    clean = student(images)
+    assert kl(clean, student(adversarial)) > 4 * kl(clean, student(random))
+    # the inner loop runs in inference mode
+    assert same(values(student.non_trainable_variables), statistics)
+    second = distiller.trades.adversarial(distiller.student, tf.constant(images), distiller.noise)
+    assert not np.array_equal(adversarial, second)  # another random start
