@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.method import losses
 from rnascl_keras.method.inner_attacks import InnerAttack
 from rnascl_keras.method.input_gradients import with_input_gradients
@@ -179,6 +179,12 @@ class Distiller(TrainingModel):
         wanted = [term.teacher_layers for term in self.terms]
         every = None in wanted
         named = {layer for layers in wanted for layer in layers or ()}
+        for layer in sorted(named.difference(self._teacher.layers)):
+            raise UserError(
+                f"a term reads the maps of layer {layer!r}, which teacher {self._teacher.name!r} "
+                "has not tapped; give its name in teacher_taps."
+                + nearest(layer, self._teacher.layers)
+            )
         return [(k, x) for k, x in enumerate(self._teacher.layers) if every or x in named]
 
 
@@ -191,9 +197,9 @@ def check_needs(
         terms, attack, shown: as of `Distiller`.
         live: whether the teacher is a model, not a cache of what one answered.
     """
-    given = {term.name: term.needs for term in terms}
-    given |= {type(x).__name__: x.needs for x in (attack, shown) if x is not None}
-    for name, needs in given.items():
+    given = [(term.name, term.needs) for term in terms]
+    given += [(type(x).__name__, x.needs) for x in (attack, shown) if x is not None]
+    for name, needs in given:
         if Need.ADVERSARIAL in needs and attack is None:
             raise UserError(f"{name!r} needs adversarial images; give attack=, e.g. Trades().")
         for need in (Need.INPUT_GRADIENTS, Need.LIVE_TEACHER):

@@ -105,6 +105,11 @@ class OutputTerm(Term):
         self.adversarial = adversarial
         self.needs = (Need.ADVERSARIAL,) if adversarial else ()
 
+    def check(self, teacher: Teacher, student: keras.Model) -> None:
+        """Let the loss look at the two models, where the teacher is one."""
+        if isinstance(teacher.source, keras.Model):
+            self.loss.validate_model_compatibility(teacher.source, student)
+
     def compute(self, step: Step) -> Tensor:
         student = step.adversarial_logits if self.adversarial else step.logits
         # Keras' losses compute in their arguments' precision

@@ -152,6 +152,7 @@ def test_a_cache_does_for_all_but_a_live_teacher(tmp_path):
         ([CrossEntropy(), CrossEntropy()], "'cross_entropy' is taken"),
         ([Constant(1.0, name="loss")], "'loss' is taken"),
         ([KLDistillation(), "kl"], "must be a Term or a keras.*got a str"),
+        ([Constant(1.0, teacher_layers=["conv4"])], "'conv4'.*not tapped.*Did you mean 'conv"),
         ([TradesTerm()], "'trades' needs adversarial images; give attack="),
         ([keras.distillation.FeatureDistillation("mse", "conv1", "conv1")], "hidden layers"),
     ],
