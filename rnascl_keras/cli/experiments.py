@@ -103,6 +103,7 @@ def tune(
     ] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the choice of settings.")] = 0,
 ) -> None:
+    """See `TUNE`."""
     work = open_run(recipe, workdir, data_dir, set_)
     with quiet_start():
         from rnascl_keras.tuning.command import tune_run

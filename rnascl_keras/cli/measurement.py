@@ -74,7 +74,7 @@ def with_measurement(command: Callable[..., None]) -> Callable[..., None]:
         shown += options if parameter.annotation is Measurement else [parameter]
 
     @wraps(command)
-    def flat(**given) -> None:
+    def flat(**given: Any) -> None:
         said = {option.name: given.pop(option.name) for option in options}
         command(measurement=Measurement(**said), **given)
 

@@ -71,9 +71,9 @@ class Subject:
 
     def check_gradient(self, attacks: Sequence[Attack]) -> None:
         """Raise UserError where an attack follows a gradient that the classifier has not."""
-        if attacks and self.complaint:
-            if any(getattr(attack, "follows_gradient", True) for attack in attacks):
-                raise UserError(self.complaint)
+        followed = any(getattr(attack, "follows_gradient", True) for attack in attacks)
+        if followed and self.complaint:
+            raise UserError(self.complaint)
 
     def under(self, attack: Attack) -> Found:
         """Attack all images, showing the share of them that is still classified right."""

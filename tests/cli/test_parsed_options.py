@@ -15,10 +15,11 @@ from rnascl_keras.evaluation.request import Request
 from rnascl_keras.settings import Evaluation
 from rnascl_keras.units import parse_number, parse_radii, parse_radius
 
-OPTIONS = (
-    "--data d.npz --data-dir dd --attacks fgsm,cw --eps 3/2 --norm L2 --sweep 0.5,7/4 --plot p.svg "
-    "--check 7 --n 9 --seed 4 --json o.json"
-).split()
+OPTIONS = [
+    *("--data", "d.npz", "--data-dir", "dd", "--attacks", "fgsm,cw", "--eps", "3/2"),
+    *("--norm", "L2", "--sweep", "0.5,7/4", "--plot", "p.svg", "--check", "7", "--n", "9"),
+    *("--seed", "4", "--json", "o.json"),
+]
 ASKED = Request(
     data="d.npz",
     data_dir="dd",
