@@ -19,6 +19,7 @@ from rnascl_keras.attacks.classifier import Classifier, check_can_be_attacked
 from rnascl_keras.attacks.norms import check_epsilon
 from rnascl_keras.attacks.runs import Runs
 from rnascl_keras.attacks.state import Found, State, margins
+from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.words import WHERE_IT_STARTS, counted_steps, runs_in_words
 from rnascl_keras.errors import UserError
 
@@ -178,7 +179,7 @@ class IteratedAttack(Attack):
         """Drop the images that have fallen at `state.x`, and note which points are best so far."""
         inside = self._inside(state)
         if self.stop_early or last:
-            fallen = inside & (state.logits.argmax(axis=1) != state.labels)
+            fallen = inside & ~is_right(state.logits, state.labels)
             margin = margins(state.logits[fallen], state.labels[fallen])
             found.fell(state.rows[fallen], state.x[fallen], margin)
             left = found.robust[state.rows]

@@ -9,6 +9,7 @@ import numpy as np
 from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.state import State, per_image
+from rnascl_keras.attacks.verdict import is_right
 
 INSIDE = 1 - 1e-6  # keeps arctanh finite at pixels of 0 and 1
 BETA_1, BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-8
@@ -91,7 +92,7 @@ class CarliniWagnerL2(IteratedAttack):
         return state.images
 
     def advance(self, state: SearchState, step: int) -> np.ndarray:
-        state.fooled |= state.logits.argmax(axis=1) != state.labels
+        state.fooled |= ~is_right(state.logits, state.labels)
         if step and step % self.steps_each == 0:
             self._set_weight(state)
             return state.images

@@ -10,6 +10,7 @@ from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.hyperplane import towards_hyperplane
 from rnascl_keras.attacks.norms import PIXELS, TINY
 from rnascl_keras.attacks.state import State, choose
+from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.words import counted_steps, runs_in_words
 
 TARGETS = 9
@@ -88,7 +89,7 @@ class FAB(IteratedAttack):
 
     def _step_back(self, state: State) -> None:
         """Move adversarial points, which lie outside the ball, back towards their images."""
-        wrong = state.logits.argmax(axis=1) != state.labels
+        wrong = ~is_right(state.logits, state.labels)
         state.x = choose(wrong, state.images + self.backward * (state.x - state.images), state.x)
 
     def _nearest_boundary(self, state: State) -> tuple[np.ndarray, np.ndarray]:

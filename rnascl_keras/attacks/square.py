@@ -12,6 +12,7 @@ from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.norms import PIXELS, TINY
 from rnascl_keras.attacks.squares import bump, signs, tiled_bumps, window
 from rnascl_keras.attacks.state import Found, State, choose, per_image
+from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.words import runs_in_words
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
@@ -119,9 +120,8 @@ class Square(IteratedAttack):
         logits = state.classifier.logits(points)
         values = self.loss(np, logits, state.labels[image], state.targets[image])[0]
         helps = np.zeros_like(tried)
-        helps[tried] = (values > state.best_loss[image]) | (
-            logits.argmax(axis=1) != state.labels[image]
-        )
+        falls = ~is_right(logits, state.labels[image])
+        helps[tried] = (values > state.best_loss[image]) | falls
         used = np.where(helps.any(axis=1), helps.argmax(axis=1) + 1, tried.sum(axis=1))
         at = np.searchsorted(image, np.arange(len(state))) + used - 1
         state.x, state.logits, state.loss = points[at], logits[at], values[at]

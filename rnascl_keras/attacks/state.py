@@ -9,6 +9,7 @@ import numpy as np
 
 from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.classifier import Classifier
+from rnascl_keras.attacks.verdict import is_right
 
 PER_IMAGE = {"per_image": True}
 
@@ -30,8 +31,7 @@ class Found:
     @classmethod
     def nothing(cls, images: np.ndarray, labels: np.ndarray, logits: np.ndarray) -> Found:
         """What is known before an attack, from the logits of the clean images."""
-        robust = logits.argmax(axis=1) == labels
-        return cls(images.copy(), robust, np.full(len(images), -np.inf))
+        return cls(images.copy(), is_right(logits, labels), np.full(len(images), -np.inf))
 
     def fell(self, rows: np.ndarray, images: np.ndarray, margin: np.ndarray) -> None:
         """Note misclassified images of `rows`; of a row that comes several times, the first."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -73,11 +73,11 @@ def with_measurement(command: Callable[..., None]) -> Callable[..., None]:
     for parameter in _parameters(command):
         shown += options if parameter.annotation is Measurement else [parameter]
 
-    @wraps(command)
-    def flat(**given: Any) -> None:
+    def call(**given: Any) -> None:
         said = {option.name: given.pop(option.name) for option in options}
         command(measurement=Measurement(**said), **given)
 
+    flat: Any = wraps(command)(call)  # the type of a function has no signature to set
     flat.__signature__ = inspect.Signature(shown)
     flat.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
     return flat

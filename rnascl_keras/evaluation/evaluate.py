@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from rnascl_keras.attacks import make_attack
+from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.evaluation.false_robustness import IMAGES, Check
 from rnascl_keras.evaluation.subject import Subject
 
@@ -119,7 +120,7 @@ def evaluate(
 
 def accuracy_of(logits_of: LogitsFunction, images: np.ndarray, labels: np.ndarray) -> float:
     """Return the share of images, (n, h, w, c), whose largest logit is their label's, (n,)."""
-    return float(np.mean(logits_of(images).argmax(axis=-1) == labels))
+    return float(np.mean(is_right(logits_of(images), labels)))
 
 
 def wilson_interval(right: np.ndarray) -> list[float]:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from rnascl_keras.attacks import FGSM, PGD, Attack, Square, losses
 from rnascl_keras.attacks.classifier import Batched, Classifier, as_classifier
 from rnascl_keras.attacks.norms import PIXELS, find_norm
+from rnascl_keras.attacks.verdict import is_right
 
 IMAGES = 200
 QUERIES = 500
@@ -125,7 +126,7 @@ class _Sample:
         self.classifier, self.images, self.labels = classifier, images, labels
         self.epsilon, self.norm, self.seed, self.queries = epsilon, norm, seed, queries
         self.logits = classifier.logits(images)
-        self.left = np.flatnonzero(self.logits.argmax(axis=1) == labels)
+        self.left = np.flatnonzero(is_right(self.logits, labels))
 
     def findings(self, others: Sequence[Classifier]) -> Iterator[Finding]:
         yield self._gradients()
@@ -184,7 +185,7 @@ class _Sample:
             source = PGD(self.epsilon, norm=self.norm, stop_early=False)
             logits = other.logits(images)
             made = source.run(other, images, labels, logits, indices=self.left, seed=self.seed)
-            broken = int(np.sum(self.classifier.logits(made.images).argmax(axis=1) != labels))
+            broken = int(np.sum(~is_right(self.classifier.logits(made.images), labels)))
         words = "images made on another model but not to PGD-20"
         return self._finding(
             "transfer", broken, f"{self._percent(broken)} of the images fall to {words}"

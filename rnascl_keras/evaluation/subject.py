@@ -15,6 +15,7 @@ from rnascl_keras.attacks import Attack
 from rnascl_keras.attacks.classifier import Batched, as_classifier, gradient_complaint
 from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
 from rnascl_keras.attacks.state import Found
+from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.false_robustness import Check, check_robustness
 
@@ -93,7 +94,7 @@ class Subject:
     def right(self, found: dict[str, Found]) -> dict[str, np.ndarray]:
         """Return which images are classified right, (n,) bool: by the keys of what attacks have
         found, ``clean`` before them, and last ``worst``, under all of these."""
-        right = {"clean": self.logits.argmax(axis=-1) == self.labels}
+        right = {"clean": is_right(self.logits, self.labels)}
         right |= {key: attacked.robust for key, attacked in found.items()}
         return right | {"worst": np.all(list(right.values()), axis=0)}
 
@@ -119,6 +120,6 @@ class Subject:
 
 def _as_classifier(model: Any, progress: bool) -> Any:
     classifier = as_classifier(model)
-    if progress and classifier is not model and classifier.ends_in_softmax:
+    if progress and classifier is not model and getattr(classifier, "ends_in_softmax", False):
         print("The model ends in a softmax: the logits before it are attacked.", file=sys.stderr)
     return classifier
