@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from tiny_models import CLASSES, IMAGE, TINY, TUTORS
+from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_teacher
 
 from rnascl_keras.comparison.methods import METHODS, find_methods
 from rnascl_keras.comparison.plot import clean_against_robust
@@ -13,6 +13,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.method.inner_attacks import GaussianNoise
+from rnascl_keras.recipe import load_recipe
 from rnascl_keras.settings import Train
 
 ARCHITECTURE = Architecture(TINY, ((2, 4), (6, 2)), TUTORS, "", IMAGE, CLASSES)
@@ -56,6 +57,26 @@ def test_the_terms_of_eq_3_are_weighed_as_the_names_say():
     assert strong == {**given["reversed_kl"], "gamma_t": 5.0}
     combined = METHODS["combined"].arguments(Train(gamma_t=0.5))
     assert combined == {**strong, "softening": 4.0, **noise}
+
+
+def test_each_method_trains_by_its_own_terms():
+    recipe = load_recipe("digits")
+    searched = ARCHITECTURE, ["conv1", "conv2", "conv3"]
+    plain, attacked = ["cross_entropy", "kl", "attention"], ["cross_entropy", "trades"]
+    own = {"ard": ["kl", "cross_entropy"], "rslad": ["kl", "robust_kl"]}
+    own |= {name: [*attacked, "kl", "attention"] for name in ("trades", "searched_trades")}
+    own |= {name: [*plain, "gradient_alignment"] for name in METHODS if "align" in name}
+    for name, method in METHODS.items():
+        settings = recipe.finetune if method.adversarial else recipe.train
+        architecture = method.architecture(searched, 0)
+        models = make_teacher(), architecture.build()
+        trainer = method.distiller(*models, architecture, recipe, settings, 3)
+        assert [term.name for term in trainer.terms] == own.get(name, plain), name
+        assert method.asks_live(recipe, settings) == ("align" in name), name
+        assert (trainer.attack is not None) == method.adversarial, name
+        assert (trainer.shown is not None) == (name in ("noisy", "combined")), name
+    attack = METHODS["ard"].distiller(*models, architecture, recipe, recipe.finetune, 3).attack
+    assert (attack.epsilon, attack.steps) == (recipe.finetune.epsilon, recipe.finetune.steps)
 
 
 def test_methods_come_with_what_they_start_from():
