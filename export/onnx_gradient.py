@@ -57,7 +57,7 @@ def input_gradient_model(
     graph = Graph(model)
     target = graph.tensor(logits.name)
     told = {name: Tensor(graph, name, _type_of(name, target)) for name in nodes.needs}
-    value, slopes = nodes.build(target, Classes(**told))
+    value, slopes = nodes.build(target, Classes(told))
     gradient = back_propagate(graph, images.name, target.name, slopes)
     # (batch, 1) -> (batch,)
     results = {"logits": target, "loss": value.reshape([-1]), "gradient": gradient}

@@ -9,12 +9,13 @@ from rnascl_keras.export.gradient.graph import Graph, Tensor
 
 def sum_to(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Sum `g`, in the shape of `y`, over the axes along which `x` was broadcast to `y`."""
-    axes = _broadcast_axes(x.shape, y.shape)
-    if axes is None:
+    own, whole = x.shape, y.shape
+    axes = _broadcast_axes(own, whole)
+    if own is None or whole is None or axes is None:
         return _sum_to_unknown(g.graph, g, x)
     if axes:
         g = g.sum(axes, keepdims=True)
-    lead = 0 if x.shape is None else len(y.shape) - len(x.shape)
+    lead = len(whole) - len(own)
     # (1, .., 1, *shape of x) -> shape of x
     return g.graph.op("Squeeze", g, g.graph.integers(range(lead))) if lead else g
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
@@ -22,18 +23,18 @@ def fold_integers(graph: onnx.GraphProto) -> bool:
         if node.op_type == "Constant":
             continue
         for position, name in enumerate(node.input):
-            if name not in folded and not _is_foldable(known, name):
-                continue
             if name not in folded:
+                value = _foldable_value(known, name)
+                if value is None:
+                    continue
                 folded[name] = f"{name}/folded"
-                tensor = numpy_helper.from_array(known.value(name), folded[name])
-                graph.initializer.append(tensor)
+                graph.initializer.append(numpy_helper.from_array(value, folded[name]))
             node.input[position] = folded[name]
     return bool(folded)
 
 
-def _is_foldable(known: KnownTensors, name: str) -> bool:
+def _foldable_value(known: KnownTensors, name: str) -> np.ndarray | None:
     producer = known.producers.get(name)
     if producer is None or producer.op_type == "Constant":
-        return False
-    return known.dtype(name) == TensorProto.INT64 and known.value(name) is not None
+        return None
+    return known.value(name) if known.dtype(name) == TensorProto.INT64 else None

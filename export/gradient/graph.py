@@ -188,7 +188,7 @@ class Graph:
             self._constants[key] = Tensor(self, name, dtype, array.shape)
         return self._constants[key]
 
-    def integers(self, values: Sequence[int] | Tensor) -> Tensor:
+    def integers(self, values: Sequence[int] | np.ndarray | Tensor) -> Tensor:
         """A vector of int64, as shapes and axes are; a tensor is given back as it is."""
         return values if isinstance(values, Tensor) else self.constant(values, TensorProto.INT64)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import onnx
@@ -73,8 +74,9 @@ class KnownTensors:
             return self._shape_value(node)
         if node.op_type not in _EVALUATED:
             return None
-        inputs = {x: self.value(x, depth + 1) for x in node.input if x}
-        if any(value is None for value in inputs.values()):
+        values = {x: self.value(x, depth + 1) for x in node.input if x}
+        inputs = {x: value for x, value in values.items() if value is not None}
+        if len(inputs) < len(values):
             return None
         # one tensor can be joined to itself many times
         if sum(inputs[x].size for x in node.input if x) > _MOST_ELEMENTS:
@@ -105,6 +107,7 @@ def _run(node: onnx.NodeProto, inputs: dict[str, np.ndarray]) -> dict[str, np.nd
             count = 0
         if not count <= _MOST_ELEMENTS:
             return {}
-        return dict(zip(node.output, ReferenceEvaluator(node).run(None, inputs), strict=True))
+        results: Any = ReferenceEvaluator(node).run(None, inputs)
+        return dict(zip(node.output, results, strict=True))
     except Exception:  # whatever is wrong with the node, it is no constant
         return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rnascl_keras.export.gradient.broadcasting import sum_to
 from rnascl_keras.export.gradient.graph import Tensor
-from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
+from rnascl_keras.export.gradient.registry import Step, Unsupported, known_shape, rule
 
 
 @rule("Gemm", inputs=None)
@@ -50,26 +50,27 @@ def matrix_product(step: Step) -> dict[int, Tensor]:
 
 def _as_matrix(x: Tensor, axis: int) -> Tensor:
     matrix = x.graph.op("Unsqueeze", x, x.graph.integers([axis]))
-    matrix.shape = (1, *x.shape) if axis == 0 else (*x.shape, 1)
+    shape = known_shape(x)
+    matrix.shape = (1, *shape) if axis == 0 else (*shape, 1)
     return matrix
 
 
 def _swapped(x: Tensor) -> Tensor:
     """Transpose the last two axes."""
-    axes = list(range(len(x.shape)))
+    axes = list(range(len(known_shape(x))))
     return x.graph.op("Transpose", x, perm=[*axes[:-2], axes[-1], axes[-2]])
 
 
 def _sum_over_batch(g: Tensor, own: Tensor, other: Tensor) -> Tensor:
     """Sum over the leading axes along which `own` was broadcast to those of `other`."""
-    lead, whole = own.shape[:-2], other.shape[:-2]
+    (*lead, rows, columns), (*whole, _, _) = known_shape(own), known_shape(other)
     if not lead and not whole:
         return g
     # sizes of 1 in front make both equally long
     length = max(len(lead), len(whole))
-    padded = [(1,) * (length - len(sizes)) + sizes for sizes in (lead, whole)]
+    padded = [[1] * (length - len(sizes)) + sizes for sizes in (lead, whole)]
     batch = map(_broadcast_size, *padded)
-    product = Tensor(g.graph, g.name, g.dtype, (*batch, *own.shape[-2:]))
+    product = Tensor(g.graph, g.name, g.dtype, (*batch, rows, columns))
     return sum_to(g, own, product)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,14 +22,25 @@ class Classes:
     """What a loss is told besides the logits.
 
     Attributes:
-        labels: (batch,) int64.
-        targets: the classes of a targeted loss, (batch,) int64.
-        slopes: the weights of a linear loss, (batch, classes).
+        told: what it needs, by name, and no more: the properties below.
     """
 
-    labels: Tensor | None = None
-    targets: Tensor | None = None
-    slopes: Tensor | None = None
+    told: Mapping[str, Tensor]
+
+    @property
+    def labels(self) -> Tensor:
+        """The true classes, (batch,) int64."""
+        return self.told["labels"]
+
+    @property
+    def targets(self) -> Tensor:
+        """The classes of a targeted loss, (batch,) int64."""
+        return self.told["targets"]
+
+    @property
+    def slopes(self) -> Tensor:
+        """The weights of a linear loss, (batch, classes)."""
+        return self.told["slopes"]
 
 
 # (logits (batch, classes), classes) -> (loss (batch, 1), derivative by the logits)
@@ -42,7 +53,7 @@ class LossNodes:
 
     Attributes:
         build: adds its nodes.
-        needs: what it is told, attributes of `Classes`.
+        needs: what it is told, properties of `Classes`.
         least_classes: how many it is defined for.
     """
 

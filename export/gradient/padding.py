@@ -26,7 +26,7 @@ def crop(g: Tensor, begins: np.ndarray, ends: np.ndarray) -> Tensor:
 
 
 def zeros_between(
-    g: Tensor, channels: int, counts: Sequence[int], strides: Sequence[int]
+    g: Tensor, channels: int, counts: Sequence[int], strides: Sequence[int] | np.ndarray
 ) -> Tensor:
     """Put zeros after each value, so that along each spatial axis `stride` come from one.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import onnx
 from onnx import TensorProto, checker, compose, defs, helper, inliner, shape_inference
@@ -213,5 +214,6 @@ def _is_defined(model: onnx.ModelProto, operator: str) -> bool:
     opset = _opset(model)
     if not defs.has(operator, max_inclusive_version=opset, domain=""):
         return False
-    schema = defs.get_schema(operator, opset, "")
+    # onnx's type stubs lack these two
+    schema: Any = defs.get_schema(operator, opset, "")
     return schema.has_function or schema.has_context_dependent_function

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
 
-_RANGES = {
+_RANGES: dict[int, tuple[int, int]] = {
     TensorProto.UINT8: (0, 255),
     TensorProto.INT8: (-128, 127),
     TensorProto.UINT16: (0, 65535),

@@ -22,6 +22,13 @@ class Unsupported(Exception):
     """A rule cannot differentiate this node; the message says why, for a list of such nodes."""
 
 
+def known_shape(x: Tensor) -> tuple[Any, ...]:
+    """Return a tensor's shape, see `Tensor`; Unsupported where even the rank is unknown."""
+    if x.shape is None:
+        raise Unsupported(f"the number of axes of {x.name!r} is unknown")
+    return x.shape
+
+
 @dataclass(frozen=True)
 class Step:
     """One node on the way back from the loss.

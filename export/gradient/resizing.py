@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rnascl_keras.errors import one_line
 from rnascl_keras.export.gradient.graph import Tensor
-from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
+from rnascl_keras.export.gradient.registry import Step, Unsupported, known_shape, rule
 
 # of the matrix for one axis, 1024 by 1024
 _LARGEST = 2**20
@@ -37,14 +38,14 @@ def resize(step: Step) -> dict[int, Tensor]:
     scales = np.ones(rank, np.float32) if scaled else None
     matrices = {}
     for axis, factor in zip(axes, factors, strict=True):
-        x, y = step.input().shape[axis], step.output().shape[axis]
+        x, y = known_shape(step.input())[axis], known_shape(step.output())[axis]
         if scaled and factor == 1 or not scaled and x == y:
             continue
         if not isinstance(x, int) or not isinstance(y, int):
             raise Unsupported("sizes that it changes are left open; fix the image size")
         if x * max(x, y) > _LARGEST:
             raise Unsupported(f"it resizes an axis from {x} to {y}; expected at most 1024")
-        if scaled:
+        if scales is not None:
             scales[axis] = factor
         matrices[axis] = _matrix(step, x, y, factor if scaled else None)  # (out, in)
     if g.dtype != TensorProto.DOUBLE:
@@ -74,7 +75,8 @@ def _evaluated(step: Step, size: int, new_size: int, scale: float | None) -> np.
     node.attribute.append(helper.make_attribute("axes", [1]))
     given = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
     # row k is what becomes of the k-th unit vector: (in, out)
-    return ReferenceEvaluator(node).run(None, {"x": np.eye(size), **given})[0].T
+    results: Any = ReferenceEvaluator(node).run(None, {"x": np.eye(size), **given})
+    return results[0].T
 
 
 def _check_all_axes(step: Step, axes: dict[int, np.ndarray], scales: np.ndarray | None) -> None:
@@ -120,7 +122,7 @@ def _in_onnxruntime(model: onnx.ModelProto, images: np.ndarray) -> np.ndarray:
     options.log_severity_level = 4  # what it cannot do is raised
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-        return session.run(None, {"x": images})[0]
+        return np.asarray(session.run(None, {"x": images})[0])
     except Exception as error:  # onnxruntime's errors have no closer base class
         raise Unsupported(f"onnxruntime cannot resize so: {one_line(error)}") from error
 

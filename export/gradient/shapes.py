@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from onnx import TensorProto
 
 from rnascl_keras.export.gradient.graph import Graph, Tensor
 from rnascl_keras.export.gradient.padding import LAST, crop, zeros_between
-from rnascl_keras.export.gradient.registry import Step, Unsupported, rule
+from rnascl_keras.export.gradient.registry import Step, Unsupported, known_shape, rule
 
 _INT64 = TensorProto.INT64
 
@@ -21,7 +23,7 @@ def reshape(step: Step) -> dict[int, Tensor]:
 def transpose(step: Step) -> dict[int, Tensor]:
     perm = step.attribute("perm")
     # the default, all axes reversed, is its own inverse
-    order = {} if perm is None else {"perm": [int(axis) for axis in np.argsort(perm)]}
+    order: dict[str, Any] = {} if perm is None else {"perm": np.argsort(perm).tolist()}
     return {0: step.graph.op("Transpose", step.gradient, **order)}
 
 
@@ -70,11 +72,11 @@ def split(step: Step) -> dict[int, Tensor]:
 def slice_(step: Step) -> dict[int, Tensor]:
     """Zeros around what was cut out; with steps, each value goes back to its place."""
     graph, g, x = step.graph, step.gradient, step.input()
-    rank, starts = step.rank(), step.constant(1)
+    rank, shape, starts = step.rank(), known_shape(x), step.constant(1)
     axes = step.constant(3) if step.has(3) else np.arange(len(starts))
     steps = step.constant(4) if step.has(4) else np.ones(len(starts), np.int64)
     axes = axes % rank
-    if (steps > 1).any() and (steps > 0).all() and axes.min() >= 2 and _is_known(x.shape[1:]):
+    if (steps > 1).any() and (steps > 0).all() and axes.min() >= 2 and _is_known(shape[1:]):
         return {0: _spread(step, starts, axes, steps)}
     whole, begins = graph.shape_of(x), np.zeros(rank, np.int64)
     for i, axis in enumerate(map(int, axes)):

@@ -30,8 +30,9 @@ def shorten_slices(graph: onnx.GraphProto) -> bool:
 
 def _shorten(graph: onnx.GraphProto, known: KnownTensors, node: onnx.NodeProto) -> bool:
     shape = known.shape(node.input[0])
-    bounds = [known.value(name) if name else None for name in node.input[1:]]
-    if shape is None or len(bounds) < 3 or any(bound is None for bound in bounds):
+    given = [known.value(name) if name else None for name in node.input[1:]]
+    bounds = [value for value in given if value is not None]
+    if shape is None or len(bounds) < 3 or len(bounds) < len(given):
         return False
     starts, ends, axes = bounds[:3]
     steps = bounds[3] if len(bounds) > 3 else np.ones_like(starts)

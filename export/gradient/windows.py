@@ -9,7 +9,7 @@ import numpy as np
 
 from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.padding import crop, zeros_between
-from rnascl_keras.export.gradient.registry import Step
+from rnascl_keras.export.gradient.registry import Step, known_shape
 
 # The Conv after zeros are put between multiplies so many times more often than is needed.
 _MOST_SPREAD = 4
@@ -79,7 +79,8 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
     Returns:
         (batch, in, *windows.sizes).
     """
-    depthwise = groups == kernel.shape[0] == groups * kernel.shape[1]
+    out, each, *_ = known_shape(kernel)
+    depthwise = groups == out == groups * each
     if depthwise and 1 < math.prod(windows.strides) <= _MOST_SPREAD:
         g = zeros_between(g, groups, windows.counts, windows.strides)
         counts = tuple(c * s for c, s in zip(windows.counts, windows.strides, strict=True))
@@ -103,7 +104,7 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
 
 def _turned(kernel: Tensor, groups: int) -> Tensor:
     """(out, in / groups, *size) -> (in, out / groups, *size), each channel's kernel reversed."""
-    graph, (out, each, *size) = kernel.graph, kernel.shape
+    graph, (out, each, *size) = kernel.graph, known_shape(kernel)
     axes = list(range(2, 2 + len(size)))
     if groups == 1:
         swapped = graph.op("Transpose", kernel, perm=[1, 0, *axes])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import typer
 
@@ -23,7 +24,7 @@ app = typer.Typer(
 for part in (stages, models, experiments):
     app.add_typer(part.app)
 
-USAGE_ERROR = typer.BadParameter.__mro__[1]
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 """click's UsageError: typer brings its own click, or did not, by version."""
 
 STOPPED = 130

@@ -52,7 +52,8 @@ def _check_options(context: typer.Context, is_file: bool) -> None:
         else "is for a MODEL.keras; of a recipe's run use --set, e.g. --set evaluation.n=500."
     )
     for option in context.command.params:
-        given = context.get_parameter_source(option.name).name == "COMMANDLINE"
+        source = context.get_parameter_source(option.name)
+        given = source is not None and source.name == "COMMANDLINE"
         if given and option.name in foreign:
             raise UserError(f"{option.opts[0]} {reason}")
 

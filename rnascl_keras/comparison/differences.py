@@ -35,7 +35,7 @@ def paired_interval(first: np.ndarray, second: np.ndarray) -> list[float]:
         first, second: whether each image is right, (n,) bool; the difference is first - second.
     """
     n = len(first)
-    share, other = np.mean(first), np.mean(second)
+    share, other = float(np.mean(first)), float(np.mean(second))
     (low, high), (other_low, other_high) = (wilson_interval(right) for right in (first, second))
     correlation = _correlation(first, second)
 
@@ -50,8 +50,8 @@ def paired_interval(first: np.ndarray, second: np.ndarray) -> list[float]:
 
 def _correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Return phi of the table of pairs, its positive numerator corrected for continuity."""
-    both, neither = np.sum(first & second), np.sum(~first & ~second)
-    only_first, only_second = np.sum(first & ~second), np.sum(~first & second)
+    both, neither = int(np.sum(first & second)), int(np.sum(~first & ~second))
+    only_first, only_second = int(np.sum(first & ~second)), int(np.sum(~first & second))
     numerator = float(both * neither - only_first * only_second)
     if numerator > 0:
         numerator = max(0.0, numerator - len(first) / 2)

@@ -43,7 +43,7 @@ class Method:
     adversarial: bool = False
     architecture: Callable[[Searched, int], Architecture] = lambda searched, seed: searched[0]
     arguments: Callable[[Tutored], dict[str, Any]] = lambda settings: {}
-    composed: Callable[[Finetune], Robust] | None = None
+    composed: Callable[[Tutored], Robust] | None = None
 
     def distiller(
         self,
@@ -104,8 +104,15 @@ def _student_layers(found: Architecture) -> list[str]:
     return [tutor.student_layer for tutor in found.tutors]
 
 
-def _trades(settings: Finetune) -> dict[str, Any]:
-    return {"trades": Trades(**settings.trades_arguments())}
+def _finetune(settings: Tutored) -> Finetune:
+    """Return the settings as the section that `Method.adversarial` asks for."""
+    if not isinstance(settings, Finetune):
+        raise TypeError(f"an adversarial method takes Finetune; got {type(settings).__name__}")
+    return settings
+
+
+def _trades(settings: Tutored) -> dict[str, Any]:
+    return {"trades": Trades(**_finetune(settings).trades_arguments())}
 
 
 def _aligned(settings: Tutored) -> dict[str, Any]:
@@ -120,9 +127,9 @@ def _reversed(settings: Tutored) -> dict[str, Any]:
     return {"kl": "teacher_student", **_without_labels(settings)}
 
 
-def _inner(settings: Finetune) -> dict[str, Any]:
-    names = ("epsilon", "step_size", "steps")
-    return {name: getattr(settings, name) for name in names}
+def _inner(settings: Tutored) -> dict[str, Any]:
+    own, names = _finetune(settings), ("epsilon", "step_size", "steps")
+    return {name: getattr(own, name) for name in names}
 
 
 def _softened(settings: Tutored) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def clean_against_robust(
         for point in published
     ]
     for found in by_method(rows).values():
-        clean = 100 * np.mean([row["accuracy"] for row in found])
-        robust = 100 * np.mean([row["pgd20"]["accuracy"][-1] for row in found])
+        clean = 100 * float(np.mean([row["accuracy"] for row in found]))
+        robust = 100 * float(np.mean([row["pgd20"]["accuracy"][-1] for row in found]))
         points.append((found[0]["name"], clean, robust, found[0]["macs"], found[0]["adversarial"]))
     with report_style():
         height = max(4.4, LINE * len(points) / SHARE)

@@ -26,6 +26,7 @@ from rnascl_keras.run.fitting import fit_stage
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.schedules import sgd
 from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.settings import Tutored
 
 BEFORE = ("teacher", "cache", "search", "derive")
 """The stages that all rows share."""
@@ -66,42 +67,58 @@ def compare_rows(
             several workers are at it.
     """
     methods = find_methods(names)
-    _check(run, names, methods)
+    sections = _sections(run, names, methods)
     run_stages(run, BEFORE)
     rows = []
     with locked(run.path(".stages/lock")):
         for seed in seeds:
             for name, method in methods.items():
-                row = _Row(run, name, method, seed, measures).made()
+                row = _Row(run, name, method, sections[name], seed, measures).made()
                 if name in names:
                     rows.append(row)
     return rows
 
 
-def _check(run: Run, names: Sequence[str], methods: dict[str, Method]) -> None:
-    """Raise UserError for methods that this recipe has no settings for, and on several hosts."""
-    foreign = [name for name in names if methods[name].adversarial and not run.recipe.finetune]
-    if foreign:
+def _sections(run: Run, names: Sequence[str], methods: dict[str, Method]) -> dict[str, Tutored]:
+    """Return each method's section of the recipe.
+
+    Raises:
+        UserError: the recipe has none for a method, or several hosts are at it.
+    """
+    recipe = run.recipe
+    found: dict[str, Tutored] = {}
+    for name, method in methods.items():
+        section = recipe.finetune if method.adversarial else recipe.train
+        if section is not None:
+            found[name] = section
+    if foreign := [name for name in names if name not in found]:
         raise UserError(
             f"{', '.join(foreign)} take the settings of finetune, which is null in recipe "
-            f"{run.recipe.name}; leave them out, or give it."
+            f"{recipe.name}; leave them out, or give it."
         )
     if run.workers > 1:
         raise UserError(
             "compare works on one host; start it once, without TF_CONFIG or --ntasks, there with "
             "all GPUs."
         )
+    return found
 
 
 class _Row:
-    """A method with a seed, in the run's folder `compare/`."""
+    """A method with its section of the recipe and a seed, in the run's folder `compare/`."""
 
-    def __init__(self, run: Run, name: str, method: Method, seed: int, measures: Measures) -> None:
+    def __init__(
+        self,
+        run: Run,
+        name: str,
+        method: Method,
+        settings: Tutored,
+        seed: int,
+        measures: Measures,
+    ) -> None:
         self.run, self.name, self.method, self.seed = run, name, method, seed
-        self.measures = measures
+        self.settings, self.measures = settings, measures
         self.key = f"{name}_seed{seed}"
-        recipe = run.recipe
-        self.settings = recipe.finetune if method.adversarial else recipe.train
         self.figures = run.path(f"compare/{self.key}.json")
         self.student = run.path(f"compare/{self.key}.keras")
         self.searched = run.path(f"compare/{START}_seed{seed}.keras")
@@ -166,7 +183,7 @@ class _Row:
         student = load_model(self.searched) if self.method.adversarial else architecture.build()
         live = self.method.asks_live(settings)
         trainer = self.method.distiller(
-            run.asked(aligned=live), student, architecture, run.recipe, settings, self.seed
+            run.who_answers(live=live), student, architecture, run.recipe, settings, self.seed
         )
         trainer.compile(
             optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size))

@@ -13,7 +13,7 @@ def matched_tutors(student_layers: Sequence[str], teacher_layers: Sequence[str])
     """Return for each student layer the teacher layer of the same relative depth."""
     last = max(len(student_layers) - 1, 1)
     steps = np.rint(np.arange(len(student_layers)) * (len(teacher_layers) - 1) / last).astype(int)
-    return [Tutor(s, teacher_layers[k]) for s, k in zip(student_layers, steps, strict=True)]
+    return [Tutor(s, teacher_layers[int(k)]) for s, k in zip(student_layers, steps, strict=True)]
 
 
 def random_tutors(
@@ -21,4 +21,4 @@ def random_tutors(
 ) -> list[Tutor]:
     """Return for each student layer a teacher layer drawn uniformly."""
     drawn = np.random.default_rng(seed).integers(len(teacher_layers), size=len(student_layers))
-    return [Tutor(s, teacher_layers[k]) for s, k in zip(student_layers, drawn, strict=True)]
+    return [Tutor(s, teacher_layers[int(k)]) for s, k in zip(student_layers, drawn, strict=True)]

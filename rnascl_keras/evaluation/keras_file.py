@@ -11,7 +11,7 @@ from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.distribution.strategies import make_strategy, offered_by_this_host
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation
-from rnascl_keras.evaluation.request import Request, evaluate_classifier
+from rnascl_keras.evaluation.request import ImageShape, Request, evaluate_classifier
 from rnascl_keras.models.saving import load_model
 
 
@@ -42,7 +42,7 @@ def _on_this_host(strategy: str) -> tf.distribute.Strategy:
     return make_strategy(offered_by_this_host() if strategy == "auto" else strategy)
 
 
-def _input_shape(model: keras.Model, path: Path) -> tuple[int, int, int]:
+def _input_shape(model: keras.Model, path: Path) -> ImageShape:
     shape = getattr(model, "input_shape", None)
     if not isinstance(shape, tuple) or len(shape) != 4:
         raise UserError(

@@ -12,7 +12,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.method import blocks, cost
 from rnascl_keras.method.spaces import SearchSpace
-from rnascl_keras.models.size import count_parameters
+from rnascl_keras.models.size import model_parameters
 
 Tensor = Any
 
@@ -144,6 +144,6 @@ def check_same_weights(model: keras.Model, architecture: Architecture, path: Pat
     found = [tuple(v.shape) for v in model.variables]
     if wanted != found:
         raise UserError(
-            f"{path} is of another architecture: it has {count_parameters(model)} trainable "
+            f"{path} is of another architecture: it has {model_parameters(model)} trainable "
             f"parameters, architecture.json describes {architecture.parameters}."
         )

@@ -64,7 +64,8 @@ def default_map_size(image_size: Sequence[int]) -> tuple[int, int]:
 
     7 where the image's side is a multiple of 7, otherwise 8; 4 for images of at most 8 pixels.
     """
-    return tuple(4 if n <= 8 else 7 if n % 7 == 0 else 8 for n in image_size[:2])
+    height, width = (4 if n <= 8 else 7 if n % 7 == 0 else 8 for n in image_size[:2])
+    return height, width
 
 
 def normalize(vectors: Tensor) -> Tensor:
@@ -73,7 +74,7 @@ def normalize(vectors: Tensor) -> Tensor:
     The division by the largest entry comes first, as a constant: the result does not depend on
     the vector's scale, so the gradient stays exact, and maps of tiny activations do not underflow.
     """
-    largest = ops.stop_gradient(ops.max(ops.abs(vectors), axis=-1, keepdims=True))
+    largest: Tensor = ops.stop_gradient(ops.max(ops.abs(vectors), axis=-1, keepdims=True))
     alive = largest > 0
     scaled = vectors / ops.where(alive, largest, 1.0)
     squares = ops.sum(ops.square(scaled), axis=-1, keepdims=True)
@@ -111,9 +112,10 @@ def pairwise_distances(student_maps: Tensor, teacher_maps: Tensor) -> Tensor:
     Returns:
         float32, (batch, n_s, n_t).
     """
+    students: Tensor = ops.expand_dims(student_maps, 2)
+    teachers: Tensor = ops.expand_dims(teacher_maps, 1)
     # (batch, n_s, 1, p) - (batch, 1, n_t, p) -> (batch, n_s, n_t)
-    difference = ops.expand_dims(student_maps, 2) - ops.expand_dims(teacher_maps, 1)
-    return guarded_sqrt(ops.sum(ops.square(difference), axis=-1))
+    return guarded_sqrt(ops.sum(ops.square(students - teachers), axis=-1))
 
 
 def guarded_sqrt(squares: Tensor) -> Tensor:
@@ -135,7 +137,9 @@ def attention_loss(student_maps: Tensor, teacher_maps: Tensor, tutors: Tensor) -
     """
     distances = ops.mean(pairwise_distances(student_maps, teacher_maps), axis=0)
     n_s, n_t = tutors.shape
-    return ops.sum(ops.cast(tutors, floatx()) * distances) / (n_s * n_t)
+    weights: Tensor = ops.cast(tutors, floatx())
+    total: Tensor = ops.sum(weights * distances)
+    return total / (n_s * n_t)
 
 
 def tutored_attention_loss(student_maps: Tensor, tutor_maps: Tensor, n_t: int) -> Tensor:
@@ -147,4 +151,5 @@ def tutored_attention_loss(student_maps: Tensor, tutor_maps: Tensor, n_t: int) -
         n_t: number of the teacher's layers, the divisor that eq. 1 keeps in the training phase.
     """
     distances = guarded_sqrt(ops.sum(ops.square(student_maps - tutor_maps), axis=-1))
-    return ops.mean(distances) / n_t
+    mean: Tensor = ops.mean(distances)
+    return mean / n_t

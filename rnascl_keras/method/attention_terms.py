@@ -34,7 +34,7 @@ class TutoredAttention(Term):
 
     def check(self, teacher: Teacher, student: keras.Model) -> None:
         """Raise UserError unless the tutors are among the teacher's tapped layers."""
-        for layer in self.teacher_layers:
+        for layer in (tutor.teacher_layer for tutor in self.tutors):
             if layer not in teacher.layers:
                 raise UserError(
                     f"tutor {layer!r} is not a tapped layer of teacher {teacher.name!r}; was the "
@@ -48,7 +48,7 @@ class TutoredAttention(Term):
         return tutored_attention_loss(
             unit_maps(activations, step.teacher.map_size),
             # n_s x (batch, p) -> (batch, n_s, p)
-            tf.stack([step.teacher_maps[layer] for layer in self.teacher_layers], axis=1),
+            tf.stack([step.teacher_maps[tutor.teacher_layer] for tutor in self.tutors], axis=1),
             n_t=len(step.teacher.layers),
         )
 

@@ -11,7 +11,7 @@ zeros into its offset, which the projection and the attention map would then see
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -132,6 +132,7 @@ def classifier(
     return layers.Dense(classes, name="logits", dtype=floatx())(x)
 
 
-def image_input(input_shape: tuple[int, int, int]) -> keras.KerasTensor:
+def image_input(input_shape: Sequence[int]) -> keras.KerasTensor:
     """Return the model's input: images (height, width, channels) with pixels in [0, 1]."""
-    return keras.Input(input_shape, name="images")
+    images: Any = keras.Input(input_shape, name="images")
+    return images

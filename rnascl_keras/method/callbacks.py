@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import keras
 import numpy as np
@@ -14,8 +14,20 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import atomic_write
 from rnascl_keras.method.gumbel import DECAY_RATE, START_TEMPERATURE, decayed_temperature
 
+if TYPE_CHECKING:
+    from rnascl_keras.method.search import CrossLayerSearch
 
-class GumbelTemperatureDecay(keras.callbacks.Callback):
+
+class SearchCallback(keras.callbacks.Callback):
+    """A callback of `CrossLayerSearch.fit`."""
+
+    @property
+    def search(self) -> CrossLayerSearch:
+        """The model that is fitted; Keras sets it at the start."""
+        return cast("CrossLayerSearch", self.model)
+
+
+class GumbelTemperatureDecay(SearchCallback):
     """Lowers the Gumbel temperature after each epoch (A.1); the logs hold the epoch's own.
 
     From 5.0 to 0.0555 over the search, whatever its number of epochs.
@@ -30,18 +42,19 @@ class GumbelTemperatureDecay(keras.callbacks.Callback):
         self.rate = rate
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.model.gumbel_temperature = self._temperature(epoch)
+        self.search.gumbel_temperature = self._temperature(epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
-            logs["gumbel_temperature"] = self.model.gumbel_temperature
-        self.model.gumbel_temperature = self._temperature(epoch + 1)
+            logs["gumbel_temperature"] = self.search.gumbel_temperature
+        self.search.gumbel_temperature = self._temperature(epoch + 1)
 
     def _temperature(self, epoch: int) -> float:
-        return decayed_temperature(epoch, self.params["epochs"], self.start, self.rate)
+        params: Any = self.params  # None only before `fit`
+        return decayed_temperature(epoch, params["epochs"], self.start, self.rate)
 
 
-class ChoiceHistory(keras.callbacks.Callback):
+class ChoiceHistory(SearchCallback):
     """Appends the probabilities of every choice to a CSV file after each epoch.
 
     Columns: epoch, choice (`stage1_block1_choice`, or `tutor_choice:<student layer>`), option (a
@@ -52,7 +65,7 @@ class ChoiceHistory(keras.callbacks.Callback):
         path: of the CSV file.
     """
 
-    COLUMNS = ("epoch", "choice", "option", "probability")
+    COLUMNS: tuple[str, ...] = ("epoch", "choice", "option", "probability")
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
@@ -68,7 +81,7 @@ class ChoiceHistory(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         rows = [
             dict(zip(self.COLUMNS, (epoch, choice, option, f"{p:.6g}"), strict=True))
-            for choice, options in named_probabilities(self.model).items()
+            for choice, options in named_probabilities(self.search).items()
             for option, p in options.items()
         ]
         with open(self.path, "a", newline="") as file:
@@ -117,7 +130,7 @@ def _parsed(text: str, path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def named_probabilities(search: keras.Model) -> dict[str, dict[str, float]]:
+def named_probabilities(search: CrossLayerSearch) -> dict[str, dict[str, float]]:
     """Return choice -> option -> probability of a `CrossLayerSearch`."""
     named = {
         choice.name: dict(zip(map(str, choice.widths), _floats(choice), strict=True))
@@ -132,7 +145,7 @@ def _floats(choice: Any) -> list:
     return np.asarray(choice.probabilities()).tolist()
 
 
-class ChoiceHistograms(keras.callbacks.Callback):
+class ChoiceHistograms(SearchCallback):
     """Writes the probabilities of every choice as TensorBoard histograms after each epoch.
 
     Args:
@@ -152,7 +165,7 @@ class ChoiceHistograms(keras.callbacks.Callback):
         import tensorflow as tf
 
         with self._writer.as_default(step=epoch):
-            for choice in self.model.gumbel_choices:
+            for choice in self.search.gumbel_choices:
                 tf.summary.histogram(choice.name, choice.probabilities())
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:

@@ -65,9 +65,7 @@ def block_costs(space: SearchSpace, input_shape: Sequence[int]) -> list[BlockCos
     ]
 
 
-def frame_macs(
-    space: SearchSpace, input_shape: Sequence[int], classes: int
-) -> tuple[int, int | float]:
+def frame_macs(space: SearchSpace, input_shape: Sequence[int], classes: int) -> tuple[int, int]:
     """Return what surrounds the blocks: (constant, multiple of the last block's width)."""
     height, width = (math.ceil(n / space.stem_stride) for n in input_shape[:2])
     stem = 9 * input_shape[2] * space.stem_width * height * width
@@ -130,7 +128,8 @@ def expected_macs(
     """
     rows = [stage.widths for stage in space.stages for _ in range(stage.depth)]
     first = float(space.stem_width)
-    means, squares = [first], [first**2]
+    means: list[Tensor] = [first]
+    squares: list[Tensor] = [first**2]
     for choices, p in zip(rows, probabilities, strict=True):
         widths = np.asarray(choices, floatx())
         means.append(ops.sum(p * widths))
@@ -167,7 +166,8 @@ def latency_term(
         largest: what the space's largest student takes.
     """
     if combine == "multiply":
-        return alpha * ops.log(expected) ** beta
+        logarithm: Tensor = ops.log(expected)
+        return alpha * logarithm**beta
     return alpha * expected / largest
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
@@ -14,6 +14,9 @@ from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.method.search import CrossLayerSearch
 from rnascl_keras.method.spaces import SearchSpace
 from rnascl_keras.method.supernet import Supernet
+
+Partial = tuple[float, float, tuple[int, ...]]
+"""A student's first blocks: their multiply-adds, log p, and the choices picked."""
 
 
 def derive(search: CrossLayerSearch, max_macs: float | None = None) -> Architecture:
@@ -32,15 +35,16 @@ def derive(search: CrossLayerSearch, max_macs: float | None = None) -> Architect
 def select(outcome: SearchOutcome, max_macs: float | None = None) -> Architecture:
     """Return the architecture that a search's outcome stands for, see `derive`."""
     chosen = np.argmax(outcome.tutor_logits, axis=-1)
+    widths = select_widths(
+        outcome.space,
+        outcome.channel_probabilities,
+        outcome.input_shape,
+        outcome.classes,
+        max_macs,
+    )
     return Architecture(
         space=outcome.space,
-        widths=select_widths(
-            outcome.space,
-            outcome.channel_probabilities,
-            outcome.input_shape,
-            outcome.classes,
-            max_macs,
-        ),
+        widths=tuple(map(tuple, widths)),
         tutors=tuple(
             Tutor(layer, outcome.teacher_layers[j])
             for layer, j in zip(outcome.student_layers, chosen, strict=True)
@@ -91,7 +95,7 @@ def _most_probable_within(
     check_budget(space, input_shape, classes, max_macs)
     constant, per_width = cost.frame_macs(space, input_shape, classes)
     widths = [stage.widths for stage in space.stages for _ in range(stage.depth)]
-    fronts = {space.stem_width: [(constant, 0.0, ())]}  # width -> [(macs, log p, picks)]
+    fronts: dict[int, list[Partial]] = {space.stem_width: [(constant, 0.0, ())]}  # by last width
     for block, choices, p in zip(
         cost.block_costs(space, input_shape), widths, probabilities, strict=True
     ):
@@ -125,9 +129,9 @@ def check_budget(
         )
 
 
-def _front(entries: object) -> list[tuple]:
+def _front(entries: Iterable[Partial]) -> list[Partial]:
     """Keep the entries (macs, log p, picks) that no cheaper one reaches in probability."""
-    kept: list[tuple] = []
+    kept: list[Partial] = []
     for entry in sorted(entries, key=lambda e: (e[0], -e[1])):
         if not kept or entry[1] > kept[-1][1]:
             kept.append(entry)

@@ -14,7 +14,7 @@ from rnascl_keras.method.inner_attacks import InnerAttack
 from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.step import Need, Step
 from rnascl_keras.method.taps import tap
-from rnascl_keras.method.teacher import Teacher, as_teacher
+from rnascl_keras.method.teacher import LiveTeacher, Teacher, as_teacher
 from rnascl_keras.method.terms import Term, as_terms
 from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
 
@@ -128,9 +128,10 @@ class Distiller(TrainingModel):
     def attacked(self, step: Step) -> Step:
         """Return the step with what is constant in its descent, as far as a term needs it:
         the adversarial images and the teacher's input gradients."""
-        if Need.ADVERSARIAL in self.needs:
+        # `check_needs` has seen to it that there are an attack and a live teacher for them
+        if Need.ADVERSARIAL in self.needs and self.attack is not None:
             step = replace(step, adversarial=self.attack.perturb(step))
-        if Need.INPUT_GRADIENTS in self.needs:
+        if Need.INPUT_GRADIENTS in self.needs and isinstance(self._teacher, LiveTeacher):
             gradients = self._teacher.input_gradients(step.images, step.labels)
             step = replace(step, teacher_gradients=gradients)
         return step

@@ -126,7 +126,9 @@ class GumbelChoice(keras.layers.Layer):
         u = keras.random.uniform(
             self.shape, 1e-7, 1 - 1e-7, dtype=floatx(), seed=self.seed_generator
         )
-        return -ops.log(-ops.log(u))
+        log_u: Tensor = ops.log(u)
+        log_exponential: Tensor = ops.log(-log_u)
+        return -log_exponential
 
     def get_config(self) -> dict[str, Any]:
         return {

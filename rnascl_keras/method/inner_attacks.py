@@ -28,13 +28,12 @@ Objective = Callable[[Step], Callable[[Tensor], Tensor]]
 
 
 class InnerAttack(Protocol):
-    """What a `Distiller` takes as `attack`, or as `shown`.
+    """What a `Distiller` takes as `attack`, or as `shown`."""
 
-    Attributes:
-        needs: as of `terms.Term`.
-    """
-
-    needs: Collection[Need]
+    @property
+    def needs(self) -> Collection[Need]:
+        """What it reads of a step, as of `terms.Term`."""
+        ...
 
     def perturb(self, step: Step) -> Tensor:
         """Return other images in place of `step.images`, (batch, h, w, c), pixels in [0, 1]."""

@@ -118,7 +118,7 @@ class LatencyTable:
             scalar, float32, in milliseconds.
         """
         one = np.ones(1, "float32")
-        total = np.float32(self.fixed)
+        total: Tensor = np.float32(self.fixed)
         ends = [one, *probabilities, one]
         for ms, before, own in zip(self.parts, ends[:-1], ends[1:], strict=True):
             # (before) (before, own) (own) -> ()

@@ -21,7 +21,8 @@ KL_DIRECTIONS = ("student_teacher", "teacher_student")
 
 def log_probabilities(logits: Tensor, softening: float = 1.0) -> Tensor:
     """Return log softmax(logits / softening) in float32, shape (batch, classes)."""
-    return ops.log_softmax(ops.cast(logits, floatx()) / softening, axis=-1)
+    values: Tensor = ops.cast(logits, floatx())
+    return ops.log_softmax(values / softening, axis=-1)
 
 
 def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
@@ -35,7 +36,8 @@ def cross_entropy(labels: Tensor, logits: Tensor) -> Tensor:
         float32, shape (batch,).
     """
     chosen = ops.one_hot(labels, logits.shape[-1], dtype=floatx())
-    return -ops.sum(chosen * log_probabilities(logits), axis=-1)
+    log_p: Tensor = ops.sum(chosen * log_probabilities(logits), axis=-1)
+    return -log_p
 
 
 def kl_divergence(p_logits: Tensor, q_logits: Tensor, softening: float = 1.0) -> Tensor:
@@ -52,7 +54,8 @@ def kl_divergence(p_logits: Tensor, q_logits: Tensor, softening: float = 1.0) ->
     """
     log_p = log_probabilities(p_logits, softening)
     log_q = log_probabilities(q_logits, softening)
-    return softening**2 * ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
+    divergence: Tensor = ops.sum(ops.exp(log_p) * (log_p - log_q), axis=-1)
+    return softening**2 * divergence
 
 
 def distillation_kl(
@@ -123,5 +126,5 @@ def l2_penalty(variables: Iterable[Any], rate: float) -> Tensor:
     momentum 0.9, about ten times weaker.
     """
     kernels = [v for v in variables if v.name.endswith("kernel")]
-    squares = [ops.sum(ops.square(ops.cast(v, floatx()))) for v in kernels]
+    squares: list[Tensor] = [ops.sum(ops.square(ops.cast(v, floatx()))) for v in kernels]
     return 0.5 * rate * sum(squares, start=ops.zeros((), floatx()))

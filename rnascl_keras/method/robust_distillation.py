@@ -5,6 +5,8 @@ Distiller(teacher, student, *ard(epsilon=8 / 255, step_size=2 / 255, steps=10))
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rnascl_keras.method.inner_attacks import (
     InnerAttack,
     StepPGD,
@@ -16,7 +18,7 @@ from rnascl_keras.method.inner_attacks import (
 from rnascl_keras.method.output_losses import KLDistillation
 from rnascl_keras.method.terms import CrossEntropy, OutputTerm, Term
 
-Robust = tuple[list[Term], InnerAttack]
+Robust = tuple[Sequence[Term], InnerAttack]
 
 
 def ard(

@@ -164,7 +164,8 @@ class CrossLayerSearch(TrainingModel):
         if architecture_optimizer is None:
             architecture_optimizer = keras.optimizers.Adam(0.01, epsilon=1e-12)
         super().compile(optimizer=optimizer, **kwargs)
-        self.architecture_optimizer = keras.optimizers.get(architecture_optimizer)
+        found: Any = keras.optimizers.get(architecture_optimizer)
+        self.architecture_optimizer: keras.optimizers.Optimizer = found
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):  # float16
             self.architecture_optimizer = keras.optimizers.LossScaleOptimizer(
                 self.architecture_optimizer

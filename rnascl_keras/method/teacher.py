@@ -19,28 +19,36 @@ Tensor = Any
 
 
 class Teacher(Protocol):
-    """Who answers for a teacher in every step: a `LiveTeacher`, or an opened cache of answers.
+    """Who answers for a teacher in every step: a `LiveTeacher`, or an opened cache of answers."""
 
-    Attributes:
-        name: of the teacher's model.
-        fingerprint: hash of its weights, the same whether it is asked live or was asked once.
-        layers: names of its n_t tapped layers.
-        map_size: common (height, width) of the maps.
-        source: what was given: the model of the logits, or the cache.
-    """
+    @property
+    def name(self) -> str:
+        """The name of the teacher's model."""
+        ...
 
-    name: str
-    fingerprint: str
-    layers: list[str]
-    map_size: tuple[int, int]
-    source: Any
+    @property
+    def fingerprint(self) -> str:
+        """Hash of its weights, the same whether it is asked live or was asked once."""
+        ...
+
+    @property
+    def layers(self) -> list[str]:
+        """Names of its n_t tapped layers."""
+        ...
+
+    @property
+    def map_size(self) -> tuple[int, int]:
+        """Common (height, width) of the maps."""
+        ...
+
+    @property
+    def source(self) -> Any:
+        """What was given: the model of the logits, or the cache."""
+        ...
 
     def answers(self, inputs: Any, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Return logits and unit maps, see `LiveTeacher.answers`."""
-
-    def input_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Return the cross-entropy's input gradients, see `LiveTeacher.input_gradients`; a cache
-        has none."""
+        ...
 
 
 class LiveTeacher:
@@ -61,7 +69,8 @@ class LiveTeacher:
         self, model: keras.Model, taps: str | Sequence[str], map_size: Sequence[int]
     ) -> None:
         self.source = logits_model(model)
-        self.map_size = tuple(map_size)
+        height, width = map_size
+        self.map_size = height, width
         self._tapped = tap(self.source, taps)
         self.layers = self._tapped.names
 
@@ -125,16 +134,17 @@ def as_teacher(
     if isinstance(teacher, keras.Model):
         check_teacher(teacher, tuple(input_shape), classes)
         return LiveTeacher(teacher, taps or "conv", map_size or default_map_size(input_shape))
-    if not hasattr(teacher, "check_fits"):
+    check_fits: Any = getattr(teacher, "check_fits", None)
+    if check_fits is None:
         raise UserError(
             f"teacher must be a Keras model or an opened cache of what one answers; got a "
             f"{type(teacher).__name__}."
         )
-    teacher.check_fits(taps=taps, map_size=map_size, input_shape=input_shape, classes=classes)
+    check_fits(taps=taps, map_size=map_size, input_shape=input_shape, classes=classes)
     return teacher
 
 
-def check_teacher(model: keras.Model, input_shape: tuple[int, int, int], classes: int) -> None:
+def check_teacher(model: keras.Model, input_shape: Sequence[int], classes: int) -> None:
     """Raise UserError unless `model` maps (batch, *input_shape) to (batch, classes)."""
     takes, gives = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
     if not (isinstance(gives, tuple) and len(gives) == 2 and isinstance(gives[1], int)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -35,7 +35,11 @@ class Trades:
     step_size: float = 0.007
     steps: int = 10
     start_deviation: float = 0.001
-    needs: ClassVar[Collection[Need]] = ()
+
+    @property
+    def needs(self) -> Collection[Need]:
+        """Nothing: it asks the student alone."""
+        return ()
 
     def adversarial(
         self, model: keras.Model, images: Tensor, noise: keras.random.SeedGenerator

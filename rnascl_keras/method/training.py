@@ -149,7 +149,7 @@ def descend(
     (float16). No other variable moves.
     """
     share = batch_share(labels)
-    if tf.is_tensor(share):  # of a batch whose size is not known before
+    if share is not None and tf.is_tensor(share):  # of a batch whose size is not known before
         share = require(share > 0, EMPTY_REPLICA, share)
     with tf.GradientTape() as tape:
         loss, parts = objective()

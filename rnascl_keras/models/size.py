@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
-def count_parameters(model: keras.Model) -> int:
+def model_parameters(model: keras.Model) -> int:
     """Return the trainable parameters, batch normalisation's scale and offset among them."""
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
@@ -31,7 +31,7 @@ class MultiplyAdds:
     uncounted: tuple[str, ...] = ()
 
 
-def count_macs(model: keras.Model) -> MultiplyAdds:
+def model_macs(model: keras.Model) -> MultiplyAdds:
     """Return the multiply-adds of a model that takes one image (height, width, channels).
 
     They are read off the graph that TensorFlow makes of a call, so a layer that is called twice
@@ -65,28 +65,34 @@ def _operations(graph: tf.Graph) -> Iterator[tf.Operation]:
             yield operation
 
 
+def _elements(shape: Any) -> int:
+    """Return how many values there are; of one image no size is left open, though TensorFlow's type
+    of a shape allows for it."""
+    return math.prod(shape)
+
+
 def _convolution(operation: tf.Operation) -> int:
     """Every output value sums over the window and the input channels of its group."""
     window = operation.inputs[1].shape[:-1]
-    return math.prod(operation.outputs[0].shape) * math.prod(window)
+    return _elements(operation.outputs[0].shape) * _elements(window)
 
 
 def _depthwise(operation: tf.Operation) -> int:
     """Every output value sums over the window of one channel."""
-    return math.prod(operation.outputs[0].shape) * math.prod(operation.inputs[1].shape[:2])
+    return _elements(operation.outputs[0].shape) * _elements(operation.inputs[1].shape[:2])
 
 
 def _transposed(operation: tf.Operation) -> int:
     """Every value that comes in is spread over the window and the output channels."""
-    return math.prod(operation.inputs[2].shape) * math.prod(operation.inputs[1].shape[:-1])
+    return _elements(operation.inputs[2].shape) * _elements(operation.inputs[1].shape[:-1])
 
 
 def _product(operation: tf.Operation) -> int:
     """Every output value sums over the axis that both sides share."""
     flipped = next(name for name in ("transpose_a", "adj_x") if name in operation.node_def.attr)
-    left = operation.inputs[0].shape
+    left: Any = operation.inputs[0].shape
     shared = left[-2] if operation.get_attr(flipped) else left[-1]
-    return math.prod(operation.outputs[0].shape) * shared
+    return _elements(operation.outputs[0].shape) * shared
 
 
 def _einsum(operation: tf.Operation) -> int:

@@ -140,10 +140,11 @@ def _verdict(axes: Axes, title: Any, right: bool, prediction: Any) -> None:
 
 
 def _row_title(axes: Axes, who: str, layer: str) -> None:
-    for height, text, style in (
+    lines: tuple[tuple[float, str, dict[str, Any]], ...] = (
         (0.64, who, {"color": MUTED}),
         (0.38, layer, {"fontweight": "bold"}),
-    ):
+    )
+    for height, text, style in lines:
         axes.text(
             -0.1,
             height,

@@ -89,7 +89,7 @@ def _layer_axes(
 
 def _stage_borders(names: Sequence[str]) -> list[int]:
     """Return the positions at which a layer of another stage begins than the one before."""
-    stages = [re.match(r"(stage\d+)?", name)[0] for name in names]
+    stages = [(re.match(r"stage\d+", name) or [""])[0] for name in names]
     return [i for i in range(1, len(stages)) if stages[i] != stages[i - 1]]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -16,12 +17,15 @@ from matplotlib.figure import Figure
 
 from rnascl_keras.report.keys import short_layer
 
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType
+
 INK, MUTED, FAINT = "#1f2933", "#5f6b7a", "#d5dbe1"
 ACCENT, WRONG = "#d97917", "#b42318"
 MODEL_COLOURS = {"teacher": "#a9b3bf", "student": "#2b6cb0", "student_trades": ACCENT}
 LINE_COLOURS = {**MODEL_COLOURS, "teacher": MUTED}
 """Darker where the colour is that of text and thin lines."""
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "rnascl",
     "font.family": "sans-serif",

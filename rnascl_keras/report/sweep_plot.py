@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -27,8 +27,8 @@ LINES = (
 
 def accuracy_by_radius(
     epsilon: Sequence[float],
-    accuracy: dict[str, Sequence[float]],
-    intervals: dict[str, Sequence[Sequence[float]]],
+    accuracy: Mapping[str, Sequence[float]],
+    intervals: Mapping[str, Sequence[Sequence[float]]],
     clean: dict[str, float],
     colours: dict[str, str] | None = None,
 ) -> str:

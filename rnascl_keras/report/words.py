@@ -120,7 +120,7 @@ def tutor_reading(
     if distinct == 1:
         words = f"All layers of the student chose one tutor, {tutors[0]['teacher_layer']}."
         return {"rank_correlation": None, "p_value": None, "distinct": 1, "words": words}
-    found = spearmanr(np.arange(len(places)), places)
+    found: Any = spearmanr(np.arange(len(places)), places)
     rho, p = float(found.statistic), float(found.pvalue)
     figures = f"rank correlation {rho:+.2f}, p = {p:.2g}".replace("-", "−")
     if p >= CHANCE:

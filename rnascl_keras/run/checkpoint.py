@@ -38,6 +38,8 @@ class Checkpoint(keras.callbacks.Callback):
         epoch, step: where the restored state goes on; 0, 0 where there was none.
     """
 
+    model: keras.Model  # set by `fit`; Keras gives it no type
+
     def __init__(
         self,
         path: str | Path,
@@ -155,6 +157,8 @@ class RestOfEpoch(keras.callbacks.Callback):
         epoch: the one that was cut short.
         steps: of it that are left.
     """
+
+    model: keras.Model  # set by `fit`; Keras gives it no type
 
     def __init__(self, epoch: int, steps: int) -> None:
         super().__init__()

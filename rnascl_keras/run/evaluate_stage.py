@@ -11,7 +11,7 @@ from rnascl_keras.evaluation.evaluate import Evaluation, accuracy_of, evaluate
 from rnascl_keras.evaluation.sweep import sweep_radii
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.files.whole import read_json, write_json
-from rnascl_keras.models.size import count_macs, count_parameters
+from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.report.keys import TRANSFER
 from rnascl_keras.run.workdir import Run
 
@@ -38,7 +38,7 @@ def evaluate_run(run: Run) -> None:
         evaluation, adversarial = _attack(run, name, model, images, labels, other)
         figures = evaluation.as_dict()
         result[name] = {
-            "parameters": count_parameters(model),
+            "parameters": model_parameters(model),
             "macs": _macs(run, name, model),
             **{key: figures[key] for key in ("accuracy", "intervals", "per_class", "check")},
             "sweep": _swept(run, model, images, labels, evaluation),
@@ -88,7 +88,7 @@ def _attack(
 
 def _macs(run: Run, name: str, model: keras.Model) -> int:
     """Return a model's multiply-adds; say what of it cannot be counted."""
-    counted = count_macs(model)
+    counted = model_macs(model)
     if counted.uncounted:
         run.say(f"evaluate: {name}: multiply-adds without those of {', '.join(counted.uncounted)}")
     return counted.total

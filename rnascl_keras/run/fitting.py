@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -139,8 +140,11 @@ class _Fit:
         self.say(f"about {duration(seconds)} on this machine")
 
 
-def _verbosity(run: Run) -> int:
-    """Return Keras' measure of it: a bar in a terminal, in a file a line for each epoch."""
+def _verbosity(run: Run) -> Any:
+    """Return Keras' measure of it: a bar in a terminal, in a file a line for each epoch.
+
+    It is a number, which the type of `fit`, made from its default, does not allow for.
+    """
     if not run.is_chief:
         return 0
     return 1 if sys.stdout.isatty() else 2

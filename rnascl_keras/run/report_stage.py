@@ -103,7 +103,8 @@ def _pictures(run: Run) -> ReportPictures:
     student = run.student(run.students[-1])
     images, labels = _images(run, student)
     names = run.data.test.class_names
-    predictions = np.argmax(student.predict(images, verbose=0), axis=-1)
+    silent: Any = 0  # the type of `predict`, made from its default, allows only for words
+    predictions = np.argmax(student.predict(images, verbose=silent), axis=-1)
     return ReportPictures(
         tutor_probabilities=outcome.tutor_probabilities,
         student_layers=outcome.student_layers,

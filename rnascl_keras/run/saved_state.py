@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class SavedState:
 
     def write(self, path: Path) -> None:
         """Write the state as `.npz` with a checksum."""
-        arrays = self._arrays()
+        arrays: dict[str, Any] = self._arrays()  # of which none is called `allow_pickle`
         with written_beside(path) as beside:
             np.savez(beside, checksum=_checksum(arrays), **arrays)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from rnascl_keras.settings import Training
@@ -36,6 +38,5 @@ def learning_rate(
 
 def sgd(settings: Training, steps_per_epoch: int) -> keras.optimizers.SGD:
     """Return SGD as in A.1; weight decay is not its business, see `losses.l2_penalty`."""
-    return keras.optimizers.SGD(
-        learning_rate(settings, steps_per_epoch), momentum=settings.momentum
-    )
+    rate: Any = learning_rate(settings, steps_per_epoch)  # SGD's type knows numbers only
+    return keras.optimizers.SGD(rate, momentum=settings.momentum)

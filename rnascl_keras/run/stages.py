@@ -100,7 +100,7 @@ def _search_model(run: Run) -> CrossLayerSearch:
         run.recipe.space, data.input_shape, data.classes, noise=settings.noise, seed=seed
     )
     model = CrossLayerSearch(
-        teacher=run.asked(),
+        teacher=run.who_answers(),
         supernet=supernet,
         latency_table=table_for(run) if settings.cost == "latency" else None,
         seed=seed,
@@ -144,8 +144,11 @@ def train(run: Run, signature: str) -> None:
 
 def finetune(run: Run, signature: str) -> None:
     """Go on with TRADES in place of the cross-entropy; write `student_trades.keras`."""
+    settings = run.recipe.finetune
+    if settings is None:
+        raise UserError(f"recipe {run.recipe.name} is without finetune: it is null.")
     seed_stage(run, 4)
-    student, settings = run.student("student"), run.recipe.finetune
+    student = run.student("student")
     trades = Trades(**settings.trades_arguments())
     _distill(run, "finetune", signature, student, run.architecture, settings, trades)
     if run.is_chief:
@@ -183,7 +186,7 @@ def _distill(
     trades: Trades | None,
 ) -> None:
     model = CrossLayerDistiller(
-        teacher=run.asked(aligned=settings.gradient_weight > 0),
+        teacher=run.who_answers(live=settings.gradient_weight > 0),
         student=student,
         tutors=architecture.tutors,
         trades=trades,

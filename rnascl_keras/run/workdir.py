@@ -171,13 +171,13 @@ class Run:
     def _students(self) -> dict[str, keras.Model]:
         return {}
 
-    def asked(self, aligned: bool = False) -> keras.Model | TeacherCache:
+    def who_answers(self, live: bool = False) -> keras.Model | TeacherCache:
         """Return whom a distillation asks: the cache where there is one, else the teacher.
 
-        Where input gradients are `aligned` with the teacher's own, which no cache holds, it is the
-        teacher. Where it is not, it need not stay in memory.
+        Where what it asks stands in no cache, such as input gradients, the teacher answers `live`.
+        Where it does not, it need not stay in memory.
         """
-        if self.cache is None or aligned:
+        if self.cache is None or live:
             return self.teacher
         self.forget("teacher")
         return self.cache

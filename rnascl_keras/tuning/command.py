@@ -28,7 +28,7 @@ from rnascl_keras.tuning.plot import in_a_sentence, tuning_picture
 from rnascl_keras.tuning.ranking import ranked
 from rnascl_keras.tuning.recipe_file import recipe_file
 from rnascl_keras.tuning.table import in_words, tuning_table, what_counts
-from rnascl_keras.tuning.tuner import RecipeTuner, TrialEnded
+from rnascl_keras.tuning.tuner import RecipeTuner, TrialEnded, held_out_images
 from rnascl_keras.units import duration, percent
 
 
@@ -76,7 +76,7 @@ def _search(tuner: RecipeTuner) -> None:
     try:
         tuner.search()
     except TrialEnded as ended:
-        raise ended.__cause__ from None
+        raise ended.cause from None
 
 
 def _check(
@@ -141,7 +141,7 @@ def _results(tuner: RecipeTuner, method: str, seed: int) -> dict[str, Any]:
     if not finished:
         raise UserError("no trial has ended; give more --hours, and the same command goes on.")
     rows = ranked(_row(tuner, trial) for trial in finished.values())
-    held_out = len(run.data.validation)
+    held_out = len(held_out_images(run))
     tuning = {
         "recipe": run.recipe.name,
         "method": method,

@@ -17,7 +17,7 @@ INITIAL_POINTS = 5
 hyperparameter, would leave nothing else of a budget of twenty."""
 
 
-class _Steady:
+class _Steady(keras_tuner.Oracle):
     """What is added to an oracle: the first trial is the recipe as it is; no trial begins after
     `deadline`, of `time.monotonic`; and its files are whole or absent, also after a kill."""
 
@@ -82,7 +82,8 @@ def make_oracle(
         "seed": seed + 1,  # 0 would mean none to Keras Tuner
     }
     if method == "hyperband":
-        oracle = _Hyperband(max_epochs=epochs, hyperband_iterations=None, **shared)
+        # 0 stands for no end of them
+        oracle = _Hyperband(max_epochs=epochs, hyperband_iterations=0, **shared)
         oracle.max_trials = trials
     elif method == "bayesian":
         oracle = _Bayesian(max_trials=trials, num_initial_points=INITIAL_POINTS, **shared)

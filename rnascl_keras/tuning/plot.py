@@ -43,7 +43,8 @@ def tuning_picture(tuning: dict[str, Any]) -> bytes:
     rows = math.ceil(len(names) / COLUMNS)
     with report_style():
         figure = Figure(figsize=(7.2, 3.2 + 1.5 * rows), dpi=144, layout="constrained")
-        above, below = figure.subfigures(2, 1, height_ratios=[3.2, 1.5 * rows])
+        parts = figure.subfigures(2, 1, squeeze=False, height_ratios=[3.2, 1.5 * rows])
+        above, below = parts.flat
         _accuracies(above.subplots(), tuning)
         panels = below.subplots(rows, COLUMNS, sharey=True, squeeze=False).flat
         for axes, name in itertools.zip_longest(panels, names):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 from keras_tuner.errors import FatalError
 
+from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate, wilson_interval
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json, write_json
@@ -26,6 +27,9 @@ from rnascl_keras.tuning.table import in_words
 from rnascl_keras.tuning.trial_runs import SharingRun, shortened, trial_run
 from rnascl_keras.units import duration, percent
 
+if TYPE_CHECKING:
+    from rnascl_keras.data import ImageData
+
 EPOCHS = "tuner/epochs"
 """Where Hyperband's oracle says for how many epochs a trial is trained."""
 
@@ -33,7 +37,15 @@ FIGURES = "trial.json"
 
 
 class TrialEnded(FatalError):
-    """A trial was ended by its cause, which is not the settings' doing and ends the tuning too."""
+    """A trial was ended by its cause, which is not the settings' doing and ends the tuning too.
+
+    Args:
+        cause: what was raised.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
 
 
 class RecipeTuner(BaseTuner):
@@ -50,6 +62,8 @@ class RecipeTuner(BaseTuner):
         least_clean: clean accuracy, from 0 to 1, below which a student counts behind all others.
         others: of `keras_tuner.engine.base_tuner.BaseTuner`.
     """
+
+    hypermodel: RecipeHyperModel
 
     def __init__(
         self, run: Run, hypermodel: RecipeHyperModel, least_clean: float, **others: Any
@@ -70,7 +84,7 @@ class RecipeTuner(BaseTuner):
         try:
             made = self.made(trial)
         except Exception as error:  # Keras Tuner would go on with the next trial
-            raise TrialEnded from error
+            raise TrialEnded(error) from error
         self.seconds.append(time.monotonic() - begin)
         keras.utils.clear_session()
         gc.collect()
@@ -113,18 +127,30 @@ class RecipeTuner(BaseTuner):
 
     def _announce(self, trial: Trial) -> None:
         told = in_words(self.settings_of(trial), self.hypermodel.own)
-        most = self.oracle.max_trials
+        most: Any = self.oracle.max_trials  # every oracle of ours has a number of them
         left = most - len(self.oracle.end_order)
         expected = np.mean(self.seconds) * left if self.seconds else None
         wait = f"; about {duration(expected)} for the {left} left" if expected else ""
         self.run.say(f"tune: trial {trial.trial_id} (of at most {most}): {told}{wait}")
 
 
+def held_out_images(run: Run) -> ImageData:
+    """Return the validation images, on which trials are measured.
+
+    Raises:
+        UserError: the recipe holds none back.
+    """
+    images = run.data.validation
+    if images is None:
+        raise UserError(f"recipe {run.recipe.name} holds no validation images back.")
+    return images
+
+
 def _measured(work: SharingRun) -> dict[str, Any]:
     """Return a trial's figures, measured where they are not there yet."""
     path = work.path(FIGURES)
     evaluation, seed = work.recipe.evaluation, work.recipe.seed
-    held_out = work.data.validation
+    held_out = held_out_images(work)
     n = min(evaluation.n, len(held_out))
     student = work.path("student.keras")
     signature = digest([n, evaluation.epsilon, seed, content_hash(student)])

@@ -72,7 +72,7 @@ def test_each_method_trains_by_its_own_terms():
         models = make_teacher(), architecture.build()
         trainer = method.distiller(*models, architecture, recipe, settings, 3)
         assert [term.name for term in trainer.terms] == own.get(name, plain), name
-        assert method.asks_live(recipe, settings) == ("align" in name), name
+        assert method.asks_live(settings) == ("align" in name), name
         assert (trainer.attack is not None) == method.adversarial, name
         assert (trainer.shown is not None) == (name in ("noisy", "combined")), name
     attack = METHODS["ard"].distiller(*models, architecture, recipe, recipe.finetune, 3).attack

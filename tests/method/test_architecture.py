@@ -16,7 +16,7 @@ from rnascl_keras.method.architecture import (
     check_same_weights,
 )
 from rnascl_keras.method.spaces import SPACES
-from rnascl_keras.models.size import count_parameters
+from rnascl_keras.models.size import model_parameters
 
 WIDTHS = ((2, 4), (6, 2))  # widths that grow and shrink: inputs are padded, and cut
 
@@ -51,7 +51,7 @@ def test_the_file_holds_what_was_promised(tmp_path):
     model = architecture().build()
     assert (
         content["parameters"]
-        == count_parameters(model)
+        == model_parameters(model)
         == model.count_params() - sum(int(np.prod(v.shape)) for v in model.non_trainable_variables)
     )
     assert content["macs"] == architecture().macs

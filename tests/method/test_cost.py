@@ -13,7 +13,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.method import cost
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
-from rnascl_keras.models.size import count_macs
+from rnascl_keras.models.size import model_macs
 
 # name: parameters (M), MACs (M), smallest and largest student; image side, classes
 RANGES = {
@@ -83,7 +83,7 @@ def test_counts_equal_those_over_the_built_layers(name, image, classes):
     widths = [[int(rng.choice(s.widths)) for _ in range(s.depth)] for s in space.stages]
     architecture = Architecture(space, widths, (), "", image, classes)
     model = architecture.build()
-    assert architecture.macs == counted_over_layers(model) == count_macs(model).total
+    assert architecture.macs == counted_over_layers(model) == model_macs(model).total
     assert architecture.parameters == sum(math.prod(v.shape) for v in model.trainable_variables)
     assert type(architecture.macs) is int and type(architecture.parameters) is int
 

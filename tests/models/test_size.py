@@ -6,7 +6,7 @@ import keras
 import pytest
 from keras import layers, ops
 
-from rnascl_keras.models.size import count_macs
+from rnascl_keras.models.size import model_macs
 
 
 def model_of(shape, *steps):
@@ -68,12 +68,12 @@ BY_HAND = {
 
 @pytest.mark.parametrize(("build", "expected"), BY_HAND.values(), ids=BY_HAND)
 def test_multiply_adds_are_those_by_hand(build, expected):
-    assert count_macs(build()).total == expected
-    assert not count_macs(build()).uncounted
+    assert model_macs(build()).total == expected
+    assert not model_macs(build()).uncounted
 
 
 def test_what_cannot_be_counted_is_named():
-    counted = count_macs(model_of((16, 8), layers.LSTM(4), layers.Dense(2)))
+    counted = model_macs(model_of((16, 8), layers.LSTM(4), layers.Dense(2)))
     assert len(counted.uncounted) == 1
     assert "lstm" in counted.uncounted[0]
 
@@ -88,6 +88,6 @@ SLOW = {"ConvNeXtTiny": 4.46, "Xception": 8.4, "DenseNet121": 2.83, "VGG16": 15.
     [*PUBLISHED.items(), *(pytest.param(*x, marks=pytest.mark.slow) for x in SLOW.items())],
 )
 def test_known_networks_have_their_published_multiply_adds(name, published):
-    counted = count_macs(getattr(keras.applications, name)(weights=None))
+    counted = model_macs(getattr(keras.applications, name)(weights=None))
     assert counted.total / 1e9 == pytest.approx(published, rel=0.02)
     assert not counted.uncounted

@@ -143,7 +143,7 @@ class TeacherCache:
                 "take those of its training_batches."
             )
         logits = ops.cast(inputs["teacher_logits"], floatx())
-        maps = inputs["teacher_maps"]
+        maps: Tensor = inputs["teacher_maps"]
         if layers is not None:
             maps = tf.gather(maps, tf.constant(layers, tf.int32), axis=1)
         maps = ops.cast(maps, floatx())

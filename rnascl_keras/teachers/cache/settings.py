@@ -75,6 +75,7 @@ class CacheSettings:
         find_augmentation(augmentation)
         if views < 1:
             raise UserError(f"a cache needs at least 1 view of each image; got views={views}.")
+        height, width = map_size or default_map_size(data.input_shape)
         model = logits_model(teacher)
         return cls(
             teacher=fingerprint(model),
@@ -84,7 +85,7 @@ class CacheSettings:
             augmentation=augmentation,
             seed=seed,
             taps=taps if isinstance(taps, str) else tuple(taps),
-            map_size=tuple(map_size or default_map_size(data.input_shape)),
+            map_size=(height, width),
             views=views,
         )
 

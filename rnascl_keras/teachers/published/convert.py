@@ -10,7 +10,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import check_writable
 from rnascl_keras.method.taps import tap
 from rnascl_keras.models.saving import save_model
-from rnascl_keras.models.size import count_parameters
+from rnascl_keras.models.size import model_parameters
 from rnascl_keras.teachers.published.loading import Published, load_published
 
 
@@ -40,7 +40,7 @@ def convert_teacher(
 
 def _description(teacher: Published, taps: int, architecture: str, out: Path) -> list[str]:
     model, file = teacher.model, shlex.quote(str(out))
-    parameters = count_parameters(model)
+    parameters = model_parameters(model)
     height, width, channels = model.input_shape[1:]
     classes = model.output_shape[1]
     normalisation = "none"
