@@ -11,7 +11,7 @@ stage runs at this size: neither the teacher (one epoch of 640 images) nor the s
 anything. ONNX and Keras differ by 2.9e-6.
 """
 
-from rnascl_keras.method.spaces import SearchSpace, Stage
+from rnascl_keras import SearchSpace, Stage
 from rnascl_keras.recipe import Data, Evaluation, Recipe, Search, Teacher, Train
 
 rows = (Stage(1, (24, 16)), Stage(1, (40, 32)), Stage(2, (64, 48)))

@@ -224,7 +224,7 @@ class Evaluation(Settings):
     check: Annotated[int, Field(ge=0)] = 200
 
     def arguments(self) -> dict[str, Any]:
-        """Return those of `evaluation.evaluate`."""
+        """Return those of `rnascl_keras.evaluate`."""
         return self._only("attacks", "epsilon", "check")
 
     @model_validator(mode="after")
@@ -241,7 +241,7 @@ class Distribution(Settings):
     """On what a run works, and how often it saves; no part of what a stage was made from.
 
     So a run that was begun on one device goes on with several, and what is done stays done.
-    `strategy` is a name that `distribution.make_strategy` knows; `batch_size` is always that over
+    `strategy` is a name that `strategies.make_strategy` knows; `batch_size` is always that over
     all replicas. Batch normalisation sees each replica's own images, or all where it is
     synchronised. With `save_every_steps` the training state is saved inside an epoch too.
     """

@@ -40,13 +40,13 @@ class CostTerm:
         if not isinstance(supernet, Supernet):
             raise UserError(f"supernet must be a Supernet; got a {type(supernet).__name__}.")
         self.space, self.classes = supernet.space, supernet.classes
-        self.image_shape = supernet.input_shape[1:]
+        self.input_shape = supernet.input_shape[1:]
         if latency_table:
-            latency_table.check_fits(self.space, self.image_shape, self.classes)
+            latency_table.check_fits(self.space, self.input_shape, self.classes)
         cost.check_combine(combine)
         self.settings = {"alpha": alpha, "beta": beta, "combine": combine}
         self.latency_table = latency_table
-        self.largest_macs = cost.largest_macs(self.space, self.image_shape, self.classes)
+        self.largest_macs = cost.largest_macs(self.space, self.input_shape, self.classes)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class CostTerm:
         Args:
             widths: Gumbel weights of each block's widths, in order, each of shape (choices,).
         """
-        macs = cost.expected_macs(self.space, widths, self.image_shape, self.classes)
+        macs = cost.expected_macs(self.space, widths, self.input_shape, self.classes)
         if self.latency_table is None:
             n_f = cost.latency_term(macs, largest=self.largest_macs, **self.settings)
             return n_f, {"expected_macs": macs}

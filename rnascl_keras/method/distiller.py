@@ -151,8 +151,8 @@ class Distiller(TrainingModel):
     def _answered(self, step: Step) -> Step:
         """Return the step with what the student says in training mode, as far as needed."""
 
-        def clean_pass(_: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-            shown = self.shown.perturb(step) if self.shown else step.images
+        def clean_pass(images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+            shown = self.shown.perturb(replace(step, images=images)) if self.shown else images
             if self._student is None:
                 return self.student(shown, training=True), {}
             logits, activations, _ = self._student(shown, training=True)

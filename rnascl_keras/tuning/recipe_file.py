@@ -27,7 +27,7 @@ def recipe_file(recipe: Recipe, docstring: str) -> str:
     spaces = sorted(used & {SearchSpace.__name__, Stage.__name__})
     lines = [f"from rnascl_keras.recipe import {', '.join(sorted(used - set(spaces)))}"]
     if spaces:
-        lines.append(f"from rnascl_keras.method.spaces import {', '.join(spaces)}")
+        lines.insert(0, f"from rnascl_keras import {', '.join(spaces)}")
     escaped = docstring.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     imports = "\n".join(lines)
     return f'"""{escaped}\n"""\n\n{imports}\n\nrecipe = {body}\n'

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.run import pipeline
+from rnascl_keras.run import pipeline, stamps
 from rnascl_keras.run.pipeline import STAGES, run_stages
 from rnascl_keras.run.workdir import Run
 
@@ -29,6 +29,10 @@ def read(path):
 def done_stages(result):
     """Return the stages that a command skipped."""
     return [n for n in STAGE_NAMES if f"{n}: already done from the same settings" in result.err]
+
+
+def test_the_table_of_stages_and_their_names_agree():
+    assert tuple(stage.name for stage in STAGES) == stamps.STAGE_NAMES
 
 
 def test_a_second_run_skips_every_stage(work, tiny, rnascl, snapshot):
