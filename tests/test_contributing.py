@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from examples import example
 from scipy.special import log_softmax
 from tiny_models import make_teacher, tiny_batch
 
 from rnascl_keras import Trades
 
-TEXT = (Path(__file__).parent.parent / "CONTRIBUTING.md").read_text()
-
 
 def block() -> str:
-    (found,) = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    return found
+    return example("A new distillation term")
 
 
 def test_the_example_of_a_term_is_twenty_lines_of_public_names():
