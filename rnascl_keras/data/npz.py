@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def load_npz(path: Path) -> tuple[ImageData, ImageData]:
     return _image_data(images, labels, classes), _image_data(test_images, test_labels, classes)
 
 
-def load_test_npz(path: Path, input_shape: tuple[int, int, int] | None) -> ImageData:
+def load_test_npz(path: Path, input_shape: Sequence[int | None] | None) -> ImageData:
     """Return `x_test`, `y_test` of an `.npz` where present, else all of `x`, `y`.
 
     Args:
@@ -74,7 +75,7 @@ def _checked(
     image_name: str,
     label_name: str,
     path: Path,
-    input_shape: tuple[int, int, int] | None,
+    input_shape: Sequence[int | None] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return images as NHWC, uint8 or float32 in [0, 1], and labels as int64."""
     for name in (image_name, label_name):
@@ -100,7 +101,7 @@ def _checked(
 
 
 def _channels_last(
-    images: np.ndarray, what: str, input_shape: tuple[int, int, int] | None
+    images: np.ndarray, what: str, input_shape: Sequence[int | None] | None
 ) -> np.ndarray:
     if images.ndim == 3:
         return images[..., None]  # (n, h, w) -> (n, h, w, 1)

@@ -20,6 +20,10 @@ class Splits:
     test: ImageData
 
 
+ImageShape = tuple[int | None, int | None, int | None]
+"""Height, width, channels; None where a model leaves one open."""
+
+
 def load_data(
     source: str,
     *,
@@ -73,7 +77,7 @@ def load_test_data(
     data: str,
     *,
     data_dir: str | os.PathLike[str] | None = None,
-    input_shape: tuple[int, int, int] | None = None,
+    input_shape: ImageShape | None = None,
 ) -> ImageData:
     """Load what a model is to be evaluated on.
 
@@ -81,8 +85,9 @@ def load_test_data(
         data: as `source` of `load_data`; of the splits only the test split is read. Of an
             `.npz`, that is `x_test`, `y_test` where present, else `x`, `y`.
         data_dir: as in `load_data`.
-        input_shape: height, width and channels the model wants. A folder's images are scaled
-            to it; it settles the layout of an `.npz`; any other source must fit.
+        input_shape: height, width and channels the model wants, None where it leaves one open.
+            A folder's images are scaled to it; it settles the layout of an `.npz`; any other source
+            must fit.
 
     Raises:
         UserError: as `load_data`, and images that do not fit `input_shape`.
@@ -97,7 +102,7 @@ def load_test_data(
     else:
         (test,) = prepared.load_prepared(data, ("test",), data_dir)
     if input_shape is not None:
-        _check_shape(test, tuple(input_shape), data)
+        _check_shape(test, input_shape, data)
     return test
 
 
@@ -122,7 +127,9 @@ def _find_folder(source: str, data_dir: str | os.PathLike[str] | None) -> Path |
     return None
 
 
-def _check_shape(data: ImageData, expected: tuple[int, ...], source: str) -> None:
-    if data.input_shape != expected:
-        came, wanted = (" x ".join(map(str, shape)) for shape in (data.input_shape, expected))
+def _check_shape(data: ImageData, expected: ImageShape, source: str) -> None:
+    pairs = zip(data.input_shape, expected, strict=True)
+    if not all(wanted in (None, size) for size, wanted in pairs):
+        came = " x ".join(map(str, data.input_shape))
+        wanted = " x ".join("any" if size is None else str(size) for size in expected)
         raise UserError(f"the images of {source} are {came}, but {wanted} is wanted.")

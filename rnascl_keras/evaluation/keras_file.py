@@ -8,10 +8,11 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
+from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.distribution.strategies import make_strategy, offered_by_this_host
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation
-from rnascl_keras.evaluation.request import ImageShape, Request, evaluate_classifier
+from rnascl_keras.evaluation.request import Request, evaluate_classifier
 from rnascl_keras.models.saving import load_model
 
 

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.table import Table
 
 from rnascl_keras.attacks import make_attack
-from rnascl_keras.data import ImageData, load_test_data
+from rnascl_keras.data import load_test_data
+from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 from rnascl_keras.evaluation.false_robustness import IMAGES
@@ -25,8 +26,6 @@ from rnascl_keras.report.keys import attack_how, attack_name
 from rnascl_keras.units import percent, radius
 
 SHOWN_CLASSES = 20
-# (h, w, c); None where a model leaves a size open
-ImageShape = tuple[int | None, int | None, int | None]
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def evaluate_classifier(
         input_shape: (h, w, c) of its images; None where it leaves a size open.
         request: what is wanted.
     """
-    test = _load_test_data(request, input_shape)
+    test = load_test_data(request.data, data_dir=request.data_dir, input_shape=input_shape)
     images, labels = test.first(min(request.n, len(test)))
     settings = {"attacks": request.attacks, "norm": request.norm, "seed": request.seed}
     evaluation, _ = evaluate(
@@ -101,21 +100,6 @@ def evaluate_classifier(
         with reporting_full_disk(written.parent, written.name, then="these figures come again"):
             _write(path, request, evaluation, swept)
     return evaluation
-
-
-def _load_test_data(request: Request, input_shape: ImageShape) -> ImageData:
-    """Load what to evaluate on; images of any size where the model leaves it open."""
-    height, width, channels = input_shape
-    if height is not None and width is not None and channels is not None:
-        shape = (height, width, channels)
-        return load_test_data(request.data, data_dir=request.data_dir, input_shape=shape)
-    test = load_test_data(request.data, data_dir=request.data_dir)
-    pairs = zip(input_shape, test.input_shape, strict=True)
-    if not all(wanted in (None, size) for wanted, size in pairs):
-        came = " x ".join(map(str, test.input_shape))
-        wanted = " x ".join(str(size or "any") for size in input_shape)
-        raise UserError(f"the images of {request.data} are {came}, but {wanted} is wanted.")
-    return test
 
 
 def _write(path: Path, request: Request, evaluation: Evaluation, swept: Sweep | None) -> None:

@@ -18,8 +18,6 @@ STAGE_NAMES = tuple(stage.name for stage in STAGES if stage.name != "cache")
 MODELS = ("teacher", "student", "student_trades")
 STUDENTS = MODELS[1:]
 FILES = tuple(f"{student}{form}.onnx" for student in STUDENTS for form in ("", "_int8"))
-KEYS = {"clean", "fgsm", "pgd20", "mi_fgsm", "worst"}
-SAVED_MODEL = ("saved_model.pb", "variables/variables.index", "fingerprint.pb")
 
 
 def read(path):

@@ -31,11 +31,6 @@ def read(path):
     return json.loads(path.read_text())
 
 
-def done_stages(result):
-    """Return the stages that a command skipped."""
-    return [n for n in STAGE_NAMES if f"{n}: already done from the same settings" in result.err]
-
-
 def test_a_run_leaves_exactly_the_promised_files(whole_run, snapshot):
     promised = {f"{model}.keras" for model in MODELS}
     promised |= {"architecture.json", "evaluation.json", "report.json", "report.html"}
