@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras.errors import UserError
-from rnascl_keras.export.gradient.final_softmax import without_final_softmax
+from rnascl_keras.errors import UserError, naming
+from rnascl_keras.export.attacked_output import attacked_output
 from rnascl_keras.export.gradient.losses import name_in_graph
-from rnascl_keras.export.gradient.preparation import inferred
 from rnascl_keras.export.onnx_batches import Batches
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
 from rnascl_keras.export.onnx_input import ImageInput
@@ -19,15 +18,13 @@ from rnascl_keras.export.onnx_session import CPU, Session, SessionMaker
 from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
 
-# What logits can be; of a quantised file also whole numbers.
-_NUMBERS = {f"tensor({x})" for x in ("float", "double", "float16", "int8", "uint8", "int32")}
-
 
 class OnnxClassifier:
     """An ONNX file that turns images into logits, with its gradient; without TensorFlow.
 
     Images are given as pixels, NHWC, in [0, 1], whatever the file's own layout, type and
-    normalisation. Where the file ends in a softmax, all this is about the logits before it.
+    normalisation. Where the file ends in a softmax or in sigmoids, all this is about the logits
+    before them; where it gives one number z a row, about two classes with the logits (0, z).
 
     Args:
         path: the file.
@@ -37,6 +34,7 @@ class OnnxClassifier:
         layout: "NHWC" or "NCHW"; by default found out.
         mean, std: a number or one a channel, in pixel units of [0, 1]: the file takes
             (pixels - mean) / std. Gradients are by the pixels.
+        output: which of the file's outputs; by default the only one that can be class scores.
 
     Attributes:
         path: the file.
@@ -44,7 +42,7 @@ class OnnxClassifier:
         input_name: what the graph calls its images.
         layout: of the file's images.
         input_shape: (h, w, c); None where the file leaves a size open.
-        ends_in_softmax: whether the file itself gives probabilities.
+        output: which of the file's outputs is attacked, and before which activation.
 
     Raises:
         UserError: the file is missing or no ONNX model, or it does not take one batch of images
@@ -60,18 +58,20 @@ class OnnxClassifier:
         layout: str | None = None,
         mean: float | Sequence[float] = 0.0,
         std: float | Sequence[float] = 1.0,
+        output: str | None = None,
     ) -> None:
         self.path = Path(path)
-        self._model = read_model(self.path)
-        self._batches = Batches(self._model, threads, providers)
+        whole = read_model(self.path)
+        self._batches = Batches(whole, threads, providers)
+        with naming(self.path):
+            self.output = attacked_output(whole, output)
+        self._model = self.output.model
         self._sessions = SessionMaker(self.path, self._batches.threads_within, providers)
-        self._session = self._sessions.open(self._model)
         self.sha256 = files.sha256(self.path)
+        self._session = self._sessions.open(self._model)
         self._input = ImageInput(self.path, self._session, layout=layout, mean=mean, std=std)
         self.input_name, self.layout = self._input.name, self._input.layout
         self.input_shape = self._input.input_shape
-        self._output_name = _logits_name(self._session)
-        self.ends_in_softmax = self._take_softmax_off()
         self._gradients: dict[tuple, Session] = {}
 
     def logits(self, images: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
@@ -82,7 +82,7 @@ class OnnxClassifier:
         """
         self._input.check(images)
         (logits,) = self._batches.run(
-            self._session, [self._output_name], self._input, images, {}, batch_size
+            self._session, [self._session.outputs[0].name], self._input, images, {}, batch_size
         )
         return logits if logits.dtype in (np.float32, np.float64) else logits.astype(np.float32)
 
@@ -148,12 +148,6 @@ class OnnxClassifier:
         told = {"slopes": np.asarray(slopes, logits.dtype)}
         return logits, self._run_gradient("linear", images, told, len(images))[2]
 
-    def _take_softmax_off(self) -> bool:
-        model = without_final_softmax(inferred(self._model))
-        if model is not None:
-            self._session = self._sessions.open(model)
-        return model is not None
-
     def _run_gradient(
         self, loss: str, images: np.ndarray, told: Mapping[str, np.ndarray | None], batch_size: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -175,22 +169,10 @@ class OnnxClassifier:
     def _gradient_session(self, loss: str, sizes: tuple[int, ...]) -> Session:
         """Return the session on the gradient model, made when it is first asked for."""
         if (loss, sizes) not in self._gradients:
-            try:
+            with naming(self.path):
                 made = input_gradient_model(self._model, loss, input_shape=sizes)
-            except UserError as error:
-                raise UserError(f"{self.path}: {error}") from error
             self._gradients[loss, sizes] = self._sessions.open(made)
         return self._gradients[loss, sizes]
-
-
-def _logits_name(session: Session) -> str:
-    output = session.outputs[0]
-    if len(output.shape) != 2 or output.type not in _NUMBERS:
-        raise UserError(
-            f"{session.path}: expected numbers of shape (batch, classes) as output, got "
-            f"{output.name!r}, {output.type} of shape {output.shape}; export a classifier."
-        )
-    return output.name
 
 
 def _checked(name: str, classes: np.ndarray | None, count: int, most: Any) -> np.ndarray:

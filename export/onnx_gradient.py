@@ -17,7 +17,7 @@ from onnx import TensorProto, checker, helper
 
 from rnascl_keras.errors import UserError, look_up
 from rnascl_keras.export.gradient import rules  # noqa: F401  registers them
-from rnascl_keras.export.gradient.final_softmax import final_softmax
+from rnascl_keras.export.gradient.final_activation import final_activation
 from rnascl_keras.export.gradient.graph import Graph, Tensor
 from rnascl_keras.export.gradient.losses import LOSSES, Classes, LossNodes
 from rnascl_keras.export.gradient.preparation import inferred, prepare
@@ -34,9 +34,9 @@ def input_gradient_model(
 
     Its inputs are `images`, of the type and shape that `model` takes, and what the loss needs:
     `labels` and `targets`, int64 (batch,), or `slopes` (batch, classes). Its outputs are `logits`
-    (batch, classes), `loss` (batch,) and `gradient`, in the images' shape. A softmax at the end of
-    `model` is left out. Opset 18 to 21, IR version 8 to 10. A label out of range is an error of
-    the runtime's.
+    (batch, classes), `loss` (batch,) and `gradient`, in the images' shape. A softmax or sigmoids
+    at the end of `model` are left out. Opset 18 to 21, IR version 8 to 10. A label out of range is
+    an error of the runtime's.
 
     Args:
         model: an image classifier, float32 or float64; its first output counts. A quantised one
@@ -65,10 +65,10 @@ def input_gradient_model(
 
 
 def logits_tensor(model: onnx.ModelProto) -> str:
-    """Return the name of the tensor that holds the logits: what goes into a final softmax, else
-    the first output."""
-    softmax = final_softmax(inferred(model).graph)
-    return softmax[0].input[0] if softmax else model.graph.output[0].name
+    """Return the name of the tensor that holds the logits: what goes into a final softmax or
+    into final sigmoids, else the first output."""
+    found = final_activation(inferred(model).graph)
+    return found.logits if found else model.graph.output[0].name
 
 
 def _check_classes(loss: str, nodes: LossNodes, logits: onnx.ValueInfoProto) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 from onnx import checker, inliner
 
-from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.errors import UserError, naming, one_line
 from rnascl_keras.export.bounded_sizes import check_constants, check_sizes, subgraphs
 from rnascl_keras.export.gradient.preparation import folded
 from rnascl_keras.export.weights import check_weights, embed_external_data
@@ -50,10 +50,8 @@ def read_model(path: Path) -> onnx.ModelProto:
         model = onnx.ModelProto.FromString(path.read_bytes())
     except Exception as error:  # protobuf's errors have no closer base class
         raise UserError(f"{path} cannot be read as ONNX: {one_line(error)}") from error
-    try:
+    with naming(path):
         return _checked(model, path.parent)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from error
 
 
 def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
@@ -63,6 +61,7 @@ def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     for field in ("producer_name", "producer_version", "domain", "doc_string"):
         model.ClearField(field)
     model.graph.ClearField("doc_string")
+    _mend(model)
     graphs = list(_graphs(model.graph))
     bodies = [graph.node for graph in graphs]
     for function in model.functions:
@@ -73,6 +72,8 @@ def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     _check_calls(model)
     _check_names(model, graphs, bodies)
     _check_domains(model, bodies)
+    for node in (node for body in bodies for node in body):
+        node.domain = _short(node.domain)
     for graph in graphs:
         # inferred anew: what the file says of tensors in between need not be true
         del graph.value_info[:]
@@ -92,6 +93,25 @@ def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     check_sizes(folded(model, values=False).graph)
     check_constants(folded(model).graph)
     return model
+
+
+def _mend(model: onnx.ModelProto) -> None:
+    """Put right what onnxruntime takes, and onnx's own checker or inliner does not."""
+    model.graph.name = model.graph.name or "classifier"
+    # in version 3 every weight has to be an input, too
+    if model.ir_version:
+        model.ir_version = max(model.ir_version, 4)
+    # the standard operators' domain by its long name
+    for opset in model.opset_import:
+        opset.domain = _short(opset.domain)
+    for function in model.functions:
+        function.domain = _short(function.domain)
+        for opset in function.opset_import:
+            opset.domain = _short(opset.domain)
+
+
+def _short(domain: str) -> str:
+    return "" if domain == "ai.onnx" else domain
 
 
 def _graphs(graph: onnx.GraphProto, depth: int = 1) -> Iterator[onnx.GraphProto]:
@@ -160,7 +180,6 @@ def _check_names(
 ) -> None:
     """Raise UserError for names that no message could show."""
     names = {o.domain for o in model.opset_import}
-    names.update(text for p in model.metadata_props for text in (p.key, p.value[:LONGEST_NAME]))
     for function in model.functions:
         names.update((function.domain, function.name, *function.input, *function.output))
     for graph in graphs:

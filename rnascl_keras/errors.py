@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 Value = TypeVar("Value")
@@ -54,6 +56,15 @@ def check_name(what: str, name: str, known: Collection[str], expected: str | Non
     if name not in known:
         expected = expected or f"one of {', '.join(known)}"
         raise UserError(f"{what} {name!r} is unknown; expected {expected}.{nearest(name, known)}")
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Begin the words of a UserError raised within by the file that it is about."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

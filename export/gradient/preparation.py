@@ -12,7 +12,7 @@ from onnx.external_data_helper import uses_external_data
 from onnx.version_converter import convert_version
 
 from rnascl_keras.errors import UserError, one_line
-from rnascl_keras.export.gradient.final_softmax import without_final_softmax
+from rnascl_keras.export.gradient.final_activation import without_final_activation
 from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.path import path_nodes
@@ -33,8 +33,9 @@ _BY_SCORE = "attack it by score (square), which needs logits only"
 def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.ModelProto:
     """Return a copy of opset 18 to 21 with one input and one output, its shapes inferred.
 
-    All names get a prefix of their own. A softmax at the end is taken off. Operators on the path
-    from input to output that have no rule are replaced by ONNX's own definition, if there is one.
+    All names get a prefix of their own. A softmax or sigmoids at the end are taken off.
+    Operators on the path from input to output that have no rule are replaced by ONNX's own
+    definition, if there is one.
 
     Args:
         model: takes float images (batch, ...); its first output, logits or probabilities, is
@@ -54,7 +55,7 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
     _keep_sole_input(model.graph, sizes)
     del model.graph.output[1:], model.graph.quantization_annotation[:]
     model = folded(model)
-    model = folded(without_final_softmax(model) or model)
+    model = folded(without_final_activation(model) or model)
     model = compose.add_prefix(model, PREFIX)
     _check_output(model.graph.output[0])
     return _defined(model)

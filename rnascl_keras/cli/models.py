@@ -69,6 +69,9 @@ def attack(
     ] = None,
     std: Annotated[str | None, typer.Option(help="Divided by per channel, likewise.")] = None,
     layout: Annotated[str | None, typer.Option(help="NHWC or NCHW, where it is unclear.")] = None,
+    output: Annotated[
+        str | None, typer.Option(help="The output to attack, where several can be class scores.")
+    ] = None,
     providers: Annotated[
         str | None, typer.Option(help="Of onnxruntime, e.g. CUDAExecutionProvider.")
     ] = None,
@@ -83,6 +86,7 @@ def attack(
         mean=parse_channels("--mean", mean),
         std=parse_channels("--std", std),
         layout=layout,
+        output=output,
         providers=providers.split(",") if providers else (),
         say=say,
     )

@@ -22,6 +22,7 @@ def attack_file(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     layout: str | None = None,
+    output: str | None = None,
     providers: Sequence[str] = (),
     say: Callable[[str], None] = print,
 ) -> Evaluation:
@@ -33,15 +34,16 @@ def attack_file(
         mean: subtracted from the pixels, per channel; None: nothing.
         std: what they are divided by, as `mean`.
         layout: "NHWC" or "NCHW"; None: found out.
+        output: name of the output to attack; None: the only one that can be class scores.
         providers: onnxruntime's, the preferred first; none means the CPU.
         say: takes each line of news.
     """
     request.check_paths(path)
-    settings = {"mean": mean, "std": std, "layout": layout, "providers": tuple(providers)}
+    settings = {"mean": mean, "std": std, "layout": layout, "output": output}
+    settings["providers"] = tuple(providers)
     settings = {key: value for key, value in settings.items() if value}
     try_out(path, **settings)
     classifier = OnnxClassifier(path, **settings)
-    gives = "probabilities" if classifier.ends_in_softmax else "logits"
-    attacked = "the logits before its softmax are attacked" if classifier.ends_in_softmax else ""
-    say(f"{path.name}: takes {classifier.layout}, gives {gives}{attacked and '; ' + attacked}")
+    words = f"takes {classifier.layout}, {classifier.output.in_words}"
+    say(f"{path.name}: {words}; images go into {classifier.input_name!r}")
     return evaluate_classifier(path, classifier, classifier.input_shape, request)

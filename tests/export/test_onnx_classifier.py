@@ -6,47 +6,13 @@ import subprocess
 import sys
 
 import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 
 from rnascl_keras.attacks import losses
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.export.gradient.losses import name_in_graph
-
-CONVOLUTIONS = """
-  a = Conv<pads=[1, 1, 1, 1]>(n, w1)
-  b = Tanh(a)
-  c = Conv<strides=[2, 2]>(b, w2)
-  d = Sigmoid(c)
-  f = GlobalAveragePool(d)
-  z = Flatten(f)
-"""
-SHAPES = {"w1": (6, 3, 3, 3), "w2": (5, 6, 3, 3)}
-
-
-@pytest.fixture
-def save(tmp_path):
-    """A function: (text of the nodes, input, output, ...) -> the path of an ONNX file."""
-
-    def write(nodes, *, takes="float[N, 3, 8, 8] x", gives="float[N, 5] z", opset=18, **arrays):
-        model = onnx.parser.parse_model(
-            f'<ir_version: 8, opset_import: ["": {opset}]> g ({takes}) => ({gives}) {{ {nodes} }}'
-        )
-        random = np.random.default_rng(0)
-        weights = {name: random.normal(0, 0.7, shape) for name, shape in SHAPES.items()} | arrays
-        for name, value in weights.items():
-            if name in nodes:
-                value = np.asarray(value)
-                if value.dtype == np.float64:
-                    value = value.astype(np.float32)
-                model.graph.initializer.append(numpy_helper.from_array(value, name))
-        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.onnx"
-        onnx.save(model, path)
-        return path
-
-    return write
+from tests.small_onnx import CONVOLUTIONS
 
 
 @pytest.fixture
@@ -103,25 +69,6 @@ def test_batches_of_any_size_and_of_a_fixed_size_agree(nchw, save, images, batch
         given = classifier.loss_and_gradient(images, LABELS, "margin", **settings)
         assert_same(given, expected)
         assert_same([classifier.logits(images, **settings)], expected[:1])
-
-
-def test_a_softmax_at_the_end_is_taken_off(nchw, save, images):
-    expected = OnnxClassifier(nchw).loss_and_gradient(images, LABELS)
-    assert not OnnxClassifier(nchw).ends_in_softmax
-    for ending in ("p = Softmax(z)", "q = LogSoftmax<axis=1>(z) p = Identity(q)"):
-        path = save("n = Identity(x)" + CONVOLUTIONS + ending, gives="float[N, 5] p")
-        classifier = OnnxClassifier(path)
-        assert classifier.ends_in_softmax
-        assert_same(classifier.loss_and_gradient(images, LABELS), expected)
-        assert_same([classifier.logits(images)], expected[:1])
-
-
-def test_a_softmax_over_something_else_than_classes_stays(save, images):
-    nodes = "a = Softmax<axis=1>(x) b = Slice(a, low, high, low) z = Flatten(b)"
-    path = save(nodes, gives="float[N, K] z", low=np.array([2]), high=np.array([4]))
-    classifier = OnnxClassifier(path)
-    assert not classifier.ends_in_softmax
-    assert classifier.logits(images).max() <= 1
 
 
 def test_targeted_losses(nchw, images):

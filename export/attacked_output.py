@@ -1,0 +1,179 @@
+"""Which of a file's outputs says the class, and the graph cut down to its logits.
+
+Files have further outputs beside the scores: labels, features, boxes. To attack one of these gives
+figures that mean nothing, so an output is taken only where it can be no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx
+from onnx import TensorProto, helper
+
+from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.export.gradient.final_activation import final_activation, without_final_activation
+from rnascl_keras.export.gradient.preparation import inferred
+
+_FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16}
+# Of a quantised file, logits can be whole numbers; elsewhere those are labels.
+_WHOLE = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32}
+
+
+@dataclass(frozen=True)
+class AttackedOutput:
+    """The output that is attacked.
+
+    Attributes:
+        model: a copy of the file's with one output, the logits, (batch, classes); of what `name`
+            gives they are what comes before the final activation.
+        name: what the file calls it.
+        activation: what it ends in: "softmax", "sigmoid", "tanh", or None.
+        classes: how many; None where the file leaves it open.
+        is_binary: whether the file gives one number z a row, here made into the logits (0, z).
+        others: the file's outputs left aside.
+    """
+
+    model: onnx.ModelProto
+    name: str
+    activation: str | None
+    classes: int | None
+    is_binary: bool
+    others: tuple[str, ...]
+
+    @property
+    def in_words(self) -> str:
+        """What is attacked, in a phrase."""
+        gives = "logits" if self.activation in (None, "tanh") else "probabilities"
+        count = self.classes or "so many"
+        words = f"gives {gives}, {count} classes in {self.name!r}"
+        if self.is_binary:
+            words += ", of one number z a row, taken as the logits (0, z)"
+        if self.activation:
+            words += f"; the logits before its {self.activation} are attacked"
+        if self.others:
+            words += f"; left aside: {', '.join(map(repr, self.others))}"
+        return words
+
+
+def attacked_output(model: onnx.ModelProto, name: str | None = None) -> AttackedOutput:
+    """Return the output to attack.
+
+    Args:
+        model: as it was read.
+        name: of the output; by default the only one that can be scores of classes. Two that are
+            one before their activations, such as logits beside probabilities, count as one.
+
+    Raises:
+        UserError: there is no such output, or there are several.
+    """
+    model = inferred(model)
+    outputs = {value.name: value for value in model.graph.output}
+    if name is not None:
+        check_name("output", name, outputs)
+        if not _can_be_scores(outputs[name], _FLOATS | _WHOLE):
+            raise UserError(
+                f"output {name!r} is {_described(outputs[name])}; expected numbers of shape "
+                f"(batch, classes). All outputs: {_all_described(model)}."
+            )
+    else:
+        name = _only_scores(model)
+    return _cut(model, name, tuple(other for other in outputs if other != name))
+
+
+def _only_scores(model: onnx.ModelProto) -> str:
+    for kinds in (_FLOATS, _WHOLE):
+        able = [value for value in model.graph.output if _can_be_scores(value, kinds)]
+        by_logits = {_logits(_with_output(model, value.name)): value.name for value in able[::-1]}
+        if len(by_logits) == 1:
+            return next(iter(by_logits.values()))
+        if by_logits:
+            raise UserError(
+                f"several outputs can be scores of classes: {_all_described(model)}. Say which is "
+                f"to be attacked with --output, e.g. --output {able[-1].name}."
+            )
+    raise UserError(
+        "expected an output of numbers of shape (batch, classes), got "
+        f"{_all_described(model) or 'none'}; export a classifier."
+    )
+
+
+def _can_be_scores(value: onnx.ValueInfoProto, types: set[int]) -> bool:
+    """Whether it has at most one axis beside the batch's that is longer than 1."""
+    if value.type.WhichOneof("value") != "tensor_type":
+        return False
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in types:
+        return False
+    if not tensor.HasField("shape"):
+        return True
+    sizes = [axis.dim_value for axis in tensor.shape.dim[1:]]
+    return len(sizes) >= 1 and sum(size != 1 for size in sizes) <= 1
+
+
+def _with_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """Return a copy of `model` with the one output `name`."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    (kept,) = [value for value in model.graph.output if value.name == name]
+    del copy.graph.output[:]
+    copy.graph.output.append(kept)
+    return copy
+
+
+def _logits(model: onnx.ModelProto) -> str:
+    """Return the tensor that the one output of `model` is made of, before its activation."""
+    found = final_activation(model.graph)
+    name = found.logits if found else model.graph.output[0].name
+    producers = {x: node for node in model.graph.node for x in node.output}
+    while name in producers and producers[name].op_type == "Identity":
+        name = producers[name].input[0]
+    return name
+
+
+def _cut(model: onnx.ModelProto, name: str, others: tuple[str, ...]) -> AttackedOutput:
+    model = _with_output(model, name)
+    found = final_activation(model.graph)
+    model = without_final_activation(model) or model
+    graph, tensor = model.graph, model.graph.output[0].type.tensor_type
+    axes = [axis.dim_value or axis.dim_param or None for axis in tensor.shape.dim]
+    classes = next((size for size in axes[1:] if size != 1), 1 if axes[1:] else None)
+    is_binary = classes == 1
+    if len(axes) > 2:
+        _append(graph, "Flatten", [graph.output[0].name], axis=1)  # (batch, k, 1, 1) -> (batch, k)
+    if is_binary:
+        z = graph.output[0].name
+        # 0 of any type and batch, and undefined where z is
+        _append(graph, "Sub", [z, z])
+        _append(graph, "Concat", [graph.output[0].name, z], axis=1)  # (batch, 1) -> (batch, 2)
+        classes = 2
+    if axes:
+        logits = graph.output[0].name
+        shape = [axes[0], classes]
+        graph.output[0].CopyFrom(helper.make_tensor_value_info(logits, tensor.elem_type, shape))
+    activation = found.kind if found else None
+    known = classes if isinstance(classes, int) else None
+    return AttackedOutput(model, name, activation, known, is_binary, others)
+
+
+def _append(graph: onnx.GraphProto, operator: str, inputs: list[str], **attributes: int) -> None:
+    """Add a node at the end, and make what it gives the output."""
+    taken = {x for node in graph.node for x in (*node.input, *node.output)}
+    name = next(n for k in range(len(taken) + 1) if (n := f"logits_{k}") not in taken)
+    graph.node.append(helper.make_node(operator, inputs, [name], **attributes))
+    graph.output[0].name = name
+
+
+def _all_described(model: onnx.ModelProto) -> str:
+    return ", ".join(f"{value.name!r} {_described(value)}" for value in model.graph.output)
+
+
+def _described(value: onnx.ValueInfoProto) -> str:
+    if value.type.WhichOneof("value") != "tensor_type":
+        return str(value.type.WhichOneof("value")).removesuffix("_type")
+    tensor = value.type.tensor_type
+    name = helper.tensor_dtype_to_string(tensor.elem_type).removeprefix("TensorProto.").lower()
+    if not tensor.HasField("shape"):
+        return f"{name} of unknown shape"
+    sizes = [str(axis.dim_value or axis.dim_param or "any") for axis in tensor.shape.dim]
+    return f"{name} ({', '.join(sizes)})"

@@ -1,0 +1,148 @@
+"""The softmax or the sigmoids that many classifiers end with; attacks go to the tensor before them.
+
+Where a model is sure, both are flat in float32: their gradient vanishes, and what is attacked
+through them looks robust (Carlini and Wagner, 2017, section V).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.registry import STANDARD
+
+SOFTMAX = "softmax"
+_ACTIVATIONS = {
+    "Softmax": SOFTMAX,
+    "LogSoftmax": SOFTMAX,
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+}
+# What may follow: nothing that mixes classes, and nothing that changes their order.
+_SHAPE_ONLY = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+_ONE_BY_ONE = {"Clip", "DequantizeLinear", "Log", "QuantizeLinear"}
+_WITH_A_NUMBER_SECOND = {"Div", "Sub"}
+_WITH_A_NUMBER = {"Add", "Max", "Min", "Mul"} | _WITH_A_NUMBER_SECOND
+
+
+@dataclass(frozen=True)
+class FinalActivation:
+    """How a graph ends.
+
+    Attributes:
+        kind: "softmax", "sigmoid" or "tanh".
+        logits: the tensor that goes into it.
+        trail: from the activation to the first output, the activation first: each node, and which
+            of its inputs holds the scores.
+    """
+
+    kind: str
+    logits: str
+    trail: list[tuple[onnx.NodeProto, str]]
+
+
+def final_activation(graph: onnx.GraphProto) -> FinalActivation | None:
+    """Return the activation that turns logits into the first output; None where there is none.
+
+    Its logarithm counts, and so do clipping and scaling after it.
+
+    Args:
+        graph: with inferred shapes; a softmax must be over what the output calls classes.
+    """
+    known = KnownTensors(graph)
+    trail: list[tuple[onnx.NodeProto, str]] = []
+    name = graph.output[0].name
+    while name in known.producers and len(trail) < len(graph.node):
+        node = known.producers[name]
+        found = _activation(node, known)
+        if found:
+            kind, logits = found
+            trail.insert(0, (node, logits))
+            fits = kind != SOFTMAX or _is_over_classes([n for n, _ in trail], logits, known)
+            return FinalActivation(kind, logits, trail) if fits else None
+        name = _before(node, known)
+        trail.insert(0, (node, name))
+    return None
+
+
+def without_final_activation(model: onnx.ModelProto) -> onnx.ModelProto | None:
+    """Return a copy of `model` whose first output is the logits, by an activation that does
+    nothing; None where it does not end in one.
+
+    Args:
+        model: with inferred shapes.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    found = final_activation(copy.graph)
+    if found is None:
+        return None
+    for k, (node, scores) in enumerate(found.trail):
+        if k == 0 or node.op_type not in _SHAPE_ONLY:
+            node.CopyFrom(helper.make_node("Identity", [scores], list(node.output)))
+    # those after it can have changed their type
+    del copy.graph.value_info[:]
+    return copy
+
+
+def _activation(node: onnx.NodeProto, known: KnownTensors) -> tuple[str, str] | None:
+    """Return the kind and the logits where `node` is the last of an activation."""
+    if node.domain not in STANDARD:
+        return None
+    if node.op_type in _ACTIVATIONS:
+        return _ACTIVATIONS[node.op_type], node.input[0]
+    if node.op_type != "Div":
+        return None
+    # a softmax written out: exp(z) / sum exp(z)
+    powers, total = (known.producers.get(name) for name in node.input)
+    if powers is None or total is None or (powers.op_type, total.op_type) != ("Exp", "ReduceSum"):
+        return None
+    return (SOFTMAX, powers.input[0]) if total.input[0] == node.input[0] else None
+
+
+def _before(node: onnx.NodeProto, known: KnownTensors) -> str:
+    """Return the tensor that a node leaves in the order of its classes, by its shape only or by one
+    rising function for all of them; "" where it does neither."""
+    if node.domain not in STANDARD or not node.input:
+        return ""
+    if node.op_type in _SHAPE_ONLY | _ONE_BY_ONE:
+        return node.input[0]
+    if node.op_type not in _WITH_A_NUMBER or len(node.input) != 2:
+        return ""
+    values = [known.value(name) for name in node.input]
+    for x, number in ((0, values[1]), (1, values[0])):
+        if number is None or number.size != 1 or not float(number.ravel()[0]) > 0:
+            continue
+        return "" if x == 1 and node.op_type in _WITH_A_NUMBER_SECOND else node.input[x]
+    return ""
+
+
+def _is_over_classes(trail: list[onnx.NodeProto], logits: str, known: KnownTensors) -> bool:
+    """Whether the softmax at the start of `trail` leaves one distribution for each image."""
+    before, after = known.shape(logits), known.shape(trail[-1].output[0])
+    axis = _axis(trail[0], known)
+    if before is None:
+        reshaped = any(node.op_type in _SHAPE_ONLY - {"Cast", "Identity"} for node in trail)
+        return axis in (1, -1) and not reshaped
+    if len(before) == 2:
+        same = after is None or (len(after) >= 2 and after[1] in (before[1], None))
+        return axis in (1, -1) and same
+    if not -len(before) <= axis < len(before) or axis % len(before) == 0:
+        return False
+    others = [size for k, size in enumerate(before) if k not in (0, axis % len(before))]
+    return all(size == 1 for size in others)
+
+
+def _axis(node: onnx.NodeProto, known: KnownTensors) -> int:
+    """Return the axis of a softmax."""
+    if node.op_type == "Div":  # written out
+        node = known.producers[node.input[1]]
+        if len(node.input) > 1 and known.value(node.input[1]) is not None:
+            return int(np.ravel(known.value(node.input[1]))[0])
+    given = [helper.get_attribute_value(a) for a in node.attribute if a.name in ("axis", "axes")]
+    # -1 from opset 13 on, before that 1: the same for the two axes of logits
+    return int(np.ravel(given[0])[0]) if given else -1

@@ -1,0 +1,201 @@
+"""Which output of a file is attacked, and before which activation."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.export import OnnxClassifier
+from tests.small_onnx import CONVOLUTIONS
+
+LABELS = np.array([0, 1, 2, 3, 4, 0])
+IMAGES = np.random.default_rng(1).uniform(0, 1, (6, 8, 8, 3)).astype(np.float32)
+NETWORK = "n = Identity(x)" + CONVOLUTIONS
+FIVE = "float[N, 5] p"
+LARGE = {"large": np.float32(300)}
+
+SOFTMAX_ENDINGS = (
+    "p = Softmax(z)",
+    "q = LogSoftmax<axis=1>(z) p = Identity(q)",
+    "q = Softmax(z) p = Log(q)",
+    "q = Softmax(z) r = Clip(q, small, one) s = Log(r) p = Mul(s, hundred)",
+    "q = Softmax(z) r = Add(small, q) p = Log(r)",
+    "e = Exp(z) t = ReduceSum<keepdims=1>(e, axes) p = Div(e, t)",
+    "m = ReduceMax<keepdims=1>(z, axes) y = Sub(z, m) e = Exp(y)"
+    " t = ReduceSum<keepdims=1>(e, axes) p = Div(e, t)",
+)
+OTHER_ENDINGS = {"p = Sigmoid(z)": "sigmoid", "q = Sigmoid(z) p = Log(q)": "sigmoid"}
+OTHER_ENDINGS |= {"p = Tanh(z)": "tanh"}
+NUMBERS = {"small": np.float32(1e-7), "one": np.float32(1), "hundred": np.float32(100)}
+NUMBERS |= {"axes": np.array([1])}
+
+
+def assert_attacked_like(classifier, expected, atol=1e-6):
+    given = classifier.loss_and_gradient(IMAGES, LABELS)
+    for a, b in zip(given, expected.loss_and_gradient(IMAGES, LABELS), strict=True):
+        np.testing.assert_allclose(a, b, atol=atol)
+    np.testing.assert_allclose(classifier.logits(IMAGES), given[0], atol=atol)
+
+
+@pytest.mark.parametrize(
+    ("ending", "activation"),
+    [*((ending, "softmax") for ending in SOFTMAX_ENDINGS), *OTHER_ENDINGS.items()],
+)
+def test_a_final_activation_is_taken_off(ending, activation, save):
+    bare = OnnxClassifier(save(NETWORK))
+    assert bare.output.activation is None
+    classifier = OnnxClassifier(save(NETWORK + ending, gives=FIVE, **NUMBERS))
+    assert classifier.output.activation == activation
+    assert f"the logits before its {activation} are attacked" in classifier.output.in_words
+    shifted = "ReduceMax" in ending
+    if not shifted:
+        assert_attacked_like(classifier, bare)
+    else:  # softmax does not see what is taken off every logit alike
+        losses = [c.loss_and_gradient(IMAGES, LABELS)[1:] for c in (classifier, bare)]
+        for a, b in zip(*losses, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "p = Neg(z)",
+        "q = Softmax(z) p = Neg(q)",  # turns the order of the classes round
+        "q = Softmax(z) p = Sub(one, q)",
+        "q = Sigmoid(z) p = MatMul(q, mix)",
+    ],
+)
+def test_what_changes_the_order_of_the_classes_stays(ending, save):
+    arrays = NUMBERS | {"mix": np.eye(5)[::-1].copy()}
+    path = save(NETWORK + ending, gives=FIVE, **arrays)
+    classifier = OnnxClassifier(path)
+    assert classifier.output.activation is None
+    session = onnxruntime.InferenceSession(path)
+    (expected,) = session.run(["p"], {"x": IMAGES.transpose(0, 3, 1, 2)})
+    np.testing.assert_allclose(classifier.logits(IMAGES), expected, atol=1e-6)
+
+
+def test_a_softmax_over_something_else_than_classes_stays(save):
+    nodes = "a = Softmax<axis=1>(x) b = Slice(a, low, high, low) z = Flatten(b)"
+    path = save(nodes, gives="float[N, K] z", low=np.array([2]), high=np.array([4]))
+    classifier = OnnxClassifier(path)
+    assert classifier.output.activation is None
+    assert classifier.logits(IMAGES).max() <= 1
+
+
+def test_saturated_sigmoids_do_not_hide_the_gradient(save):
+    ending = "l = Mul(z, large) p = Sigmoid(l)"
+    classifier = OnnxClassifier(save(NETWORK + ending, gives=FIVE, **LARGE))
+    _, loss, gradient = classifier.loss_and_gradient(IMAGES, LABELS, "log_odds")
+    assert np.isfinite(loss).all()
+    assert (np.abs(gradient).max(axis=(1, 2, 3)) > 0).all()
+
+
+@pytest.mark.parametrize("ending", ["p = Sigmoid(o)", "p = Identity(o)"])
+def test_one_output_is_two_classes(ending, save):
+    """Of z alone, class 1 has the log-odds z: the cross-entropy of label 1 is softplus(-z)."""
+    path = save(
+        NETWORK + "o = MatMul(z, column)" + ending,
+        gives="float[N, 1] p",
+        column=np.linspace(-1, 1, 5)[:, None],
+    )
+    classifier = OnnxClassifier(path)
+    assert (classifier.output.is_binary, classifier.output.classes) == (True, 2)
+    assert "(0, z)" in classifier.output.in_words
+    z = OnnxClassifier(save(NETWORK)).logits(IMAGES) @ np.linspace(-1, 1, 5)[:, None]
+    labels = np.array([0, 1, 1, 0, 1, 0])
+    logits, loss, gradient = classifier.loss_and_gradient(IMAGES, labels)
+    np.testing.assert_allclose(logits, np.concatenate([0 * z, z], axis=1), atol=1e-6)
+    sign = 1 - 2 * labels
+    np.testing.assert_allclose(loss, np.logaddexp(0, sign * z[:, 0]), atol=1e-6)
+    step = 1e-2 * gradient / np.sqrt((gradient**2).sum(axis=(1, 2, 3), keepdims=True))
+    rise = classifier.loss_and_gradient(np.clip(IMAGES + step, 0, 1), labels)[1] - loss
+    assert (rise > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("ending", "gives"),
+    [
+        ("q = Softmax<axis=1>(f) ", "float[N, 5, 1, 1] q"),
+        ("q = Identity(f)", "float[N, 5, 1, 1] q"),
+        ("q = Unsqueeze(z, axes)", "float[N, 1, 5] q"),
+    ],
+)
+def test_axes_of_1_beside_the_classes_are_left_out(ending, gives, save):
+    classifier = OnnxClassifier(save(NETWORK + ending, gives=gives, axes=np.array([1])))
+    assert classifier.output.classes == 5
+    assert_attacked_like(classifier, OnnxClassifier(save(NETWORK)))
+
+
+def test_labels_features_and_boxes_are_left_aside(save):
+    ending = "p = Softmax(z) l = ArgMax<axis=1, keepdims=0>(z)"
+    gives = "int64[N] l, float[N, 5, 8, 8] d, float[N, 5] p"
+    nodes = (NETWORK + ending).replace("c = Conv<strides=[2, 2]>", "c = Conv<pads=[1, 1, 1, 1]>")
+    classifier = OnnxClassifier(save(nodes, gives=gives))
+    assert (classifier.output.name, classifier.output.others) == ("p", ("l", "d"))
+    assert "left aside: 'l', 'd'" in classifier.output.in_words
+
+
+def test_logits_beside_their_probabilities_are_one_output(save):
+    path = save(NETWORK + "p = Softmax(z)", gives="float[N, 5] z, float[N, 5] p")
+    assert OnnxClassifier(path).output.name == "z"
+    assert_attacked_like(OnnxClassifier(path, output="p"), OnnxClassifier(path))
+
+
+def test_of_several_that_can_be_scores_one_has_to_be_named(save):
+    path = save(
+        NETWORK + "y = MatMul(z, mix)", gives="float[N, 5] z, float[N, 4] y", mix=np.ones((5, 4))
+    )
+    with pytest.raises(UserError, match=r"several outputs .*'z' float \(N, 5\), 'y'.*--output y"):
+        OnnxClassifier(path)
+    assert OnnxClassifier(path, output="z").output.others == ("y",)
+    with pytest.raises(UserError, match="output 'zz' is unknown"):
+        OnnxClassifier(path, output="zz")
+
+
+@pytest.mark.parametrize("gives", ["int64[N] l", "float[N, 5, 3, 3] d"])
+def test_an_output_that_is_no_score_is_refused(gives, save):
+    path = save(NETWORK + "l = ArgMax<axis=1, keepdims=0>(z)", gives=gives)
+    with pytest.raises(UserError, match=r"shape \(batch, classes\), got '[ld]' .*classifier"):
+        OnnxClassifier(path)
+    with pytest.raises(UserError, match="expected numbers of shape"):
+        OnnxClassifier(path, output=gives[-1])
+
+
+def test_the_command_says_what_it_attacks(save, rnascl, tmp_path):
+    path = save(
+        NETWORK + "y = MatMul(z, mix) p = Sigmoid(y)",
+        gives="float[N, 5] z, float[N, 4] p",
+        mix=np.ones((5, 4)),
+    )
+    data, out = tmp_path / "images.npz", tmp_path / "out.json"
+    np.savez(data, x=IMAGES, y=LABELS % 4)
+    command = ("attack", path, "--data", data, "--attacks", "fgsm", "--check", 0)
+    refused = rnascl(*command)
+    assert refused.code == 2
+    assert "--output p" in refused.err
+    result = rnascl(*command, "--output", "p", "--json", out)
+    assert result.code == 0, result.err
+    for words in ("'x'", "4 classes in 'p'", "before its sigmoid", "left aside: 'z'"):
+        assert words in result.err
+    assert len(json.loads(out.read_text())["class_counts"]) == 4
+
+
+def test_what_onnxruntime_runs_is_not_refused(save):
+    """Graphs without a name, weights that are no inputs in version 3, the long name of a domain."""
+    expected = OnnxClassifier(save(NETWORK))
+    model = onnx.load(save(NETWORK, opset=8))
+    model.ir_version = 3
+    model.graph.name = ""
+    model.opset_import[0].domain = "ai.onnx"
+    for node in model.graph.node:
+        node.domain = "ai.onnx"
+    model.metadata_props.add(key="names", value="one\ntwo")
+    path = save(NETWORK)
+    path.write_bytes(model.SerializeToString())
+    assert_attacked_like(OnnxClassifier(path), expected)

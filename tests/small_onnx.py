@@ -1,0 +1,37 @@
+"""Small ONNX classifiers, written as text."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+CONVOLUTIONS = """
+  a = Conv<pads=[1, 1, 1, 1]>(n, w1)
+  b = Tanh(a)
+  c = Conv<strides=[2, 2]>(b, w2)
+  d = Sigmoid(c)
+  f = GlobalAveragePool(d)
+  z = Flatten(f)
+"""
+"""From `n`, (batch, 3, h, w), to `z`, (batch, 5)."""
+SHAPES = {"w1": (6, 3, 3, 3), "w2": (5, 6, 3, 3)}
+
+
+def write_small_onnx(
+    path, nodes, *, takes="float[N, 3, 8, 8] x", gives="float[N, 5] z", opset=18, **arrays
+):
+    """Write a model of these nodes; its weights are the arrays, and random ones of `SHAPES`."""
+    model = onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": {opset}]> g ({takes}) => ({gives}) {{ {nodes} }}'
+    )
+    random = np.random.default_rng(0)
+    weights = {name: random.normal(0, 0.7, shape) for name, shape in SHAPES.items()} | arrays
+    for name, value in weights.items():
+        if name in nodes:
+            value = np.asarray(value)
+            if value.dtype == np.float64:
+                value = value.astype(np.float32)
+            model.graph.initializer.append(numpy_helper.from_array(value, name))
+    onnx.save(model, path)
+    return path
