@@ -28,7 +28,7 @@ class AttackedOutput:
         model: a copy of the file's with one output, the logits, (batch, classes); of what `name`
             gives they are what comes before the final activation.
         name: what the file calls it.
-        activation: what it ends in: "softmax", "sigmoid", "tanh", or None.
+        activation: what it ends in: "softmax", "sigmoid", or None.
         classes: how many; None where the file leaves it open.
         is_binary: whether the file gives one number z a row, here made into the logits (0, z).
         others: the file's outputs left aside.
@@ -44,7 +44,7 @@ class AttackedOutput:
     @property
     def in_words(self) -> str:
         """What is attacked, in a phrase."""
-        gives = "logits" if self.activation in (None, "tanh") else "probabilities"
+        gives = "probabilities" if self.activation else "logits"
         count = self.classes or "so many"
         words = f"gives {gives}, {count} classes in {self.name!r}"
         if self.is_binary:

@@ -20,7 +20,6 @@ _ACTIVATIONS = {
     "Softmax": SOFTMAX,
     "LogSoftmax": SOFTMAX,
     "Sigmoid": "sigmoid",
-    "Tanh": "tanh",
 }
 # What may follow: nothing that mixes classes, and nothing that changes their order.
 _SHAPE_ONLY = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
@@ -34,7 +33,7 @@ class FinalActivation:
     """How a graph ends.
 
     Attributes:
-        kind: "softmax", "sigmoid" or "tanh".
+        kind: "softmax" or "sigmoid".
         logits: the tensor that goes into it.
         trail: from the activation to the first output, the activation first: each node, and which
             of its inputs holds the scores.

@@ -30,7 +30,6 @@ SOFTMAX_ENDINGS = (
     " t = ReduceSum<keepdims=1>(e, axes) p = Div(e, t)",
 )
 OTHER_ENDINGS = {"p = Sigmoid(z)": "sigmoid", "q = Sigmoid(z) p = Log(q)": "sigmoid"}
-OTHER_ENDINGS |= {"p = Tanh(z)": "tanh"}
 NUMBERS = {"small": np.float32(1e-7), "one": np.float32(1), "hundred": np.float32(100)}
 NUMBERS |= {"axes": np.array([1])}
 
