@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 Value = TypeVar("Value")
+LONGEST = 300
+"""Characters of another library's error that are shown."""
 
 
 class UserError(ValueError):
@@ -79,4 +81,7 @@ def one_line(error: BaseException) -> str:
     Such errors quote the file that was read, which can hold anything, a terminal's commands too.
     """
     line = " ".join(str(error).split()) or type(error).__name__
-    return "".join(c if c.isprintable() else "?" for c in line[:300])
+    if len(line) > LONGEST:
+        # the cause often comes last
+        line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+    return "".join(c if c.isprintable() else "?" for c in line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rnascl_keras.errors import UserError, check_name, look_up
+from rnascl_keras.errors import UserError, check_name, look_up, one_line
 
 ATTACKS = {"fgsm": 1, "pgd": 20}
 
@@ -34,3 +34,9 @@ def test_nothing_is_suggested_where_nothing_is_near():
 def test_what_is_expected_may_be_said_otherwise():
     words = "recipe 'pdg' is unknown; expected a name or a file. Did you mean 'pgd'?"
     assert refusal(check_name, "recipe", "pdg", ATTACKS, "a name or a file") == words
+
+
+def test_a_long_error_keeps_its_end_where_the_cause_is():
+    line = one_line(ValueError("where it happened: " + "x" * 1000 + " because of \x1b[31mthis"))
+    assert line.startswith("where it happened") and line.endswith("because of ?[31mthis")
+    assert len(line) < 320

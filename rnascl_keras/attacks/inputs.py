@@ -22,9 +22,10 @@ def checked_images(images: np.ndarray) -> np.ndarray:
         return images / np.float32(255)
     if images.dtype != np.float64:
         images = images.astype(np.float32)
+    if not np.isfinite(images).all():
+        raise UserError("pixels are NaN or infinite in some images; mend or leave out these.")
     low, high = float(images.min()), float(images.max())
-    # Written so that NaN fails it.
-    if not (low >= 0.0 and high <= 1.0):
+    if low < 0 or high > 1:
         raise UserError(
             f"pixels range from {low:g} to {high:g}; expected [0, 1]. Divide by 255 what is not "
             "uint8, and leave normalisation to the model."

@@ -34,9 +34,9 @@ class Measurement:
     norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf"
     radii: Annotated[
         str | None,
-        typer.Option("--sweep", help="More radii, e.g. 2/255,4/255,16/255: a table of all."),
+        typer.Option("--sweep", help="Radii beside --eps, e.g. 2/255,4/255,16/255: a table."),
     ] = None
-    plot: Annotated[Path | None, typer.Option(help="Draw the sweep there, as SVG.")] = None
+    plot: Annotated[Path | None, typer.Option(help="Draw the sweep there, .svg or .png.")] = None
     check: Annotated[
         int, typer.Option(min=0, help="Images on which to look for false robustness; 0: none.")
     ] = 200

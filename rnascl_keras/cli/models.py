@@ -31,6 +31,8 @@ def evaluate(
     measurement: Measurement,
 ) -> None:
     """Accuracy on clean images and under attack, of a run's models or of any MODEL.keras."""
+    if model.endswith(".onnx"):
+        raise UserError(f"evaluate takes a RECIPE or a MODEL.keras; type `rnascl attack {model}`.")
     is_file = model.endswith(".keras")
     _check_options(context, is_file)
     if not is_file:
@@ -77,6 +79,8 @@ def attack(
     ] = None,
 ) -> None:
     """Attack any ONNX image classifier, white-box, in onnxruntime: no other framework is needed."""
+    if model.suffix == ".keras":
+        raise UserError(f"attack takes a MODEL.onnx; type `rnascl evaluate {model}`.")
     request = measurement.request(f"attack {model}")
     from rnascl_keras.evaluation.onnx_file import attack_file
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.units import parse_number
 
 
 def parse_channels(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Return the numbers in `0.49,0.48,0.45`, None for None.
+    """Return the numbers in `0.49,0.48,0.45` or `125/255`, None for None.
 
     Raises:
         UserError: they are no numbers.
     """
     if text is None:
         return None
-    try:
-        return tuple(float(number) for number in text.split(","))
-    except ValueError as error:
+    numbers = [parse_number(number) for number in text.split(",")]
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(numbers):
         raise UserError(
-            f"{option} takes one number per channel such as 0.49,0.48,0.45; got {text!r}."
-        ) from error
+            f"{option} takes one number per channel such as 0.49,0.48,0.45, or 125/255; "
+            f"got {text!r}."
+        )
+    return tuple(known)
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from rnascl_keras.data.image_data import ImageData
-from rnascl_keras.data.image_files import check_image
+from rnascl_keras.data.image_files import check_images, shown_path
 from rnascl_keras.data.order import stratified_order
 from rnascl_keras.data.pixels import FilePixels
 from rnascl_keras.errors import UserError
@@ -18,6 +19,12 @@ TRAIN_SPLIT = "train"
 TEST_SPLITS = ("val", "validation", "test")
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
+Say = Callable[[str], object]
+
+
+def no_one(line: str) -> None:
+    """Be told something, and do nothing with it."""
+
 
 def is_image_folder(path: Path) -> bool:
     """Return whether `path` holds a folder named like a split."""
@@ -25,7 +32,7 @@ def is_image_folder(path: Path) -> bool:
 
 
 def load_folder(
-    path: Path, image_size: int | None, class_list: str | os.PathLike[str] | None
+    path: Path, image_size: int | None, class_list: str | os.PathLike[str] | None, say: Say = no_one
 ) -> tuple[ImageData, ImageData]:
     """Return the training and the test split.
 
@@ -36,6 +43,7 @@ def load_folder(
         path: the folder.
         image_size: height and width the images are scaled to.
         class_list: a text file of class folders to use, one a line; None for all.
+        say: is told which files are left out.
 
     Raises:
         UserError: a split or an image is missing or unreadable, or a class of the list has none.
@@ -46,12 +54,12 @@ def load_folder(
     test_folder = _test_folder(path)
     names = _class_names(train_folder, class_list)
     return (
-        _load_split(train_folder, names, image_size),
-        _load_split(test_folder, names, image_size),
+        _load_split(train_folder, names, image_size, say),
+        _load_split(test_folder, names, image_size, say),
     )
 
 
-def load_test_folder(path: Path, image_size: int | None) -> ImageData:
+def load_test_folder(path: Path, image_size: int | None, say: Say = no_one) -> ImageData:
     """Return the test split; its classes are those of `train` where that is there too.
 
     Raises:
@@ -60,7 +68,16 @@ def load_test_folder(path: Path, image_size: int | None) -> ImageData:
     test_folder = _test_folder(path)
     train_folder = path / TRAIN_SPLIT
     names = _class_names(train_folder if train_folder.is_dir() else test_folder, None)
-    return _load_split(test_folder, names, image_size)
+    return _load_split(test_folder, names, image_size, say)
+
+
+def what_is_in(place: Path) -> str:
+    """Return a sentence on what a folder holds instead, "" where it is none."""
+    if not place.is_dir():
+        return " There is no such folder."
+    names = sorted(entry.name for entry in os.scandir(place) if not entry.name.startswith("."))
+    few = ", ".join(map(shown_path, names[:3])) + (", ..." if len(names) > 3 else "")
+    return f" It holds {few or 'nothing'}."
 
 
 def _test_folder(path: Path) -> Path:
@@ -90,7 +107,7 @@ def _class_names(split: Path, class_list: str | os.PathLike[str] | None) -> tupl
     return tuple(name for name in found if name in wanted)
 
 
-def _load_split(split: Path, names: tuple[str, ...], image_size: int | None) -> ImageData:
+def _load_split(split: Path, names: tuple[str, ...], image_size: int | None, say: Say) -> ImageData:
     if image_size is None or image_size < 1:
         raise UserError(
             f"image_size={image_size}: images in {split} may have any size; give the height and "
@@ -98,24 +115,29 @@ def _load_split(split: Path, names: tuple[str, ...], image_size: int | None) -> 
         )
     paths: list[str] = []
     labels: list[int] = []
+    skipped: Counter[str] = Counter()
     for label, name in enumerate(names):
-        files = _images(split / name)
+        files = _images(split / name, skipped)
         paths.extend(files)
         labels.extend([label] * len(files))
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(check_image, paths))
+    if skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in skipped.most_common())
+        say(f"{split}: {skipped.total()} files that are no JPEG or PNG are left out: {kinds}")
+    check_images(paths)
     order = stratified_order(np.array(labels))
     pixels = FilePixels(np.array(paths)[order], image_size)
     return ImageData(pixels, np.array(labels)[order], names)
 
 
-def _images(class_folder: Path) -> list[str]:
+def _images(class_folder: Path, skipped: Counter[str]) -> list[str]:
+    """Return the images' paths, and count in `skipped` by suffix what else is there."""
     files = []
     if class_folder.is_dir():
-        files = sorted(
-            entry.path
-            for entry in os.scandir(class_folder)
-            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".")
+        seen = [e for e in os.scandir(class_folder) if not e.name.startswith(".")]
+        files = sorted(e.path for e in seen if e.name.lower().endswith(SUFFIXES))
+        others = [e.name for e in seen if not e.name.lower().endswith(SUFFIXES)]
+        skipped.update(
+            shown_path(Path(name).suffix.lower() or "without a suffix") for name in others
         )
     if not files:
         raise UserError(

@@ -124,9 +124,14 @@ def _pixels(images: np.ndarray, path: Path, name: str) -> np.ndarray:
         return images
     if not np.issubdtype(images.dtype, np.floating):
         raise UserError(f"{path}: {name} is {images.dtype}; expected uint8 or float.")
+    undefined = int(np.sum(~np.isfinite(images).all(axis=(1, 2, 3))))
+    if undefined:
+        raise UserError(
+            f"{path}: {name} holds NaN or infinite pixels in {undefined} of {len(images)} images; "
+            "mend or leave out these images."
+        )
     low, high = images.min(), images.max()
-    # Written so that NaN fails it.
-    if not (low >= 0 and high <= 1):
+    if low < 0 or high > 1:
         raise UserError(
             f"{path}: {name} goes from {low:g} to {high:g}; expected float pixels in [0, 1]. "
             "Divide by 255, undo a normalisation, or store uint8."

@@ -96,7 +96,7 @@ class FilePixels:
     """Images in JPEG or PNG files of any size, decoded to RGB when a batch needs them.
 
     Attributes:
-        paths: str (n,).
+        paths: str (n,); with the file system's bytes where a name is no text.
         image_size: height and width of the images delivered, in pixels.
     """
 
@@ -141,7 +141,7 @@ class FilePixels:
                 size = os.stat(path).st_size
             except OSError as error:
                 raise UserError(f"the image {path} cannot be read: {error.strerror}.") from error
-            digest.update(f"{Path(path).parent.name}/{Path(path).name} {size}\n".encode())
+            digest.update(os.fsencode(f"{Path(path).parent.name}/{Path(path).name} {size}\n"))
         return digest.hexdigest()
 
     def batched(
@@ -156,7 +156,7 @@ class FilePixels:
 
         from rnascl_keras.data import transforms
 
-        paths = tf.constant(self.paths)
+        paths = tf.constant([os.fsencode(str(path)) for path in self.paths])
 
         def load(index: tf.Tensor, label: Any, draws: tf.Tensor) -> tuple[tf.Tensor, Any]:
             image = transforms.read_image(

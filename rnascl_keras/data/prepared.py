@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from rnascl_keras.data.folder import what_is_in
 from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.errors import UserError, nearest
@@ -57,11 +59,17 @@ def _builder(name: str, place: str | None) -> Any:
         known = ["digits", *tfds.list_builders(with_community_datasets=False)]
         raise UserError(
             f"no data set {name!r}: expected digits, an .npz file, a folder with train/<class>, or "
-            f"a name of TensorFlow Datasets.{nearest(name.lower(), known)}"
+            f"a name of TensorFlow Datasets.{nearest(name.lower(), known)}{_folder_here(name)}"
         ) from error
     except (ValueError, AssertionError) as error:  # no such configuration or version
         raise UserError(f"data set {name!r}: {_first_line(error)}") from error
     return builder
+
+
+def _folder_here(name: str) -> str:
+    """Return a sentence on a folder of that name, "" where there is none."""
+    here = Path(name)
+    return f" There is a folder {name}.{what_is_in(here)}" if here.is_dir() else ""
 
 
 def _prepare(builder: Any, name: str) -> None:

@@ -32,6 +32,7 @@ def load_data(
     validation: int = 0,
     class_list: str | os.PathLike[str] | None = None,
     limit_train: int | None = None,
+    say: folder.Say = folder.no_one,
 ) -> Splits:
     """Load a data set.
 
@@ -48,6 +49,7 @@ def load_data(
         class_list: text file with the name of a class folder a line; the others are left out.
             Only for a folder.
         limit_train: use only the first that many training images (after `validation` is off).
+        say: is told what is left out.
 
     Raises:
         UserError: not found, not readable, or not labelled images in the ranges asked for.
@@ -56,7 +58,7 @@ def load_data(
     if class_list is not None and place is None:
         raise UserError(f"class_list filters the classes of a folder; {source!r} is not one.")
     if place is not None:
-        train, test = folder.load_folder(place, image_size, class_list)
+        train, test = folder.load_folder(place, image_size, class_list, say)
     elif source == "digits":
         train, test = digits.load_digits()
     elif _is_npz(source):
@@ -78,6 +80,7 @@ def load_test_data(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     input_shape: ImageShape | None = None,
+    say: folder.Say = folder.no_one,
 ) -> ImageData:
     """Load what a model is to be evaluated on.
 
@@ -88,13 +91,14 @@ def load_test_data(
         input_shape: height, width and channels the model wants, None where it leaves one open.
             A folder's images are scaled to it; it settles the layout of an `.npz`; any other source
             must fit.
+        say: as in `load_data`.
 
     Raises:
         UserError: as `load_data`, and images that do not fit `input_shape`.
     """
     place = _find_folder(data, data_dir)
     if place is not None:
-        test = folder.load_test_folder(place, input_shape[0] if input_shape else None)
+        test = folder.load_test_folder(place, input_shape[0] if input_shape else None, say)
     elif data == "digits":
         test = digits.load_digits()[1]
     elif _is_npz(data):
@@ -119,10 +123,11 @@ def _find_folder(source: str, data_dir: str | os.PathLike[str] | None) -> Path |
         if folder.is_image_folder(candidate):
             return candidate
     looks_like_path = candidates[0].is_absolute() or str(source).startswith((".", "~"))
+    looks_like_path |= str(source).endswith(("/", os.sep))
     if looks_like_path and not _is_npz(source):
         raise UserError(
             f"{source} is no folder of images; expected train/<class>/*.jpg and one of "
-            f"{', '.join(folder.TEST_SPLITS)} in it."
+            f"{', '.join(folder.TEST_SPLITS)} in it.{folder.what_is_in(candidates[0])}"
         )
     return None
 

@@ -16,6 +16,7 @@ from scipy.stats import binomtest
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.evaluation.false_robustness import IMAGES, Check
+from rnascl_keras.evaluation.near_chance import near_chance
 from rnascl_keras.evaluation.subject import Subject
 
 LogitsFunction = Callable[[np.ndarray], np.ndarray]
@@ -37,8 +38,10 @@ class Evaluation:
         per_class: by the same keys, the accuracy of each class; None where it has no image.
         class_counts: number of images of each class.
         right: by the same keys, which images are classified right, (n,) bool.
+        near_chance: why the clean accuracy is no better than chance, so that the others say nothing
+            about robustness; None where it is better.
         check: whether the robustness may be false, see `false_robustness.Check`; None where that
-            was not looked at.
+            was not looked at, or the clean accuracy is near chance.
     """
 
     n: int
@@ -50,6 +53,7 @@ class Evaluation:
     per_class: dict[str, list[float | None]]
     class_counts: list[int]
     right: dict[str, np.ndarray]
+    near_chance: str | None = None
     check: Check | None = None
 
     @classmethod
@@ -112,8 +116,11 @@ def evaluate(
     subject = Subject.of(model, images, labels, seed, batch_size, progress)
     subject.check_gradient(chosen)
     found = {attack.key: subject.under(attack) for attack in chosen}
-    signs = subject.look_for_signs(check, epsilon, norm, other) if chosen and check else None
-    asked = {"norm": norm, "epsilon": float(epsilon), "seed": seed, "check": signs}
+    guessing = near_chance(subject.logits, subject.labels)
+    doubted = chosen and check and not guessing
+    signs = subject.look_for_signs(check, epsilon, norm, other) if doubted else None
+    asked = {"norm": norm, "epsilon": float(epsilon), "seed": seed}
+    asked |= {"near_chance": guessing, "check": signs}
     evaluation = Evaluation.of(subject.right(found), subject.labels, subject.classes, **asked)
     return evaluation, {key: attacked.images for key, attacked in found.items()}
 

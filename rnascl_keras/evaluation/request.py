@@ -5,8 +5,10 @@ As tables, as JSON, as a plot. Neither TensorFlow nor Keras is imported here.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from rnascl_keras.report.keys import attack_how, attack_name
 from rnascl_keras.units import percent, radius
 
 SHOWN_CLASSES = 20
+PLOTS = (".svg", ".png")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Request:
         out: where to write the figures, or None.
         norm: "Linf" or "L2".
         radii: more of them, at which all attacks are run too.
-        plot: where to draw that as SVG, or None.
+        plot: where to draw accuracy over radius, .svg or .png, or None.
         check: number of images on which signs of false robustness are looked for.
     """
 
@@ -65,6 +68,8 @@ class Request:
             raise UserError(
                 "--plot draws the accuracy over the radii of --sweep, which is not given."
             )
+        if self.plot and self.plot.suffix not in PLOTS:
+            raise UserError(f"--plot is {self.plot}; expected a name in {' or '.join(PLOTS)}.")
         for file in (self.out, self.plot):
             if file:
                 check_writable(file)
@@ -86,14 +91,17 @@ def evaluate_classifier(
         input_shape: (h, w, c) of its images; None where it leaves a size open.
         request: what is wanted.
     """
-    test = load_test_data(request.data, data_dir=request.data_dir, input_shape=input_shape)
+    asked = {"data_dir": request.data_dir, "input_shape": input_shape}
+    test = load_test_data(request.data, **asked, say=partial(print, file=sys.stderr))
     images, labels = test.first(min(request.n, len(test)))
     settings = {"attacks": request.attacks, "norm": request.norm, "seed": request.seed}
     evaluation, _ = evaluate(
         classifier, images, labels, epsilon=request.epsilon, check=request.check, **settings
     )
-    radii = request.radii
-    swept = sweep_radii(classifier, images, labels, radii=radii, **settings) if radii else None
+    swept = None
+    if request.radii:
+        settings |= {"radii": request.radii, "known": evaluation}
+        swept = sweep_radii(classifier, images, labels, **settings)
     _print(path, evaluation, swept, test.class_names)
     written = request.out or request.plot
     if written:
@@ -108,7 +116,15 @@ def _write(path: Path, request: Request, evaluation: Evaluation, swept: Sweep | 
         from rnascl_keras.report.sweep_plot import accuracy_by_radius
 
         clean = dict.fromkeys(swept.accuracy, evaluation.accuracy["clean"])
-        drawn = accuracy_by_radius(swept.epsilon, swept.accuracy, swept.intervals, clean)
+        drawn = accuracy_by_radius(
+            swept.epsilon,
+            swept.accuracy,
+            swept.intervals,
+            clean,
+            title=f"{path.name}, first {swept.n} images",
+            norm=swept.norm,
+            file_format=request.plot.suffix[1:],
+        )
         atomic_write(request.plot, drawn)
     if request.out:
         facts = {"model": str(path), "sha256": sha256(path), "data": request.data}
@@ -125,6 +141,9 @@ def _print(
         console.print(_classes(evaluation, class_names))
     if sweep:
         console.print(_sweep(sweep))
+    if evaluation.near_chance:
+        words = f"No verdict on robustness: {evaluation.near_chance}"
+        console.print(words, highlight=False, style="bold red")
     if evaluation.check:
         console.print(f"False robustness? {evaluation.check.verdict}", highlight=False)
 

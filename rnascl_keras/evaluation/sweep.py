@@ -10,7 +10,7 @@ import numpy as np
 
 from rnascl_keras.attacks.classifier import as_classifier
 from rnascl_keras.errors import UserError
-from rnascl_keras.evaluation.evaluate import evaluate
+from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +47,7 @@ def sweep_radii(
     seed: int = 0,
     batch_size: int = 128,
     progress: bool = True,
+    known: Evaluation | None = None,
 ) -> Sweep:
     """Evaluate the model at each radius, on its own: no image is carried over from a smaller one.
 
@@ -54,6 +55,7 @@ def sweep_radii(
         model, images, labels: as in `evaluate`.
         radii: in any order; for L-infinity in pixel units of [0, 1].
         attacks, norm, seed, batch_size, progress: as in `evaluate`.
+        known: what the same settings gave at a radius of its own, which joins the others.
 
     Raises:
         UserError: no radius, no attack, or as `evaluate`.
@@ -61,10 +63,14 @@ def sweep_radii(
     if not radii or not attacks:
         raise UserError("a sweep needs at least one radius and one attack.")
     classifier = as_classifier(model)
-    epsilon = sorted({float(radius) for radius in radii})
+    done = {known.epsilon: known} if known else {}
+    epsilon = sorted({float(radius) for radius in radii} | done.keys())
     settings = {"attacks": attacks, "norm": norm, "seed": seed, "batch_size": batch_size}
     settings |= {"check": 0, "progress": progress}
-    found = [evaluate(classifier, images, labels, epsilon=e, **settings)[0] for e in epsilon]
+    found = [
+        done.get(e) or evaluate(classifier, images, labels, epsilon=e, **settings)[0]
+        for e in epsilon
+    ]
     keys = [key for key in found[0].accuracy if key != "clean"]
     return Sweep(
         len(images),

@@ -99,6 +99,14 @@ def file_checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: check for name, check in found.items() if check}
 
 
+def guessing(report: dict[str, Any]) -> dict[str, str]:
+    """Return why figures say nothing about robustness, by model and file whose clean accuracy is
+    near chance."""
+    found = {MODELS[key]: report[key].get("near_chance") for key in model_keys(report)}
+    found |= {name: file.get("near_chance") for name, file in report.get("export", {}).items()}
+    return {name: words for name, words in found.items() if words}
+
+
 def verdicts(report: dict[str, Any]) -> dict[str, str]:
     """Return what the checks of the models say, by model."""
     return {key: check["verdict"] for key, check in checks(report).items()}

@@ -77,7 +77,7 @@ def _sweep(models: dict[str, dict[str, Any]]) -> str | None:
         {name: sweep["intervals"]["pgd20"] for name, sweep in swept.items()},
         {name: sweep["clean"] for name, sweep in swept.items()},
         {keys.MODELS[key]: colour for key, colour in LINE_COLOURS.items()},
-    )
+    ).decode()
 
 
 def _by_stage(panels: dict[str, str]) -> list[dict[str, str]]:

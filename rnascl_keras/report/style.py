@@ -60,9 +60,15 @@ def report_style() -> Iterator[None]:
 
 def svg(figure: Figure) -> str:
     """Return the figure as SVG, the same text for the same arrays."""
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    return text.getvalue()
+    return drawn(figure, "svg").decode()
+
+
+def drawn(figure: Figure, file_format: str) -> bytes:
+    """Return the figure as "svg", the same for the same arrays, or as "png" for a screen."""
+    made = io.BytesIO()
+    plain = {"Date": None, "Creator": None} if file_format == "svg" else None
+    figure.savefig(made, format=file_format, metadata=plain, dpi=200)
+    return made.getvalue()
 
 
 def label_room(names: Sequence[str]) -> float:

@@ -1,4 +1,4 @@
-"""The picture of a sweep over the radius: arrays in, one SVG text out."""
+"""The picture of a sweep over the radius: arrays in, one SVG or PNG out."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from rnascl_keras.report.keys import attack_name
 from rnascl_keras.report.search_plots import spread
-from rnascl_keras.report.style import ACCENT, INK, MUTED, WRONG, report_style, svg
+from rnascl_keras.report.style import ACCENT, INK, MUTED, WRONG, drawn, report_style
 from rnascl_keras.units import percent, radius
 
 LINES = (
@@ -23,6 +23,7 @@ LINES = (
     (INK, ()),
 )
 """Colours and dashes (empty: a whole line) of lines that are told apart by both."""
+RADII = {"Linf": "L∞", "L2": "L2"}
 
 
 def accuracy_by_radius(
@@ -31,7 +32,11 @@ def accuracy_by_radius(
     intervals: Mapping[str, Sequence[Sequence[float]]],
     clean: dict[str, float],
     colours: dict[str, str] | None = None,
-) -> str:
+    *,
+    title: str = "",
+    norm: str = "Linf",
+    file_format: str = "svg",
+) -> bytes:
     """Draw the accuracy over the radius, a line for each attack or model, with its 95 % interval.
 
     Args:
@@ -40,10 +45,13 @@ def accuracy_by_radius(
         intervals: by the same, (low, high) at each radius.
         clean: by the same, the accuracy at radius 0.
         colours: by the same, where the lines have colours of their own.
+        title: written above.
+        norm: of the ball, "Linf" or "L2".
+        file_format: "svg" or "png".
     """
     with report_style():
         figure = Figure(figsize=(4.9, 2.9))
-        axes = figure.add_axes((0.085, 0.15, 0.68, 0.8))
+        axes = figure.add_axes((0.115, 0.16, 0.65, 0.74 if title else 0.79))
         x = [0.0, *epsilon]
         last = np.array([shares[-1] for shares in accuracy.values()]) / 1.04
         order = np.argsort(last, kind="stable")
@@ -57,9 +65,11 @@ def accuracy_by_radius(
             _end_label(axes, words, (x[-1], 100 * shares[-1]), ends[rank], colour)
         axes.set_xlim(0, x[-1])
         axes.set_xticks(x, ["0", *map(radius, epsilon)])
-        axes.set_xlabel("radius")
+        axes.set_xlabel(f"{RADII[norm]} radius, pixels in [0, 1]")
+        axes.set_ylabel("accuracy")
+        axes.set_title(title, fontsize=8.5)
         _percent_axis(axes)
-        return svg(figure)
+        return drawn(figure, file_format)
 
 
 def _line(

@@ -20,6 +20,7 @@ from rnascl_keras.report.keys import (
     attack_name,
     exported_keys,
     file_verdicts,
+    guessing,
     model_keys,
     short_layer,
     verdicts,
@@ -56,6 +57,8 @@ def print_summary(
     said = {MODELS[name]: verdict for name, verdict in verdicts(report).items()}
     for name, verdict in (said | file_verdicts(report)).items():
         console.print(Text(f"{name}: {verdict}", style="dim"))
+    for name, why in guessing(report).items():
+        console.print(Text(f"{name}: no verdict on robustness: {why}", style="bold red"))
     architecture = report.get("architecture", {})
     if architecture:
         console.print(_widths(architecture))

@@ -14,6 +14,7 @@ from rnascl_keras.report.keys import (
     attack_name,
     checks,
     file_checks,
+    guessing,
     model_keys,
 )
 from rnascl_keras.units import count, percent, radius, size
@@ -43,6 +44,8 @@ def summary(report: dict[str, Any], reading: dict[str, Any] | None) -> list[str]
             "under attack."
         )
     sentences += _file_words(report, students[-1])
+    for name, why in guessing(report).items():
+        sentences.append(f"{name}: nothing is known about its robustness, for {why}")
     sentences += _check_words(report)
     if reading:
         sentences.append(reading["words"])

@@ -15,6 +15,8 @@ from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.report.keys import TRANSFER
 from rnascl_keras.run.workdir import Run
 
+FIGURES = ("accuracy", "intervals", "near_chance", "check")
+"""Of an evaluation, what is kept of each model and of each file that is attacked."""
 SWEPT_IMAGES = 200
 SWEPT = (0.25, 0.5, 1.0, 2.0)
 """Radii of the sweep, as parts of the run's own."""
@@ -40,7 +42,7 @@ def evaluate_run(run: Run) -> None:
         result[name] = {
             "parameters": model_parameters(model),
             "macs": _macs(run, name, model),
-            **{key: figures[key] for key in ("accuracy", "intervals", "per_class", "check")},
+            **{key: figures[key] for key in (*FIGURES, "per_class")},
             "sweep": _swept(run, model, images, labels, evaluation),
         }
         for file in (f"{name}.onnx", f"{name}_int8.onnx"):
@@ -50,7 +52,7 @@ def evaluate_run(run: Run) -> None:
             entry = {"accuracy": {"clean": accuracy_of(classifier.logits, images, labels)}}
             if file.endswith("_int8.onnx"):
                 own, _ = _attack(run, file, classifier, images, labels, model)
-                entry = {key: own.as_dict()[key] for key in ("accuracy", "intervals", "check")}
+                entry = {key: own.as_dict()[key] for key in FIGURES}
             for key, replayed in adversarial.items():
                 transferred = accuracy_of(classifier.logits, replayed, labels)
                 entry["accuracy"][TRANSFER + key] = transferred
@@ -81,6 +83,8 @@ def _attack(
         other=other,
         **run.recipe.evaluation.arguments(),
     )
+    if evaluation.near_chance:
+        run.say(f"evaluate: {name}: no verdict on robustness: {evaluation.near_chance}")
     if evaluation.check:
         run.say(f"evaluate: {name}: {evaluation.check.verdict}")
     return evaluation, adversarial

@@ -123,7 +123,7 @@ class Run:
         """
         from rnascl_keras.data import Share, load_data
 
-        data = load_data(data_dir=self.data_dir, **self.recipe.data.arguments())
+        data = load_data(data_dir=self.data_dir, say=self.say, **self.recipe.data.arguments())
         replicas = Share(self.strategy.num_replicas_in_sync)
         for section, settings in self.recipe.trainings():
             replicas.check(settings.batch_size, f"{section}.batch_size")

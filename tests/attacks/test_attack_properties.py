@@ -134,7 +134,7 @@ class Probabilities:
 @pytest.mark.parametrize(
     ("model", "images", "labels", "says"),
     [
-        (MODEL, np.where(np.arange(2) > 0, np.nan, IMAGES), [0, 1], "pixels range from nan"),
+        (MODEL, np.where(np.arange(2) > 0, np.nan, IMAGES), [0, 1], "pixels are NaN or infinite"),
         (MODEL, IMAGES * 255, [0, 1], r"pixels range from 127.5 to 127.5; expected \[0, 1\]"),
         (MODEL, IMAGES - 1, [0, 1], "pixels range from -0.5"),
         (MODEL, IMAGES[0], [0, 1], "images have shape"),

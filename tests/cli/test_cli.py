@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ElementTree
 import keras
 import pytest
 from files_of_images import file_of_images
+from PIL import Image
 
 from rnascl_keras import Architecture
 from rnascl_keras.data import load_data
@@ -132,13 +133,19 @@ def test_evaluate_sweeps_over_the_radius(rnascl, whole_run, tmp_path):
     assert written["check"] is None
     assert set(written["accuracy"]) == {"clean", "fgsm", "cw", "worst"}
     sweep = written["sweep"]
-    assert sweep["epsilon"] == [0.02, 16 / 255, 0.1]
-    for shares in sweep["accuracy"].values():
-        assert len(shares) == 3 and max(shares) <= written["accuracy"]["clean"]
+    assert sweep["epsilon"] == [0.02, 8 / 255, 16 / 255, 0.1]  # with that of --eps
+    for key, shares in sweep["accuracy"].items():
+        assert len(shares) == 4 and max(shares) <= written["accuracy"]["clean"]
+        assert shares[1] == written["accuracy"][key]
     assert "By radius" in result.out and "16/255" in result.out and "By class" in result.out
     text = "".join(ElementTree.parse(plot).getroot().itertext())
-    for words in ("FGSM", "CW", "Worst case", "16/255"):
+    for words in ("FGSM", "CW", "Worst case", "16/255", "student.keras, first 10 images"):
         assert words in text
+    picture = tmp_path / "plot.png"
+    result = rnascl("evaluate", model, "--data", data, "--n", 10, *options, "--plot", picture)
+    assert result.code == 0, result.err
+    with Image.open(picture) as image:
+        assert image.format == "PNG" and image.width > 800
 
 
 def test_evaluate_in_l2(rnascl, whole_run, tmp_path):

@@ -101,7 +101,7 @@ LABELS = np.arange(4)
         ({"x": IMAGES.astype(np.int64), "y": LABELS}, "x is int64"),
         ({"x": IMAGES + 200.0, "y": LABELS}, "from 200 to 200"),
         ({"x": IMAGES - 0.5, "y": LABELS}, r"expected float pixels in \[0, 1\]"),
-        ({"x": IMAGES * np.nan, "y": LABELS}, "nan"),
+        ({"x": IMAGES * np.nan, "y": LABELS}, "NaN or infinite pixels in"),
         ({"x": np.zeros((4, 5, 5, 7)), "y": LABELS}, "1, 3 or 4 channels"),
         ({"x": IMAGES[:0], "y": LABELS[:0]}, "at least one"),
         ({"x": IMAGES.astype(object), "y": LABELS}, "plain arrays"),

@@ -55,7 +55,7 @@ def test_a_softmax_elsewhere_is_refused():
     ("images", "labels", "settings", "message"),
     [
         (IMAGES * 255, LABELS, {}, "pixels range from .* expected \\[0, 1\\]"),
-        (np.full_like(IMAGES, np.nan), LABELS, {}, "pixels range from nan"),
+        (np.full_like(IMAGES, np.nan), LABELS, {}, "pixels are NaN or infinite"),
         (IMAGES[..., 0], LABELS, {}, "images have shape"),
         (IMAGES[:0], LABELS[:0], {}, "n at least 1"),
         (IMAGES[:, :2], LABELS, {}, "model takes images of shape .*3, 3, 1"),

@@ -103,7 +103,8 @@ def test_lines_run_through_the_accuracies_over_the_radius():
     radii = [2 / 255, 4 / 255, 8 / 255]
     accuracy = {"fgsm": [0.7, 0.5, 0.3], "pgd20": [0.6, 0.4, 0.1]}
     intervals = {k: [(s - 0.05, s + 0.05) for s in shares] for k, shares in accuracy.items()}
-    svg = sweep_plot.accuracy_by_radius(radii, accuracy, intervals, dict.fromkeys(accuracy, 0.9))
+    clean = dict.fromkeys(accuracy, 0.9)
+    svg = sweep_plot.accuracy_by_radius(radii, accuracy, intervals, clean, title="m.onnx").decode()
     lines = [
         np.array(re.findall(r"-?[\d.]+", path.get("d")), float).reshape(-1, 2)
         for path in ElementTree.fromstring(svg).iter(f"{SVG}path")
@@ -118,6 +119,7 @@ def test_lines_run_through_the_accuracies_over_the_radius():
             (y - y[0]) / (y[-1] - y[0]), (expected - 0.9) / (shares[-1] - 0.9), atol=1e-3
         )
     assert {"FGSM 30.0", "PGD-20 10.0", "0", "2/255", "4/255", "8/255"} <= set(texts(svg))
+    assert {"m.onnx", "accuracy", "L∞ radius, pixels in [0, 1]"} <= set(texts(svg))
 
 
 def test_attention_maps_show_every_tile_and_what_the_student_got_wrong():

@@ -1,0 +1,41 @@
+"""Is the clean accuracy any better than guessing? Else no figure under attack means anything.
+
+A file that is given pixels of another scale, or in another order of channels or classes, runs all
+the same; what it then says of clean images is no better than chance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rnascl_keras.attacks.verdict import is_right
+from rnascl_keras.units import percent
+
+TIMES_CHANCE = 1.5
+PART_OF_THE_WAY = 0.25
+"""From chance to 1: of two or three classes, 1.5 times chance would be a fair accuracy."""
+ONE_CLASS = 0.95
+"""Share of the images that is nearly all of them."""
+_CHECK = "check scale, mean and std, channel order, order of labels"
+
+
+def near_chance(logits: np.ndarray, labels: np.ndarray) -> str | None:
+    """Return why clean images are classified about as well as by chance, None where they are not.
+
+    Args:
+        logits: (n, classes), of the clean images.
+        labels: (n,) integers.
+    """
+    chance = 1 / logits.shape[1]
+    accuracy = float(np.mean(is_right(logits, labels)))
+    largest = min(TIMES_CHANCE * chance, chance + PART_OF_THE_WAY * (1 - chance))
+    if accuracy <= largest:
+        return f"clean accuracy is near chance ({percent(accuracy)} %): {_CHECK}."
+    answers = np.bincount(logits.argmax(axis=1), minlength=logits.shape[1]) / len(labels)
+    answer = int(answers.argmax())
+    if answers[answer] >= ONE_CLASS and np.mean(labels == answer) < ONE_CLASS - 0.15:
+        return (
+            f"{percent(float(answers[answer]))} % of the clean images are put into one class, "
+            f"{answer}: {_CHECK}."
+        )
+    return None
