@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ElementTree
 
 import keras
 import pytest
-from files_of_images import file_of_images
+from files_of_images import file_of_images, linear_model_of_digits
 from PIL import Image
 
 from rnascl_keras import Architecture
@@ -91,9 +91,9 @@ def test_evaluate_of_a_recipe_takes_its_settings_by_set(rnascl, work, tiny):
     assert set(figures["export"]["student_int8.onnx"]["accuracy"]) == {"clean", "worst"}
 
 
-def test_evaluate_writes_the_promised_json(rnascl, whole_run, tmp_path):
+def test_evaluate_writes_the_promised_json(rnascl, tmp_path):
     data, out = file_of_images(tmp_path / "d.npz"), tmp_path / "new" / "out.json"
-    model = whole_run.folder / "student.keras"
+    model = linear_model_of_digits(tmp_path / "linear.keras")
     options = ["--eps", "8/255", "--n", 30, "--seed", 3, "--attacks", "fgsm,pgd"]
     result = rnascl("evaluate", model, "--data", data, *options, "--json", out)
     assert result.code == 0, result.err
@@ -108,7 +108,7 @@ def test_evaluate_writes_the_promised_json(rnascl, whole_run, tmp_path):
         "seed": 3,
     }.items() <= written.items()
     keys = "model sha256 data n norm epsilon seed accuracy intervals per_class class_counts check"
-    assert set(written) == set(keys.split())
+    assert set(written) == {*keys.split(), "near_chance"}
     assert written["check"]["n"] == 30 and written["check"]["verdict"] in " ".join(
         result.out.split()
     )
@@ -148,10 +148,10 @@ def test_evaluate_sweeps_over_the_radius(rnascl, whole_run, tmp_path):
         assert image.format == "PNG" and image.width > 800
 
 
-def test_evaluate_in_l2(rnascl, whole_run, tmp_path):
+def test_evaluate_in_l2(rnascl, tmp_path):
     data, out = file_of_images(tmp_path / "d.npz"), tmp_path / "out.json"
     options = ["--norm", "L2", "--eps", "1.5", "--n", 10, "--attacks", "pgd", "--check", 5]
-    model = whole_run.folder / "student.keras"
+    model = linear_model_of_digits(tmp_path / "linear.keras")
     result = rnascl("evaluate", model, "--data", data, *options, "--json", out)
     assert result.code == 0, result.err
     written = json.loads(out.read_text())

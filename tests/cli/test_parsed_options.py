@@ -51,7 +51,8 @@ def called(monkeypatch):
 
 def test_evaluate_and_attack_ask_the_same_by_the_same_options(rnascl, called):
     assert rnascl("evaluate", "m.keras", *OPTIONS, "--strategy", "one").code == 0
-    others = ("--mean", "0.5", "--std", "1,2,3", "--layout", "NCHW", "--providers", "a,b")
+    others = ("--mean", "0.5", "--std", "1,2,3", "--layout", "NCHW", "--output", "z")
+    others += ("--providers", "a,b")
     assert rnascl("attack", "m.onnx", *OPTIONS, *others).code == 0
     (evaluated, _), (attacked, settings) = called
     assert evaluated == (Path("m.keras"), ASKED, "one")
@@ -61,6 +62,7 @@ def test_evaluate_and_attack_ask_the_same_by_the_same_options(rnascl, called):
         "mean": (0.5,),
         "std": (1.0, 2.0, 3.0),
         "layout": "NCHW",
+        "output": "z",
         "providers": ["a", "b"],
     }
 
