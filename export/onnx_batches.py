@@ -43,6 +43,7 @@ class Batches:
         self, model: onnx.ModelProto, threads: int | None, providers: Sequence[str]
     ) -> None:
         self._in_pieces = set(providers) == {CPU} and not _fixes_batch(model)
+        self._most = 1 if _mixes_images(model) else MOST_IN_PIECE
         self.threads_within = 1 if self._in_pieces else threads
         self._at_once = (threads or usable_cores()) if self._in_pieces else 1
         self._threads = ThreadPoolExecutor(self._at_once) if self._at_once > 1 else None
@@ -69,11 +70,12 @@ class Batches:
             UserError: onnxruntime fails, or there is not one row for each image.
         """
         images, input_name = np.asarray(images), session.inputs[0].name
+        kind = session.inputs[0].type
 
         def one(piece: np.ndarray) -> list[np.ndarray]:
             rows = np.minimum(piece, len(images) - 1)
             feeds = {name: array[rows] for name, array in others.items()}
-            return _rows(session, names, {input_name: given.encode(images[rows]), **feeds})
+            return _rows(session, names, {input_name: given.encode(images[rows], kind), **feeds})
 
         pieces = self._pieces(len(images), given.batch, max(1, batch_size))
         each = self._threads.map if self._threads else map
@@ -83,9 +85,9 @@ class Batches:
     def _pieces(self, count: int, fixed: int | None, batch_size: int) -> Iterator[np.ndarray]:
         """Yield the rows of each run; where the file fixes the size of its batches, the last one
         goes on behind the images."""
-        size = fixed or batch_size
+        size = fixed or (1 if self._most == 1 else batch_size)
         if self._in_pieces:
-            size = min(-(-min(size, count) // self._at_once), MOST_IN_PIECE)
+            size = min(-(-min(size, count) // self._at_once), self._most)
         for first in range(0, count, size):
             yield np.arange(first, first + size if fixed else min(first + size, count))
 
@@ -101,6 +103,12 @@ def _rows(session: Session, names: Sequence[str], feeds: dict[str, np.ndarray]) 
                 f"array of shape {np.shape(result)}; give an image classifier."
             )
     return results
+
+
+def _mixes_images(model: onnx.ModelProto) -> bool:
+    """Whether what is said of an image depends on those beside it: kernels that find the range of
+    their input as they run take that of the whole batch."""
+    return any("DynamicQuantize" in node.op_type for node in model.graph.node)
 
 
 def _fixes_batch(model: onnx.ModelProto) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from rnascl_keras.attacks import losses
 from rnascl_keras.errors import UserError, naming
 from rnascl_keras.export.attacked_output import attacked_output
 from rnascl_keras.export.gradient.losses import name_in_graph
@@ -15,6 +16,7 @@ from rnascl_keras.export.onnx_batches import Batches
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, Session, SessionMaker
+from rnascl_keras.export.twin.float_twin import float_twin
 from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
 
@@ -43,6 +45,7 @@ class OnnxClassifier:
         layout: of the file's images.
         input_shape: (h, w, c); None where the file leaves a size open.
         output: which of the file's outputs is attacked, and before which activation.
+        takes_whole_pixels: whether the file takes bytes: it sees pixels rounded to 1 / 255.
 
     Raises:
         UserError: the file is missing or no ONNX model, or it does not take one batch of images
@@ -66,13 +69,19 @@ class OnnxClassifier:
         with naming(self.path):
             self.output = attacked_output(whole, output)
         self._model = self.output.model
+        self._twin = float_twin(self._model)
         self._sessions = SessionMaker(self.path, self._batches.threads_within, providers)
         self.sha256 = files.sha256(self.path)
         self._session = self._sessions.open(self._model)
         self._input = ImageInput(self.path, self._session, layout=layout, mean=mean, std=std)
         self.input_name, self.layout = self._input.name, self._input.layout
         self.input_shape = self._input.input_shape
+        self.takes_whole_pixels = self._input.takes_whole_pixels
         self._gradients: dict[tuple, Session] = {}
+
+    def some_image_shape(self, size: int) -> tuple[int, int, int]:
+        """Return (h, w, c) of images that fit the file, of this size where it is left open."""
+        return self._input.some_shape(size)
 
     def logits(self, images: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
         """Return the logits, (n, classes), of `images`, pixels (n, h, w, c) in [0, 1].
@@ -121,6 +130,17 @@ class OnnxClassifier:
         self._input.check(images)
         self._gradient_session("log_odds", self._input.sizes(images))
 
+    def agreement(self, images: np.ndarray) -> float:
+        """Return the share of `images` that the graph which gradients are taken of puts into the
+        class that the file says; 1 where both are one graph."""
+        if self._twin.same_logits:
+            return 1.0
+        self._input.check(images)
+        session = self._gradient_session("log_odds", self._input.sizes(images))
+        labels = {"labels": np.zeros(len(images), np.int64)}
+        (twins,) = self._batches.run(session, ["logits"], self._input, images, labels, 128)
+        return float(np.mean(twins.argmax(axis=1) == self.logits(images).argmax(axis=1)))
+
     def logits_and_gradient(
         self,
         images: np.ndarray,
@@ -161,18 +181,34 @@ class OnnxClassifier:
             for name, value in told.items()
         }
         names = ["logits", "loss", "gradient"]
-        logits, losses, gradient = self._batches.run(
+        logits, values, gradient = self._batches.run(
             session, names, self._input, images, others, batch_size
         )
-        return logits, losses, self._input.decode_gradient(gradient)
+        gradient = self._input.decode_gradient(gradient, np.asarray(images))
+        if self._twin.same_logits:
+            return logits, values, gradient
+        # the twin says where to go, the file itself what comes of it
+        own = self.logits(images, batch_size=batch_size)
+        return own, _loss_of(own, loss, others, values), gradient
 
     def _gradient_session(self, loss: str, sizes: tuple[int, ...]) -> Session:
         """Return the session on the gradient model, made when it is first asked for."""
         if (loss, sizes) not in self._gradients:
             with naming(self.path):
-                made = input_gradient_model(self._model, loss, input_shape=sizes)
+                made = input_gradient_model(self._twin.model, loss, input_shape=sizes)
             self._gradients[loss, sizes] = self._sessions.open(made)
         return self._gradients[loss, sizes]
+
+
+def _loss_of(
+    logits: np.ndarray, loss: str, told: Mapping[str, np.ndarray], otherwise: np.ndarray
+) -> np.ndarray:
+    """Return the values of a loss known by name, (n,); of another `otherwise`."""
+    if loss == "cross_entropy":
+        return np.logaddexp(0, losses.log_odds(np, logits, told["labels"], told["labels"])[0])
+    if loss not in losses.NAMED:
+        return otherwise
+    return losses.NAMED[loss](np, logits, told["labels"], told.get("targets", told["labels"]))[0]
 
 
 def _checked(name: str, classes: np.ndarray | None, count: int, most: Any) -> np.ndarray:

@@ -71,7 +71,7 @@ def _try(path: Path, settings: dict[str, Any]) -> None:
     from rnascl_keras.export.onnx_classifier import OnnxClassifier
 
     classifier = OnnxClassifier(path, **settings)
-    shape = [size or SIZE for size in classifier.input_shape]
+    shape = classifier.some_image_shape(SIZE)
     images = np.random.default_rng(0).uniform(0, 1, (2, *shape)).astype(np.float32)
     # images of another size may fit where this one does not
     errors = (UserError,) if None in classifier.input_shape else ()

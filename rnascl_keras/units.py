@@ -57,9 +57,10 @@ def duration(seconds: float) -> str:
 
 
 def parse_number(text: str) -> float | None:
-    """Return the number that `8/255` or `0.031` stands for, None where it is none."""
+    """Return the number that `8/255`, `2.5/255` or `0.031` stands for, None where it is none."""
+    above, stroke, below = text.partition("/")
     try:
-        return float(Fraction(text))
+        return float(Fraction(above) / Fraction(below if stroke else 1))
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
 

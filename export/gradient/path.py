@@ -13,6 +13,8 @@ from rnascl_keras.export.gradient.known import KnownTensors
 _SHAPES_ONLY = {"Shape", "Size"}
 # Positions of inputs of which only the shape or the type matters.
 _TYPES_ONLY = {"CastLike": {1}}
+# Positions of outputs that are taken for constants, as a quantiser's scale and zero point are.
+_CONSTANT_OUTPUTS = {"DynamicQuantizeLinear": {1, 2}}
 # Comparisons and positions: constant almost everywhere. Whole numbers of an unknown operator, of
 # Cast and of QuantizeLinear do carry a gradient, or are refused.
 _PIECEWISE_CONSTANT = {"ArgMax", "ArgMin", "NonZero", "IsNaN", "IsInf"}
@@ -30,7 +32,9 @@ def path_nodes(
     found = []
     for node in graph.node:
         wanted = _active_inputs(node, active)
-        carries = [name for name in node.output if name and known.dtype(name) != TensorProto.BOOL]
+        constant = _CONSTANT_OUTPUTS.get(node.op_type, set())
+        outputs = [name for i, name in enumerate(node.output) if name and i not in constant]
+        carries = [name for name in outputs if known.dtype(name) != TensorProto.BOOL]
         if wanted and carries and node.op_type not in _SHAPES_ONLY | _PIECEWISE_CONSTANT:
             active.update(carries)
             found.append((node, wanted))

@@ -51,7 +51,7 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
         raise UserError("the model's weights are in another file; give it as onnx.load returns it.")
     if model.graph.sparse_initializer:
         raise UserError("the model has sparse weights; write them as plain tensors.")
-    model = _converted(model)
+    model = converted(model)
     _keep_sole_input(model.graph, sizes)
     del model.graph.output[1:], model.graph.quantization_annotation[:]
     model = folded(model)
@@ -70,7 +70,7 @@ def _refusing(what: str) -> Iterator[None]:
         raise UserError(f"the model {what}: {one_line(error)}") from error
 
 
-def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+def converted(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy with functions of its own put in place, in an opset and IR version we write."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)

@@ -43,6 +43,18 @@ def quantize(step: Step) -> dict[int, Tensor]:
     return {0: inside.where(g / scale, 0)}
 
 
+@rule("DynamicQuantizeLinear")
+def dynamic_quantize(step: Step) -> dict[int, Tensor]:
+    """1 / scale: the range is made from the values, so that none is outside.
+
+    That the scale and the zero point depend on the values makes no difference but by rounding:
+    scale * (x / scale) is x whatever the scale.
+    """
+    if step.gradients[0] is None:
+        raise Unsupported("its scale or zero point alone is used")
+    return {0: step.gradients[0] / step.output(1)}
+
+
 def _along_axis(step: Step, x: Tensor) -> Tensor:
     """Shape a scale or zero point, one or one a channel, to broadcast along its axis."""
     if step.attribute("block_size"):

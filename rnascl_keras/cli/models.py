@@ -10,7 +10,7 @@ import typer
 
 from rnascl_keras.cli.measurement import Measurement, with_measurement
 from rnascl_keras.cli.options import SetOption, StrategyOption, WorkdirOption
-from rnascl_keras.cli.parsing import parse_channels
+from rnascl_keras.cli.parsing import parse_channels, parse_normalisation
 from rnascl_keras.cli.start import open_run, quiet_start, run_stages, say
 from rnascl_keras.errors import UserError
 
@@ -67,9 +67,16 @@ def attack(
     *,
     measurement: Measurement,
     mean: Annotated[
-        str | None, typer.Option(help="Subtracted per channel, where the file wants it.")
+        str | None,
+        typer.Option(help="Subtracted per channel, of pixels in [0, 1], e.g. 0.485,0.456,0.406."),
     ] = None,
-    std: Annotated[str | None, typer.Option(help="Divided by per channel, likewise.")] = None,
+    std: Annotated[
+        str | None, typer.Option(help="Divided by per channel, e.g. 0.229,0.224,0.225 or 1/255.")
+    ] = None,
+    pixels: Annotated[
+        str | None,
+        typer.Option(help="Range that the file takes, e.g. 0..255 or -1..1; 0..1 where not said."),
+    ] = None,
     layout: Annotated[str | None, typer.Option(help="NHWC or NCHW, where it is unclear.")] = None,
     output: Annotated[
         str | None, typer.Option(help="The output to attack, where several can be class scores.")
@@ -84,11 +91,12 @@ def attack(
     request = measurement.request(f"attack {model}")
     from rnascl_keras.evaluation.onnx_file import attack_file
 
+    normalisation = parse_normalisation(mean, std, pixels)
     attack_file(
         model,
         request,
-        mean=parse_channels("--mean", mean),
-        std=parse_channels("--std", std),
+        mean=normalisation[0],
+        std=normalisation[1],
         layout=layout,
         output=output,
         providers=providers.split(",") if providers else (),

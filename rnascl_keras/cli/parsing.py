@@ -24,6 +24,30 @@ def parse_channels(option: str, text: str | None) -> tuple[float, ...] | None:
     return tuple(known)
 
 
+def parse_normalisation(
+    mean: str | None, std: str | None, pixels: str | None
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """Return mean and standard deviation, of pixels in [0, 1], from the texts of three options.
+
+    Args:
+        mean, std: as `parse_channels` reads them.
+        pixels: a range such as `0..255` or `-1..1`, in the place of both.
+
+    Raises:
+        UserError: they are no numbers, no range, or all given.
+    """
+    if pixels is None:
+        return parse_channels("--mean", mean), parse_channels("--std", std)
+    if mean is not None or std is not None:
+        raise UserError("--pixels says what --mean and --std say, too; give the one or the others.")
+    low, high = (parse_number(end) for end in (*pixels.split("..", 1), "")[:2])
+    if low is None or high is None or not low < high:
+        raise UserError(f"--pixels takes a range such as 0..255 or -1..1; got {pixels!r}.")
+    width = high - low
+    # low + width * x = (x - mean) / std
+    return (-low / width,), (1 / width,)
+
+
 def parse_seeds(text: str) -> list[int]:
     """Return the seeds in `0,1`.
 

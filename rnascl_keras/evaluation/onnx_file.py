@@ -44,6 +44,7 @@ def attack_file(
     settings = {key: value for key, value in settings.items() if value}
     try_out(path, **settings)
     classifier = OnnxClassifier(path, **settings)
-    words = f"takes {classifier.layout}, {classifier.output.in_words}"
+    layout = classifier.layout or "each image as a row"
+    words = f"takes {layout}, {classifier.output.in_words}"
     say(f"{path.name}: {words}; images go into {classifier.input_name!r}")
     return evaluate_classifier(path, classifier, classifier.input_shape, request)

@@ -16,8 +16,14 @@ from rnascl_keras.attacks.classifier import Batched, as_classifier, gradient_com
 from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.attacks.verdict import is_right
+from rnascl_keras.attacks.whole_pixels import as_it_sees
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.false_robustness import Check, check_robustness
+from rnascl_keras.units import percent
+
+COMPARED = 128
+"""Images on which a graph that gives gradients is compared with the file that gives logits."""
+LEAST_AGREEMENT = 0.8
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,23 @@ class Subject:
         followed = any(getattr(attack, "follows_gradient", True) for attack in attacks)
         if followed and self.complaint:
             raise UserError(self.complaint)
+        agreement = getattr(self.classifier.classifier, "agreement", None)
+        if followed and agreement:
+            self._say_agreement(agreement(self.images[:COMPARED]))
+
+    def _say_agreement(self, share: float) -> None:
+        """Say how far gradients can be trusted that are not the classifier's own."""
+        if share < 1 and self.progress:
+            print(
+                f"Gradients come from a float graph of the same network; it says the same class on "
+                f"{percent(share)} % of the first {len(self.images[:COMPARED])} images.",
+                file=sys.stderr,
+            )
+        if share < LEAST_AGREEMENT:
+            raise UserError(
+                f"the float graph that gradients would come from says the file's class on only "
+                f"{percent(share)} % of the images; attack it by score: --attacks square."
+            )
 
     def under(self, attack: Attack) -> Found:
         """Attack all images, showing the share of them that is still classified right."""
@@ -88,6 +111,7 @@ class Subject:
             found = attack.run(
                 self.classifier, images, self.labels, self.logits, seed=self.seed, progress=tell
             )
+            found = as_it_sees(found, attack, self.classifier, images, self.labels)
             tell(1.0, float(found.robust.mean()))
         return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rnascl_keras.cli.measurement import Measurement
@@ -65,6 +66,33 @@ def test_evaluate_and_attack_ask_the_same_by_the_same_options(rnascl, called):
         "output": "z",
         "providers": ["a", "b"],
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "mean", "std"),
+    [
+        (("--pixels", "0..255"), (0.0,), (1 / 255,)),
+        (("--pixels", "-1..1"), (0.5,), (0.5,)),
+        (("--mean", "51/255,0", "--std", "1/255"), (0.2, 0.0), (1 / 255,)),
+    ],
+)
+def test_the_range_of_pixels_is_a_mean_and_a_deviation(options, mean, std, rnascl, called):
+    assert rnascl("attack", "m.onnx", *OPTIONS, *options).code == 0
+    ((_, settings),) = called
+    assert (settings["mean"], settings["std"]) == (pytest.approx(mean), pytest.approx(std))
+    pixels = np.linspace(0, 1, 5)
+    low, high = (0, 255) if "0..255" in options else (-1, 1)
+    if "--pixels" in options:
+        given = (pixels - settings["mean"][0]) / settings["std"][0]
+        np.testing.assert_allclose(given, np.linspace(low, high, 5), atol=1e-9)
+
+
+@pytest.mark.parametrize("pixels", ["255", "1..0", "a..b", "0..", "0..1..2"])
+def test_what_is_no_range_of_pixels(pixels, rnascl, called):
+    result = rnascl("attack", "m.onnx", *OPTIONS, "--pixels", pixels)
+    assert result.code == 2 and "--pixels takes a range such as 0..255" in result.err
+    both = rnascl("attack", "m.onnx", *OPTIONS, "--pixels", "0..255", "--mean", "0.5")
+    assert both.code == 2 and "give the one or the others" in both.err
 
 
 def test_what_is_not_said_is_as_the_request_has_it():

@@ -140,23 +140,45 @@ def test_a_users_mistake_is_one_line(arguments, message, rnascl, tmp_path):
     assert len(result.err.strip().splitlines()) == 1
 
 
-def uint8_classifier(path):
-    """Write the linear classifier as one that takes bytes."""
+def uint8_classifier(path, *casts):
+    """Write the linear classifier as one that takes bytes, through these types to float."""
     model = onnx.load(linear_classifier(path))
     model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
     model.graph.initializer.append(numpy_helper.from_array(np.float32(255), "most"))
     model.graph.node[0].input[0] = "pixels"
-    for node in (
-        helper.make_node("Div", ["float", "most"], ["pixels"]),
-        helper.make_node("Cast", ["x"], ["float"], to=TensorProto.FLOAT),
-    ):
+    kinds = [*casts, TensorProto.FLOAT]
+    names = ["x", *(f"cast{k}" for k in range(len(kinds)))]
+    made = [
+        helper.make_node("Cast", [before], [after], to=kind)
+        for before, after, kind in zip(names, names[1:], kinds, strict=False)
+    ]
+    made.append(helper.make_node("Div", [names[-1], "most"], ["pixels"]))
+    for node in made[::-1]:
         model.graph.node.insert(0, node)
     onnx.save(model, path)
     return path
 
 
-def test_a_file_that_takes_bytes_is_attacked_by_score(rnascl, tmp_path):
+def test_a_file_that_takes_bytes_is_attacked_through_their_rounding(rnascl, tmp_path):
     model = uint8_classifier(tmp_path / "bytes.onnx")
+    data, out = tmp_path / "images.npz", tmp_path / "out.json"
+    images = np.rint(255 * IMAGES).astype(np.uint8)
+    labels = (images.reshape(N, -1) / 255 @ WEIGHT + BIAS).argmax(1)
+    np.savez(data, x=images, y=labels)
+    result = rnascl("attack", model, "--data", data, "--eps", "2.5/255", "--attacks", "fgsm,pgd",
+                    "--json", out)  # fmt: skip
+    assert result.code == 0, result.err
+    # of whole pixels within 2.5 levels, the worst are 2 levels away
+    towards = np.where(labels[:, None] == 0, 1, -1) * np.sign(WEIGHT[:, 1] - WEIGHT[:, 0])
+    worst = np.clip(images.reshape(N, -1).astype(float) + 2 * towards, 0, 255) / 255
+    expected = np.mean((worst @ WEIGHT + BIAS).argmax(1) == labels)
+    assert 0.1 < expected < 0.9
+    accuracy = json.loads(out.read_text())["accuracy"]
+    assert (accuracy["clean"], accuracy["pgd20"]) == (1, pytest.approx(expected))
+
+
+def test_a_file_without_gradient_is_attacked_by_score(rnascl, tmp_path):
+    model = uint8_classifier(tmp_path / "whole.onnx", TensorProto.INT64)
     data, out = images_file(tmp_path / "images.npz"), tmp_path / "out.json"
     shared = ("attack", model, "--data", data, "--eps", "4/255", "--json", out)
     result = rnascl(*shared, "--attacks", "square", "--n", 10, "--sweep", "1/255")
@@ -169,7 +191,7 @@ def test_a_file_that_takes_bytes_is_attacked_by_score(rnascl, tmp_path):
     out.unlink()
     result = rnascl(*shared, "--attacks", "square,pgd")
     assert result.code == 2
-    assert "of type uint8; a gradient needs float32" in result.err
+    assert "no gradient through Cast" in result.err
     # nothing was run in vain
     assert "square:" not in result.err and not out.exists()
 

@@ -130,23 +130,43 @@ def test_an_image_size_left_open_is_taken_from_the_images(nchw, save, images):
     assert classifier.loss_and_gradient(images[:, :7], LABELS)[2].shape == (6, 7, 8, 3)
 
 
-def test_uint8_and_float16_files_give_logits_only(nchw, save, images):
-    grey = np.rint(images * 255) / np.float32(255)
-    expected = OnnxClassifier(nchw).logits(grey)
-    scale = np.float32(255)
-    bytes_ = save(
-        "i = Cast<to=1>(x) n = Div(i, scale)" + CONVOLUTIONS,
-        takes="uint8[N, 3, 8, 8] x",
-        scale=scale,
-    )
-    half = save("n = Cast<to=1>(x)" + CONVOLUTIONS, takes="float16[N, 3, 8, 8] x")
-    for path, atol, name in ((bytes_, 1e-6, "uint8"), (half, 2e-3, "float16")):
-        classifier = OnnxClassifier(path)
-        np.testing.assert_allclose(classifier.logits(grey), expected, atol=atol)
-        with pytest.raises(UserError, match=f"of type {name}; a gradient needs .* by score"):
-            classifier.loss_and_gradient(images, LABELS)
+def test_bytes_have_no_mean(save):
+    nodes = "i = Cast<to=1>(x) n = Div(i, scale)" + CONVOLUTIONS
+    path = save(nodes, takes="uint8[N, 3, 8, 8] x", scale=np.float32(255))
     with pytest.raises(UserError, match="leave out mean and std"):
-        OnnxClassifier(bytes_, mean=0.5)
+        OnnxClassifier(path, mean=0.5)
+
+
+ROWS = "t = Reshape(x, grid) n = Transpose<perm=[0, 3, 1, 2]>(t)" + CONVOLUTIONS
+
+
+@pytest.mark.parametrize("takes", ["float[N, 192]", "float[N, 192, 1]", "float[N, 1, 192]"])
+def test_each_image_as_a_row(takes, nchw, save, images):
+    path = save(ROWS, takes=f"{takes} x", grid=np.array([-1, 8, 8, 3]))
+    with pytest.raises(UserError, match="say layout="):
+        OnnxClassifier(path).logits(images)
+    classifier = OnnxClassifier(path, layout="NHWC")
+    expected = OnnxClassifier(nchw)
+    assert_same(
+        classifier.loss_and_gradient(images, LABELS), expected.loss_and_gradient(images, LABELS)
+    )
+    assert classifier.some_image_shape(64) == (192, 1, 1)
+    with pytest.raises(UserError, match="rows of 192 numbers; images of shape .7, 8, 3. have 168"):
+        classifier.logits(images[:, :7])
+
+
+def test_images_without_an_axis_of_channels(nchw, save, images):
+    grey = images.mean(axis=3, keepdims=True)
+    nodes = "u = Unsqueeze(x, one) n = Expand(u, three)" + CONVOLUTIONS
+    arrays = {"one": np.array([1]), "three": np.array([1, 3, 1, 1])}
+    path = save(nodes, takes="float[N, 8, 8] x", **arrays)
+    classifier, expected = OnnxClassifier(path), OnnxClassifier(nchw)
+    assert classifier.input_shape == (8, 8, 1)
+    colour = np.repeat(grey, 3, axis=3)
+    logits, loss, gradient = classifier.loss_and_gradient(grey, LABELS)
+    wanted = expected.loss_and_gradient(colour, LABELS)
+    assert_same((logits, loss), wanted[:2])
+    np.testing.assert_allclose(gradient[..., 0], wanted[2].sum(axis=3), atol=1e-6)
 
 
 def test_operators_without_a_gradient_are_all_named_in_one_line(save, images):

@@ -1,0 +1,153 @@
+"""A graph in float32 that gives what a file gives, and has a gradient where the file has none.
+
+Bytes as pixels, half precision and integer kernels are ways to compute, not other functions. Each
+is written here as the float graph that it stands for, quantised where the file quantises, so that
+straight-through rules (`gradient.quantisation`) apply. Logits still come from the file itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.preparation import converted, inferred
+from rnascl_keras.export.twin.kernels import KERNELS
+from rnascl_keras.export.twin.rewriting import Rewriting
+
+_BYTES = {TensorProto.UINT8, TensorProto.INT8}
+_FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE}
+# Of the domain com.microsoft, the same as the standard operators.
+_SAME = {"QuantizeLinear", "DequantizeLinear"}
+# On bytes, they order or choose values, and have rules for floats.
+_OF_BYTES = {"Clip", "GlobalMaxPool", "Max", "MaxPool", "Min", "Relu"}
+
+
+@dataclass(frozen=True)
+class FloatTwin:
+    """What gradients are taken of.
+
+    Attributes:
+        model: takes float32 images; pixels of bytes from 0 to 255.
+        same_logits: whether its logits are the file's to rounding, so that these need not be asked
+            for on their own.
+    """
+
+    model: onnx.ModelProto
+    same_logits: bool
+
+
+def float_twin(model: onnx.ModelProto) -> FloatTwin:
+    """Return `model` itself where it is in float32 or float64, else its twin.
+
+    Args:
+        model: with one output.
+    """
+    kinds = _kinds(model)
+    if not kinds:
+        return FloatTwin(model, same_logits=True)
+    twin = onnx.ModelProto()
+    twin.CopyFrom(converted(model))
+    if "float16" in kinds:
+        _widen(twin.graph)
+    if "bytes" in kinds:
+        _take_floats(twin.graph)
+    _rewrite(twin)
+    return FloatTwin(twin, same_logits=kinds == {"bytes"})
+
+
+def _kinds(model: onnx.ModelProto) -> set[str]:
+    """Return in which of the ways above the model is no float graph."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    given = [v.type.tensor_type.elem_type for v in model.graph.input if v.name not in weights]
+    kinds = {"bytes" for kind in given if kind in _BYTES}
+    halves = TensorProto.FLOAT16 in given or any(
+        tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer
+    )
+    kinds |= {"float16"} if halves or _casts_to_half(model.graph) else set()
+    names = {_kernel(node) for node in model.graph.node}
+    return kinds | ({"integers"} if names & (KERNELS.keys() | {"DynamicQuantizeLinear"}) else set())
+
+
+def _casts_to_half(graph: onnx.GraphProto) -> bool:
+    return any(_to(node) == TensorProto.FLOAT16 for node in graph.node)
+
+
+def _to(node: onnx.NodeProto) -> int | None:
+    return next((a.i for a in node.attribute if a.name == "to"), None)
+
+
+def _kernel(node: onnx.NodeProto) -> str:
+    standard = node.domain in ("", "ai.onnx")
+    return node.op_type if standard else f"{node.domain}.{node.op_type}"
+
+
+def _widen(graph: onnx.GraphProto) -> None:
+    """Turn float16 into float32: weights, constants, casts, and what the graph says of its ends."""
+    half, single = TensorProto.FLOAT16, TensorProto.FLOAT
+    for tensor in graph.initializer:
+        if tensor.data_type == half:
+            _replace(tensor)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.name in ("to", "dtype", "output_dtype") and attribute.i == half:
+                attribute.i = single
+            if attribute.HasField("t") and attribute.t.data_type == half:
+                _replace(attribute.t)
+    for value in (*graph.input, *graph.output):
+        if value.type.tensor_type.elem_type == half:
+            value.type.tensor_type.elem_type = single
+
+
+def _replace(tensor: onnx.TensorProto) -> None:
+    wide = numpy_helper.to_array(tensor).astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
+
+
+def _take_floats(graph: onnx.GraphProto) -> None:
+    """Give the graph an input of floats, which it rounds to bytes itself."""
+    weights = {tensor.name for tensor in graph.initializer}
+    (given,) = [value for value in graph.input if value.name not in weights]
+    kind = given.type.tensor_type.elem_type
+    rewriting = Rewriting(KnownTensors(graph), "float_pixels")
+    pixels = helper.make_tensor_value_info("float_pixels", TensorProto.FLOAT, None)
+    pixels.type.tensor_type.shape.CopyFrom(given.type.tensor_type.shape)
+    name = given.name
+    graph.input.remove(given)
+    graph.input.insert(0, pixels)
+    zero = rewriting.constant(np.zeros((), helper.tensor_dtype_to_np_dtype(kind)))
+    rounded = helper.make_node("QuantizeLinear", ["float_pixels", rewriting.one, zero], [name])
+    nodes = [rounded, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(rewriting.constants)
+
+
+def _rewrite(model: onnx.ModelProto) -> None:
+    """Put in the place of each integer kernel the float nodes that it stands for."""
+    graph = model.graph
+    rewriting = Rewriting(KnownTensors(inferred(model).graph), "float_twin")
+    nodes = [made for node in graph.node for made in _in_floats(node, rewriting)]
+    del graph.node[:], graph.value_info[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(rewriting.constants)
+
+
+def _in_floats(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
+    kernel = KERNELS.get(_kernel(node))
+    first = rewriting.known.dtype(node.input[0]) if node.input else None
+    if kernel:
+        yield from kernel(node, rewriting)
+    elif node.domain == "com.microsoft" and node.op_type in _SAME:
+        node.domain = ""
+        yield node
+    elif node.op_type == "Cast" and first in _BYTES and _to(node) in _FLOATS:
+        yield from rewriting.dequantised_into(node.output[0], node.input[0], _to(node))
+    elif node.op_type in _OF_BYTES and first in _BYTES:
+        yield from rewriting.around(node)
+    else:
+        yield node

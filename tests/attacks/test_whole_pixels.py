@@ -1,0 +1,65 @@
+"""Adversarial images for files that take bytes: whole pixels, inside the ball."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from classifiers import images_of, two_layers
+
+from rnascl_keras.attacks import FGSM, PGD
+from rnascl_keras.attacks.classifier import Batched
+from rnascl_keras.attacks.whole_pixels import as_it_sees, rounded_into_ball
+from rnascl_keras.evaluation.evaluate import evaluate
+
+
+class OfBytes:
+    """A network that sees pixels rounded to 1 / 255."""
+
+    takes_whole_pixels = True
+    inner = two_layers()
+
+    def logits(self, images):
+        return self.inner.logits(np.rint(images * 255) / 255)
+
+    def logits_and_gradient(self, images, loss, labels, targets):
+        return self.inner.logits_and_gradient(np.rint(images * 255) / 255, loss, labels, targets)
+
+
+IMAGES = np.rint(255 * images_of(40)) / 255
+LABELS = OfBytes().logits(IMAGES).argmax(1)
+
+
+@pytest.mark.parametrize(
+    ("norm", "epsilon"), [("Linf", 8 / 255), ("Linf", 0.1), ("Linf", 0.4 / 255), ("L2", 0.3)]
+)
+def test_rounded_points_stay_in_the_ball(norm, epsilon):
+    attack = PGD(epsilon, norm=norm)
+    random = np.random.default_rng(0)
+    points = attack.norm.project(IMAGES + random.normal(0, epsilon, IMAGES.shape), IMAGES, epsilon)
+    rounded = rounded_into_ball(points, IMAGES, attack)
+    np.testing.assert_allclose(rounded * 255, np.rint(rounded * 255), atol=1e-4)
+    assert (attack.norm.length(rounded - IMAGES) <= epsilon * (1 + 1e-4)).all()
+    assert rounded.min() >= 0 and rounded.max() <= 1
+    assert np.abs(rounded - points).max() <= 1.01 / 255
+
+
+def test_what_fell_is_asked_about_as_the_file_sees_it():
+    attack = FGSM(0.1)  # 25.5 levels: rounded to 26 it would leave the ball
+    classifier = Batched(OfBytes(), 16)
+    logits = classifier.logits(IMAGES)
+    found = attack.run(classifier, IMAGES, LABELS, logits)
+    seen = as_it_sees(found, attack, classifier, IMAGES, LABELS)
+    assert (~seen.robust).any()
+    change = np.abs(seen.images - IMAGES).max(axis=(1, 2, 3)) * 255
+    assert (change[~seen.robust] <= 25.01).all()
+    right = classifier.logits(seen.images).argmax(1) == LABELS
+    np.testing.assert_array_equal(seen.robust, right)
+
+
+def test_an_evaluation_gives_images_of_whole_pixels():
+    settings = {"attacks": ("pgd",), "epsilon": 0.1, "check": 0, "progress": False}
+    result, made = evaluate(OfBytes(), IMAGES, LABELS, **settings)
+    levels = made["pgd20"] * 255
+    fallen = OfBytes().logits(made["pgd20"]).argmax(1) != LABELS
+    np.testing.assert_allclose(levels[fallen], np.rint(levels[fallen]), atol=1e-4)
+    assert result.accuracy["pgd20"] == pytest.approx(1 - fallen.mean())
