@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,25 @@ def takes_whole_pixels(classifier: Any) -> bool:
     return bool(getattr(inner, "takes_whole_pixels", False))
 
 
+def whole_radius(classifier: Any, epsilon: float, norm: str) -> float:
+    """Return the radius that whole pixels of an L-infinity ball of radius `epsilon` can reach:
+    any point within it, rounded, is still in the ball. Of other classifiers and norms, `epsilon`.
+
+    Args:
+        classifier: what is attacked.
+        epsilon: in pixel units of [0, 1].
+        norm: "Linf" or "L2".
+    """
+    if norm != "Linf" or not takes_whole_pixels(classifier):
+        return epsilon
+    return math.floor(LEVELS * epsilon + 1e-6) / LEVELS
+
+
 def as_it_sees(
     found: Found, attack: Attack, classifier: Batched, images: np.ndarray, labels: np.ndarray
 ) -> Found:
-    """Return what an attack has found, its images of whole pixels, and asked about once more; of a
-    classifier that takes others as they are, `found` itself.
+    """Return what an attack has found, its images of whole pixels, and asked about once more, for
+    rounding can lead out of an L2 ball; of a classifier that takes others as they are, `found`.
 
     Args:
         found: what the attack has found.

@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.attacks.verdict import is_right
+from rnascl_keras.attacks.whole_pixels import whole_radius
 from rnascl_keras.evaluation.false_robustness import IMAGES, Check
 from rnascl_keras.evaluation.near_chance import near_chance
 from rnascl_keras.evaluation.subject import Subject
@@ -112,7 +113,8 @@ def evaluate(
     Raises:
         UserError: images, labels and model do not fit each other, or an attack is unknown.
     """
-    chosen = [make_attack(name, epsilon, norm=norm) for name in attacks]
+    reach = whole_radius(model, epsilon, norm)
+    chosen = [make_attack(name, reach, norm=norm) for name in attacks]
     subject = Subject.of(model, images, labels, seed, batch_size, progress)
     subject.check_gradient(chosen)
     found = {attack.key: subject.under(attack) for attack in chosen}

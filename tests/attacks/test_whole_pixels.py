@@ -8,7 +8,7 @@ from classifiers import images_of, two_layers
 
 from rnascl_keras.attacks import FGSM, PGD
 from rnascl_keras.attacks.classifier import Batched
-from rnascl_keras.attacks.whole_pixels import as_it_sees, rounded_into_ball
+from rnascl_keras.attacks.whole_pixels import as_it_sees, rounded_into_ball, whole_radius
 from rnascl_keras.evaluation.evaluate import evaluate
 
 
@@ -54,6 +54,13 @@ def test_what_fell_is_asked_about_as_the_file_sees_it():
     assert (change[~seen.robust] <= 25.01).all()
     right = classifier.logits(seen.images).argmax(1) == LABELS
     np.testing.assert_array_equal(seen.robust, right)
+
+
+def test_the_radius_is_cut_to_whole_levels():
+    assert whole_radius(OfBytes(), 2.5 / 255, "Linf") == pytest.approx(2 / 255)
+    assert whole_radius(OfBytes(), 8 / 255, "Linf") == pytest.approx(8 / 255)
+    assert whole_radius(OfBytes(), 0.5, "L2") == 0.5
+    assert whole_radius(OfBytes.inner, 2.5 / 255, "Linf") == 2.5 / 255
 
 
 def test_an_evaluation_gives_images_of_whole_pixels():
