@@ -79,6 +79,11 @@ class OnnxClassifier:
         self.takes_whole_pixels = self._input.takes_whole_pixels
         self._gradients: dict[tuple, Session] = {}
 
+    @property
+    def in_words(self) -> str:
+        """Which output is attacked, in a phrase."""
+        return self.output.in_words
+
     def some_image_shape(self, size: int) -> tuple[int, int, int]:
         """Return (h, w, c) of images that fit the file, of this size where it is left open."""
         return self._input.some_shape(size)
@@ -125,10 +130,20 @@ class OnnxClassifier:
         told = {name: labels if name == "labels" else target for name in needs}
         return self._run_gradient(loss, images, told, batch_size)
 
-    def check_gradient(self, images: np.ndarray) -> None:
-        """Raise UserError where attacks on `images` can follow no gradient."""
+    def by_name(
+        self, loss: str, images: np.ndarray, told: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the same of one batch, of any loss: `told` are labels and targets, or the slopes
+        of the loss "linear"."""
+        names = ("slopes",) if loss == "linear" else ("labels", "targets")
+        given = dict(zip(names, told, strict=True))
+        needed = {name: given[name] for name in LOSS_NEEDS[loss]}
+        return self._run_gradient(loss, images, needed, len(images))
+
+    def check_gradient(self, images: np.ndarray, loss: str = "log_odds") -> None:
+        """Raise UserError where attacks on `images` can follow no gradient of `loss`."""
         self._input.check(images)
-        self._gradient_session("log_odds", self._input.sizes(images))
+        self._gradient_session(loss, self._input.sizes(images))
 
     def agreement(self, images: np.ndarray) -> float:
         """Return the share of `images` that the graph which gradients are taken of puts into the

@@ -21,6 +21,23 @@ class UserError(ValueError):
     """
 
 
+class ModelFailed(UserError):
+    """A model of a stranger's file that ended its process, or never answered, on some images.
+
+    Args:
+        what: what happened, to which file.
+        where: to which images it happened, the first and the last; None where that is not known.
+    """
+
+    def __init__(self, what: str, where: tuple[int, int] | None = None) -> None:
+        self.what = what
+        super().__init__(f"{what} (images {where[0]} to {where[1]})." if where else f"{what}.")
+
+    def on(self, first: int, last: int) -> ModelFailed:
+        """Return the same error, on images `first` to `last`."""
+        return ModelFailed(self.what, (int(first), int(last)))
+
+
 class Stopped(Exception):
     """The run was stopped from outside; what was done is saved."""
 
@@ -84,4 +101,9 @@ def one_line(error: BaseException) -> str:
     if len(line) > LONGEST:
         # the cause often comes last
         line = f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
-    return "".join(c if c.isprintable() else "?" for c in line)
+    return printable(line)
+
+
+def printable(text: str) -> str:
+    """Return a text that came out of a file, without what would command a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)

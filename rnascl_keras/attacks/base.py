@@ -21,7 +21,7 @@ from rnascl_keras.attacks.runs import Runs
 from rnascl_keras.attacks.state import Found, State, margins
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.words import WHERE_IT_STARTS, counted_steps, runs_in_words
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import ModelFailed, UserError
 
 __all__ = ["IteratedAttack", "ascend", "check_epsilon"]
 
@@ -146,8 +146,11 @@ class IteratedAttack(Attack):
         robust, done = np.flatnonzero(found.robust), 0
         for rows in runs.portions(group, robust):
             state = runs.begin(self.state_type, group, rows)
-            for share in self.climb(state, found):
-                yield (done + share * len(rows)) / len(robust)
+            try:
+                for share in self.climb(state, found):
+                    yield (done + share * len(rows)) / len(robust)
+            except ModelFailed as error:
+                raise error.on(runs.indices[rows].min(), runs.indices[rows].max()) from error
             done += len(rows)
 
     def climb(self, state: State, found: Found) -> Iterator[float]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rnascl_keras.attacks.losses import LossFunction
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import ModelFailed, UserError
 
 
 class Classifier(Protocol):
@@ -65,9 +65,13 @@ class Batched:
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Classifier.logits`."""
-        return np.concatenate(
-            [np.asarray(self.classifier.logits(images[rows])) for rows in self._batches(images)]
-        )
+        parts = []
+        for rows in self._batches(images):
+            try:
+                parts.append(np.asarray(self.classifier.logits(images[rows])))
+            except ModelFailed as error:
+                raise error.on(rows.start, min(rows.stop, len(images)) - 1) from error
+        return np.concatenate(parts)
 
     def logits_and_gradient(
         self, images: np.ndarray, loss: LossFunction, labels: np.ndarray, targets: np.ndarray

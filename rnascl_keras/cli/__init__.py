@@ -10,7 +10,7 @@ import typer
 
 from rnascl_keras.cli import experiments, models, stages
 from rnascl_keras.cli.start import say
-from rnascl_keras.errors import Stopped, UserError, WorkerLost
+from rnascl_keras.errors import Stopped, UserError, WorkerLost, printable
 from rnascl_keras.recipe import recipe_names
 from rnascl_keras.run.stopping import EXIT_CODE, stopped_by_sigterm
 
@@ -53,5 +53,5 @@ def main() -> None:
 
 
 def _refuse(reason: str) -> None:
-    say("rnascl: " + " ".join(reason.split()))
+    say("rnascl: " + printable(" ".join(reason.split())))
     sys.exit(2)

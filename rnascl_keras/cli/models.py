@@ -81,6 +81,10 @@ def attack(
     output: Annotated[
         str | None, typer.Option(help="The output to attack, where several can be class scores.")
     ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Open the file in this process: for files of your own."),
+    ] = False,
     providers: Annotated[
         str | None, typer.Option(help="Of onnxruntime, e.g. CUDAExecutionProvider.")
     ] = None,
@@ -99,6 +103,7 @@ def attack(
         std=normalisation[1],
         layout=layout,
         output=output,
+        trust=trust,
         providers=providers.split(",") if providers else (),
         say=say,
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.errors import UserError, one_line, printable
 
 KINDS = ("JPEG", "PNG")
 MOST_PIXELS = 50_000_000
@@ -83,5 +83,4 @@ def _has_end(path: str, kind: str) -> bool:
 
 def shown_path(path: str | Path) -> str:
     """Return a path in printable characters, of a name in any bytes."""
-    text = os.fsencode(path).decode(errors="replace")
-    return "".join(c if c.isprintable() else "?" for c in text)
+    return printable(os.fsencode(path).decode(errors="replace"))

@@ -14,8 +14,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from rnascl_keras.attacks import make_attack
+from rnascl_keras.attacks.state import Found
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.whole_pixels import whole_radius
+from rnascl_keras.errors import ModelFailed
 from rnascl_keras.evaluation.false_robustness import IMAGES, Check
 from rnascl_keras.evaluation.near_chance import near_chance
 from rnascl_keras.evaluation.subject import Subject
@@ -41,6 +43,8 @@ class Evaluation:
         right: by the same keys, which images are classified right, (n,) bool.
         near_chance: why the clean accuracy is no better than chance, so that the others say nothing
             about robustness; None where it is better.
+        failed: what ended the work on a model of a stranger's file before all was measured; None
+            where nothing did.
         check: whether the robustness may be false, see `false_robustness.Check`; None where that
             was not looked at, or the clean accuracy is near chance.
     """
@@ -55,6 +59,7 @@ class Evaluation:
     class_counts: list[int]
     right: dict[str, np.ndarray]
     near_chance: str | None = None
+    failed: str | None = None
     check: Check | None = None
 
     @classmethod
@@ -117,12 +122,17 @@ def evaluate(
     chosen = [make_attack(name, reach, norm=norm) for name in attacks]
     subject = Subject.of(model, images, labels, seed, batch_size, progress)
     subject.check_gradient(chosen)
-    found = {attack.key: subject.under(attack) for attack in chosen}
     guessing = near_chance(subject.logits, subject.labels)
-    doubted = chosen and check and not guessing
-    signs = subject.look_for_signs(check, epsilon, norm, other) if doubted else None
-    asked = {"norm": norm, "epsilon": float(epsilon), "seed": seed}
-    asked |= {"near_chance": guessing, "check": signs}
+    found: dict[str, Found] = {}
+    asked: dict[str, Any] = {"norm": norm, "epsilon": float(epsilon), "seed": seed}
+    asked["near_chance"] = guessing
+    try:
+        for attack in chosen:
+            found[attack.key] = subject.under(attack)
+        if chosen and check and not guessing:
+            asked["check"] = subject.look_for_signs(check, epsilon, norm, other)
+    except ModelFailed as error:  # what was measured before is not lost
+        asked["failed"] = str(error)
     evaluation = Evaluation.of(subject.right(found), subject.labels, subject.classes, **asked)
     return evaluation, {key: attacked.images for key, attacked in found.items()}
 

@@ -18,7 +18,7 @@ from rich.table import Table
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.data import load_test_data
 from rnascl_keras.data.sources import ImageShape
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import ModelFailed, UserError
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 from rnascl_keras.evaluation.false_robustness import IMAGES
 from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
@@ -98,15 +98,20 @@ def evaluate_classifier(
     evaluation, _ = evaluate(
         classifier, images, labels, epsilon=request.epsilon, check=request.check, **settings
     )
-    swept = None
-    if request.radii:
+    swept, failed = None, evaluation.failed
+    if request.radii and not failed:
         settings |= {"radii": request.radii, "known": evaluation}
-        swept = sweep_radii(classifier, images, labels, **settings)
+        try:
+            swept = sweep_radii(classifier, images, labels, **settings)
+        except ModelFailed as error:  # what was measured before is not lost
+            failed = str(error)
     _print(path, evaluation, swept, test.class_names)
     written = request.out or request.plot
     if written:
         with reporting_full_disk(written.parent, written.name, then="these figures come again"):
             _write(path, request, evaluation, swept)
+    if failed:
+        raise UserError(failed)
     return evaluation
 
 

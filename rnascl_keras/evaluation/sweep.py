@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.attacks.classifier import as_classifier
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import ModelFailed, UserError
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 
 
@@ -71,6 +71,9 @@ def sweep_radii(
         done.get(e) or evaluate(classifier, images, labels, epsilon=e, **settings)[0]
         for e in epsilon
     ]
+    for evaluation in found:
+        if evaluation.failed:
+            raise ModelFailed(evaluation.failed.rstrip("."))
     keys = [key for key in found[0].accuracy if key != "clean"]
     return Sweep(
         len(images),

@@ -11,7 +11,7 @@ from onnx import numpy_helper, parser
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
-from rnascl_keras.export.trial import try_out
+from rnascl_keras.export.room.guarded import GuardedClassifier
 
 ints = np.int64
 HEADER = '<ir_version: 8, opset_import: ["": 18, "own": 1]>'
@@ -234,11 +234,11 @@ def test_a_file_that_ends_its_process_is_tried_in_another(rnascl, save, tmp_path
 
 
 def test_a_file_that_never_ends_is_given_up(save):
-    with pytest.raises(UserError, match="did not go through it in 8 s"):
-        try_out(save(model(LOOP, **FOREVER)), seconds=8, layout="NCHW")
+    with pytest.raises(UserError, match="computes without an end"):
+        GuardedClassifier(save(model(LOOP, **FOREVER)), trying=3.0, layout="NCHW")
 
 
-def test_what_is_wrong_in_words_is_said_by_the_trial(save):
+def test_what_is_wrong_in_words_is_said_from_the_other_process(save):
     with pytest.raises(UserError, match="is a program outside"):
-        try_out(save(STRUCTURES["foreign"][0]))
-    try_out(save(model("z = Flatten(x)")), layout="NCHW")
+        GuardedClassifier(save(STRUCTURES["foreign"][0]))
+    assert GuardedClassifier(save(model("z = Flatten(x)")), layout="NCHW").layout == "NCHW"

@@ -1,0 +1,160 @@
+"""A classifier in an ONNX file that nobody looked over, attacked from outside of its process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnascl_keras.errors import ModelFailed, UserError, printable
+from rnascl_keras.export.gradient.losses import name_in_graph
+from rnascl_keras.export.room.arrays import SharedArrays
+
+TRYING = 60.0
+PATIENCE = 3600.0
+"""Seconds that any answer may take; the process has a limit of its own, in what it computes."""
+_TOO_LONG = "SIGPROF"
+
+
+class GuardedClassifier:
+    """As `OnnxClassifier`, with the file opened and run in a process of its own.
+
+    That one is limited in memory and in time for each batch. Where it dies, it takes nothing with
+    it: the caller gets a `ModelFailed`.
+
+    Args:
+        path: the file.
+        trying: seconds of the processor that a first try on two images may take.
+        settings: of `OnnxClassifier`, as JSON can hold them.
+
+    Raises:
+        UserError: `OnnxClassifier` refuses the file, or opening it ends its process.
+
+    Attributes:
+        path, sha256, input_name, layout, input_shape, takes_whole_pixels: as `OnnxClassifier`'s.
+        in_words: which output is attacked, in a phrase.
+    """
+
+    def __init__(self, path: str | Path, *, trying: float = TRYING, **settings: Any) -> None:
+        self.path = Path(path)
+        self._arrays = SharedArrays()
+        self._lines: queue.Queue[str | None] = queue.Queue()
+        # -P: else the current folder, which may have come with the file, would be first on its path
+        command = [sys.executable, "-P", "-m", "rnascl_keras.export.room.worker"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        threading.Thread(target=_read, args=(self._process, self._lines), daemon=True).start()
+        self.close = weakref.finalize(self, _end, self._process, self._arrays)
+        first = {"path": str(path), "settings": settings, "trying": trying}
+        facts = self._exchange(first | {"arrays": self._arrays.path})["facts"]
+        self.sha256: str = facts["sha256"]
+        self.input_name: str = facts["input_name"]
+        self.layout: str | None = facts["layout"]
+        height, width, channels = facts["input_shape"]
+        self.input_shape: tuple[int | None, int | None, int | None] = (height, width, channels)
+        self.takes_whole_pixels: bool = facts["takes_whole_pixels"]
+        self.in_words: str = printable(facts["in_words"])
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """See `OnnxClassifier.logits`."""
+        (logits,) = self._ask("logits", [images])
+        return logits
+
+    def logits_and_gradient(
+        self,
+        images: np.ndarray,
+        loss: Callable[..., tuple[np.ndarray, np.ndarray]],
+        labels: np.ndarray,
+        targets: np.ndarray,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See `OnnxClassifier.logits_and_gradient`."""
+        name = name_in_graph(loss)
+        if name is not None:
+            logits, _, gradient = self._ask("gradient", [images, labels, targets], loss=name)
+            return logits, gradient
+        logits = self.logits(images)
+        slopes = np.asarray(loss(np, logits, labels, targets)[1], logits.dtype)
+        return logits, self._ask("gradient", [images, slopes], loss="linear")[2]
+
+    def check_gradient(self, images: np.ndarray) -> None:
+        """See `OnnxClassifier.check_gradient`."""
+        self._ask("check_gradient", [images[:1]])
+
+    def agreement(self, images: np.ndarray) -> float:
+        """See `OnnxClassifier.agreement`."""
+        (share,) = self._ask("agreement", [images])
+        return float(share)
+
+    def _ask(self, what: str, given: Sequence[np.ndarray], **settings: Any) -> list[np.ndarray]:
+        if self._process.poll() is None:
+            described = self._arrays.put([np.ascontiguousarray(array) for array in given])
+            answer = self._exchange({"do": what, "given": described, "with": settings})
+            return self._arrays.take(answer["made"])
+        raise ModelFailed(f"{self.path}: {self._cause()}")
+
+    def _exchange(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Send a line, and return what comes back.
+
+        Raises:
+            UserError: the file is refused.
+            ModelFailed: the process has ended, or does not answer.
+        """
+        line, end = f"{json.dumps(asked)}\n".encode(), self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            if end is not None:
+                end.write(line)
+                end.flush()
+        try:
+            answered = self._lines.get(timeout=PATIENCE)
+        except queue.Empty:
+            self.close()
+            raise ModelFailed(f"{self.path}: no answer in {PATIENCE:g} s") from None
+        except BaseException:  # an interruption: nobody waits for the answer any more
+            self.close()
+            raise
+        if answered is None:
+            self._process.wait()
+            raise ModelFailed(f"{self.path}: {self._cause()}")
+        answer = json.loads(answered)
+        if "refused" in answer:
+            raise UserError(printable(answer["refused"]))
+        if "failed" in answer:
+            raise ModelFailed(f"{self.path}: {printable(answer['failed'])}")
+        return answer
+
+    def _cause(self) -> str:
+        code = self._process.returncode
+        name = signal.Signals(-code).name if code and code < 0 else f"exit code {code}"
+        if name == _TOO_LONG:
+            return "it computes without an end; give a classifier without loops"
+        return (
+            f"onnxruntime does not survive it ({name}); the file is damaged or means harm. Export "
+            "it again"
+        )
+
+
+def _read(process: subprocess.Popen[bytes], lines: queue.Queue[str | None]) -> None:
+    for line in process.stdout or ():
+        lines.put(line.decode(errors="replace"))
+    lines.put(None)
+
+
+def _end(process: subprocess.Popen[bytes], arrays: SharedArrays) -> None:
+    process.kill()
+    process.wait()
+    for end in (process.stdin, process.stdout):
+        if end is not None:
+            with contextlib.suppress(BrokenPipeError):
+                end.close()
+    arrays.close()
