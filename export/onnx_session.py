@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rnascl_keras.errors import UserError, nearest, one_line
+from rnascl_keras.hardware import memory
 
 if TYPE_CHECKING:
     import onnx
@@ -121,4 +121,4 @@ def _limit_memory() -> None:
 
 def most_memory() -> int:
     """Return how many bytes a model may take: most of the machine's memory."""
-    return int(MEMORY_SHARE * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return int(MEMORY_SHARE * memory())

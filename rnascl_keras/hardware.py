@@ -28,6 +28,13 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def memory() -> int:
+    """Return this machine's memory in bytes; where the system does not say, more than any has."""
+    if not hasattr(os, "sysconf"):
+        return 2**63
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def _processor() -> str:
     """Return the CPU's name where Linux says it, else its architecture."""
     information = Path("/proc/cpuinfo")

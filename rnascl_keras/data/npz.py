@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +13,14 @@ from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.order import stratified_order
 from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.errors import UserError
+from rnascl_keras.hardware import memory
+from rnascl_keras.units import size
 
+NAMES = ("x", "y", "x_test", "y_test")
 CHANNELS = (1, 3, 4)
 HELD_OUT = 0.2
+MOST_CLASSES = 100_000
+"""Labels from there on are no numbers of classes."""
 
 
 def load_npz(path: Path) -> tuple[ImageData, ImageData]:
@@ -64,10 +70,36 @@ def _image_data(images: np.ndarray, labels: np.ndarray, classes: int) -> ImageDa
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in ("x", "y", "x_test", "y_test") if name in file}
+            _check_sizes(path, file)
+            return {name: file[name] for name in NAMES if name in file}
+    except UserError:
+        raise
+    except MemoryError as error:
+        raise UserError(f"{path} does not fit into memory; give fewer images.") from error
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or "not a complete .npz of plain arrays"
         raise UserError(f"{path} cannot be read: {reason}.") from error
+
+
+def _check_sizes(path: Path, file: np.lib.npyio.NpzFile) -> None:
+    """Raise UserError where the arrays say that they are larger than the memory, before any is
+    read: a compressed file can hold a thousand times its own size."""
+    total = 0
+    for name in NAMES:
+        if name not in file:
+            continue
+        with file.zip.open(f"{name}.npy") as member:
+            read = np.lib.format.read_magic(member)
+            header = np.lib.format.read_array_header_1_0
+            if read != (1, 0):
+                header = np.lib.format.read_array_header_2_0
+            shape, _, dtype = header(member)
+            total += math.prod(shape) * dtype.itemsize
+    if total > memory():
+        raise UserError(
+            f"{path} says that it holds {size(total)} of arrays, more than this machine's memory; "
+            "give fewer images."
+        )
 
 
 def _checked(
@@ -94,8 +126,12 @@ def _checked(
             f"{path}: {len(images)} images in {image_name} and {len(labels)} labels in "
             f"{label_name}; expected as many of each, and at least one."
         )
-    if labels.min() < 0:
-        raise UserError(f"{path}: {label_name} holds {labels.min()}; classes start at 0.")
+    if labels.min() < 0 or labels.max() >= MOST_CLASSES:
+        odd = labels.min() if labels.min() < 0 else labels.max()
+        raise UserError(
+            f"{path}: {label_name} holds {odd}; expected classes numbered from 0, fewer than "
+            f"{MOST_CLASSES:,}. Renumber them, as np.unique(y, return_inverse=True) does."
+        )
     images = _pixels(_channels_last(images, f"{path}: {image_name}", input_shape), path, image_name)
     return images, labels.astype(np.int64)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -131,3 +133,33 @@ def test_npz_data_need_no_tensorflow(tmp_path):
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "odd"),
+    [
+        (np.array([0, 1, 2**32 - 1], np.uint32), 2**32 - 1),
+        (np.array([0, 1, 2**63], np.uint64), 2**63),
+        (np.array([0, 1, 2**33]), 2**33),
+        (np.array([0, 1, -1]), -1),
+    ],
+)
+def test_a_stray_label_makes_no_billion_classes(labels, odd, tmp_path):
+    np.savez(tmp_path / "label.npz", x=np.zeros((3, 4, 4, 1), np.uint8), y=labels)
+    for load in (load_data, load_test_data):
+        with pytest.raises(UserError, match=f"y holds {odd}; expected classes numbered from 0"):
+            load(str(tmp_path / "label.npz"))
+
+
+def test_arrays_that_say_they_are_larger_than_the_memory_are_not_read(tmp_path):
+    path = tmp_path / "bomb.npz"
+    header = io.BytesIO()
+    described = {"descr": "|u1", "fortran_order": False, "shape": (2**45, 1, 1, 1)}
+    np.lib.format.write_array_header_2_0(header, described)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("x.npy", header.getvalue() + bytes(10**6))
+        y = io.BytesIO()
+        np.save(y, np.zeros(3, int))
+        file.writestr("y.npy", y.getvalue())
+    with pytest.raises(UserError, match="more than this machine's memory"):
+        load_test_data(str(path))
