@@ -25,11 +25,13 @@ class ImageData:
         pixels: the images, in memory or in files.
         labels: int64 (n,), each in [0, classes).
         class_names: the name of each class.
+        origin: where they come from, in words, as far as it is known.
     """
 
     pixels: ArrayPixels | FilePixels
     labels: np.ndarray
     class_names: tuple[str, ...]
+    origin: str = ""
 
     def __post_init__(self) -> None:
         labels = np.array(self.labels, np.int64)

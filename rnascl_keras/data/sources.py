@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rnascl_keras.data import digits, folder, npz, prepared
 from rnascl_keras.data.image_data import ImageData
+from rnascl_keras.data.image_files import shown_path
 from rnascl_keras.errors import UserError
 
 
@@ -54,7 +55,7 @@ def load_data(
     Raises:
         UserError: not found, not readable, or not labelled images in the ranges asked for.
     """
-    place = _find_folder(source, data_dir)
+    place = _find_folder(source, data_dir, say)
     if class_list is not None and place is None:
         raise UserError(f"class_list filters the classes of a folder; {source!r} is not one.")
     if place is not None:
@@ -96,7 +97,7 @@ def load_test_data(
     Raises:
         UserError: as `load_data`, and images that do not fit `input_shape`.
     """
-    place = _find_folder(data, data_dir)
+    place = _find_folder(data, data_dir, say)
     if place is not None:
         test = folder.load_test_folder(place, input_shape[0] if input_shape else None, say)
     elif data == "digits":
@@ -107,20 +108,34 @@ def load_test_data(
         (test,) = prepared.load_prepared(data, ("test",), data_dir)
     if input_shape is not None:
         _check_shape(test, input_shape, data)
-    return test
+    return replace(test, origin=_origin(data, place))
+
+
+def _origin(source: str, place: Path | None) -> str:
+    """Return what a source was taken for, in words."""
+    if place is not None:
+        return f"the folder {shown_path(place)}"
+    if source == "digits":
+        return "scikit-learn's digits"
+    return f"the file {source}" if _is_npz(source) else f"TensorFlow Datasets' {source}"
 
 
 def _is_npz(source: str) -> bool:
     return str(source).endswith(".npz")
 
 
-def _find_folder(source: str, data_dir: str | os.PathLike[str] | None) -> Path | None:
-    """Return the image folder meant by `source`, or None when it is none."""
+def _find_folder(
+    source: str, data_dir: str | os.PathLike[str] | None, say: folder.Say
+) -> Path | None:
+    """Return the image folder meant by `source`, or None when it is none; say so where it could
+    have been a data set's name."""
     candidates = [Path(source).expanduser()]
     if data_dir is not None:
         candidates.append(Path(data_dir).expanduser() / source)
     for candidate in candidates:
         if folder.is_image_folder(candidate):
+            if os.sep not in str(source):
+                say(f"data: {source} is taken for the folder {shown_path(candidate.absolute())}")
             return candidate
     looks_like_path = candidates[0].is_absolute() or str(source).startswith((".", "~"))
     looks_like_path |= str(source).endswith(("/", os.sep))

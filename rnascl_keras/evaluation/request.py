@@ -109,14 +109,20 @@ def evaluate_classifier(
     written = request.out or request.plot
     if written:
         with reporting_full_disk(written.parent, written.name, then="these figures come again"):
-            _write(path, request, evaluation, swept)
+            _write(path, request, evaluation, swept, test.origin)
     if failed:
         raise UserError(failed)
     return evaluation
 
 
-def _write(path: Path, request: Request, evaluation: Evaluation, swept: Sweep | None) -> None:
-    """Write the plot and the JSON that are wanted."""
+def _write(
+    path: Path, request: Request, evaluation: Evaluation, swept: Sweep | None, origin: str
+) -> None:
+    """Write the plot and the JSON that are wanted.
+
+    Args:
+        origin: where the images come from.
+    """
     if request.plot and swept:
         from rnascl_keras.report.sweep_plot import accuracy_by_radius
 
@@ -133,6 +139,7 @@ def _write(path: Path, request: Request, evaluation: Evaluation, swept: Sweep | 
         atomic_write(request.plot, drawn)
     if request.out:
         facts = {"model": str(path), "sha256": sha256(path), "data": request.data}
+        facts["data_origin"] = origin
         swept_facts = {"sweep": swept.as_dict()} if swept else {}
         write_json(request.out, facts | evaluation.as_dict() | swept_facts)
 

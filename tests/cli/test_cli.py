@@ -108,7 +108,7 @@ def test_evaluate_writes_the_promised_json(rnascl, tmp_path):
         "seed": 3,
     }.items() <= written.items()
     keys = "model sha256 data n norm epsilon seed accuracy intervals per_class class_counts check"
-    assert set(written) == {*keys.split(), "near_chance"}
+    assert set(written) == {*keys.split(), "near_chance", "failed", "data_origin"}
     assert written["check"]["n"] == 30 and written["check"]["verdict"] in " ".join(
         result.out.split()
     )

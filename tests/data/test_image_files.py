@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rnascl_keras.data import image_files, load_data
+from rnascl_keras.data import image_files, load_data, load_test_data
 from rnascl_keras.errors import UserError
 
 RANDOM = np.random.default_rng(0)
@@ -137,3 +137,20 @@ def test_a_folder_without_splits_says_what_it_holds(folder):
         load_data(f"{folder / 'train'}/", image_size=8)
     with pytest.raises(UserError, match="There is no such folder"):
         load_data(f"{folder / 'nowhere'}/", image_size=8)
+
+
+def test_a_folder_named_like_a_data_set_is_said_to_be_taken(folder, monkeypatch):
+    here = folder / "here"
+    here.mkdir()
+    for split in ("train", "val"):
+        (folder / split).rename(here / split)
+    here.rename(folder / "cifar10")
+    monkeypatch.chdir(folder)
+    said = []
+    data = load_test_data("cifar10", input_shape=(8, 8, 3), say=said.append)
+    assert said == [f"data: cifar10 is taken for the folder {folder / 'cifar10'}"]
+    assert data.origin == "the folder cifar10"
+    said.clear()
+    load_test_data("./cifar10", input_shape=(8, 8, 3), say=said.append)
+    assert not said
+    assert load_test_data("digits").origin == "scikit-learn's digits"
