@@ -51,7 +51,7 @@ def accuracy_by_radius(
     """
     with report_style():
         figure = Figure(figsize=(4.9, 2.9))
-        axes = figure.add_axes((0.115, 0.16, 0.65, 0.74 if title else 0.79))
+        axes = figure.add_axes((0.15, 0.16, 0.615, 0.74 if title else 0.79))
         x = [0.0, *epsilon]
         last = np.array([shares[-1] for shares in accuracy.values()]) / 1.04
         order = np.argsort(last, kind="stable")
