@@ -38,6 +38,10 @@ class ModelFailed(UserError):
         return ModelFailed(self.what, (int(first), int(last)))
 
 
+class Diverged(UserError):
+    """A training's loss, weights or optimizer are not finite any more: NaN or infinite."""
+
+
 class Stopped(Exception):
     """The run was stopped from outside; what was done is saved."""
 

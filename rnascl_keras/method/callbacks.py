@@ -74,7 +74,9 @@ class ChoiceHistory(SearchCallback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if not self._started:
-            kept = [row for row in self._whole_rows() if int(row["epoch"]) < epoch]
+            # One that begins anew keeps none, whatever is there: a search that diverged, maybe.
+            found = self._whole_rows() if epoch else []
+            kept = [row for row in found if int(row["epoch"]) < epoch]
             atomic_write(self.path, _as_csv(kept, header=True))
             self._started = True
 

@@ -14,6 +14,9 @@ from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.method.search import CrossLayerSearch
 from rnascl_keras.method.spaces import SearchSpace
 from rnascl_keras.method.supernet import Supernet
+from rnascl_keras.models.finite import check_finite
+
+AGAIN = "search again with a lower learning rate (of a recipe: search.learning_rate)"
 
 Partial = tuple[float, float, tuple[int, ...]]
 """A student's first blocks: their multiply-adds, log p, and the choices picked."""
@@ -27,13 +30,17 @@ def derive(search: CrossLayerSearch, max_macs: float | None = None) -> Architect
         max_macs: a budget of multiply-adds; the most probable architecture within it is selected.
 
     Raises:
-        UserError: no student of the space is that small.
+        UserError: no student of the space is that small, or the search has diverged: its variables
+            are not finite.
     """
+    check_finite(search.supernet.variables, "the supernet of this search", AGAIN)
     return select(SearchOutcome.of(search), max_macs)
 
 
 def select(outcome: SearchOutcome, max_macs: float | None = None) -> Architecture:
     """Return the architecture that a search's outcome stands for, see `derive`."""
+    logits = [outcome.tutor_logits, *outcome.channel_logits.values()]
+    check_finite(logits, "what this search has found", AGAIN)
     chosen = np.argmax(outcome.tutor_logits, axis=-1)
     widths = select_widths(
         outcome.space,
@@ -142,7 +149,11 @@ def copy_sliced_weights(supernet: Supernet, student: keras.Model) -> None:
     """Start the student from the supernet: its weights are the leading parts of the shared ones.
 
     Masks are prefixes, so the channels a student keeps are the first ones everywhere.
+
+    Raises:
+        UserError: the supernet's weights are not finite.
     """
+    check_finite(supernet.variables, "the supernet", AGAIN)
     for layer in student.layers:
         if not layer.weights:
             continue

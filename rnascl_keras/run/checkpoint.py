@@ -11,9 +11,12 @@ import numpy as np
 
 from rnascl_keras.distribution.workers import is_chief
 from rnascl_keras.errors import Stopped, UserError
+from rnascl_keras.models.finite import is_finite
 from rnascl_keras.files.full_disk import check_room
+from rnascl_keras.run.divergence import check_state
 from rnascl_keras.run.saved_state import SavedState
 from rnascl_keras.run.stopping import StopRequest
+from rnascl_keras.run.training_state import metric_variables, training_state
 
 
 class Checkpoint(keras.callbacks.Callback):
@@ -24,7 +27,8 @@ class Checkpoint(keras.callbacks.Callback):
     optimizer and leaves the random state out. The file before the last is kept as well: should the
     last be damaged, that one is taken.
 
-    With several workers only the chief writes; all of them read.
+    A state that is not finite is never saved: `fit` then ends with `Diverged`, a UserError, and what
+    was saved last stays. With several workers only the chief writes; all of them read.
 
     Args:
         path: of the `.npz` file.
@@ -102,7 +106,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._current = epoch
         self._first_step = self.step if epoch == self.epoch else 0
         if self._first_step:
-            for variable, value in zip(_metric_variables(self.model), self._metrics, strict=True):
+            for variable, value in zip(metric_variables(self.model), self._metrics, strict=True):
                 variable.assign(value)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -122,10 +126,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save(self, epoch: int, step: int) -> None:
         # Several workers' metrics are added up when they are read, so all of them read.
-        metrics = [v.numpy() for v in _metric_variables(self.model)] if step else []
+        metrics = [v.numpy() for v in metric_variables(self.model)] if step else []
+        state = [v.numpy() for v in training_state(self.model)]
+        # On all workers, so that none waits for another.
+        check_state([*state, *metrics], epoch if step else epoch - 1)
         if not is_chief(self.model.distribute_strategy):
             return
-        state = [v.numpy() for v in training_state(self.model)]
         if self.path.exists():
             self.path.replace(self.before)
         SavedState(epoch, step, self.signature, state, metrics).write(self.path)
@@ -137,6 +143,8 @@ class Checkpoint(keras.callbacks.Callback):
                 continue
             try:
                 saved = SavedState.read(path)
+                if not is_finite(saved.state):
+                    raise ValueError("it holds NaN or infinite numbers")
             except ValueError as error:
                 damage.append(f"checkpoint {path} is damaged ({error})")
                 continue
@@ -176,21 +184,3 @@ class RestOfEpoch(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._inside:
             self.model.stop_training = False
-
-
-def training_state(model: keras.Model) -> list[Any]:
-    """Return the variables that make up the state of a training, in a fixed order.
-
-    The model's own (weights, moving statistics, temperatures, random generators) and those of its
-    optimizers; not metrics, which start anew with each epoch.
-    """
-    metrics = {id(v) for v in _metric_variables(model)}
-    optimizers = [model.optimizer, getattr(model, "architecture_optimizer", None)]
-    state = [v for v in model.variables if id(v) not in metrics]
-    for optimizer in filter(None, optimizers):
-        state += optimizer.variables
-    return state
-
-
-def _metric_variables(model: keras.Model) -> list[Any]:
-    return [v for metric in model.metrics for v in metric.variables]

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from rnascl_keras.run.checkpoint import training_state
+from rnascl_keras.run.training_state import training_state
 
 
 def seconds_per_step(model: keras.Model, batches: Iterable, steps: int = 3) -> float:

@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.distribution.replicas import synchronized_batch_norm
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import Diverged, UserError
 from rnascl_keras.run.checkpoint import Checkpoint, RestOfEpoch
+from rnascl_keras.run.divergence import StopsWhenDiverged
 from rnascl_keras.run.estimate import seconds_per_step
 from rnascl_keras.run.stopping import StopRequest, stopped_by_sigterm
 from rnascl_keras.run.workdir import Run
-from rnascl_keras.settings import Training
+from rnascl_keras.settings import Search, Training
 from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
 from rnascl_keras.units import duration
@@ -57,6 +58,7 @@ def fit_stage(
 
     Raises:
         Stopped: SIGTERM came.
+        Diverged: loss or weights are not finite any more; what was saved before stays.
         UserError: the workers do not see the same files.
     """
     _Fit(run, stage, signature, model, settings).fit(what, callbacks, cache)
@@ -111,16 +113,19 @@ class _Fit:
         ):
             if self.epoch < epochs:
                 self._announce(what, batches)
-            self.model.fit(
-                batches,
-                epochs=epochs,
-                initial_epoch=self.epoch,
-                steps_per_epoch=self.steps,
-                shuffle=False,
-                validation_data=held_out.batches(batch_size) if held_out else None,
-                callbacks=[*rest, *callbacks, self.checkpoint],
-                verbose=_verbosity(run),
-            )
+            try:
+                self.model.fit(
+                    batches,
+                    epochs=epochs,
+                    initial_epoch=self.epoch,
+                    steps_per_epoch=self.steps,
+                    shuffle=False,
+                    validation_data=held_out.batches(batch_size) if held_out else None,
+                    callbacks=[StopsWhenDiverged(), *rest, *callbacks, self.checkpoint],
+                    verbose=_verbosity(run),
+                )
+            except Diverged as error:
+                raise self._diverged(error) from error
 
     def _had_stopped_early(self, callbacks: Sequence[keras.callbacks.Callback]) -> bool:
         stoppers = [c for c in callbacks if isinstance(c, RobustEarlyStopping)]
@@ -128,6 +133,20 @@ class _Fit:
             return False
         self.say(f"had stopped early after epoch {self.epoch}")
         return True
+
+    def _diverged(self, error: Diverged) -> Diverged:
+        """Say which setting to lower, and what is still there."""
+        sections = self.run.recipe.trainings()
+        section = next(name for name, settings in sections if settings is self.settings)
+        rates = ["learning_rate"]
+        rates += ["architecture_learning_rate"] if isinstance(self.settings, Search) else []
+        named = [f"{section}.{rate} ({getattr(self.settings, rate):g} now)" for rate in rates]
+        path = self.checkpoint.path
+        kept = f"; {path} keeps what was finite last" if path.exists() else ""
+        return Diverged(
+            f"{self.stage} has diverged: {error}; lower {' or '.join(named)} and give the same "
+            f"command again{kept}."
+        )
 
     def _announce(self, what: str, batches: Batches) -> None:
         """Say what is trained, and about how long that takes, measured now."""

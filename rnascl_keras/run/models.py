@@ -6,6 +6,7 @@ import keras
 
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.method.architecture import check_same_weights
+from rnascl_keras.models.finite import check_finite
 from rnascl_keras.models.saving import load_model
 from rnascl_keras.run.workdir import Run, digest
 from rnascl_keras.teachers import load_teacher
@@ -18,23 +19,25 @@ def read_teacher(run: Run) -> keras.Model:
     """Load the run's teacher.
 
     Raises:
-        UserError: it cannot be read, or does not fit the data.
+        UserError: it cannot be read, does not fit the data, or holds NaN.
     """
     data = run.data.train
-    return load_teacher(
-        run.path("teacher.keras"), input_shape=data.input_shape, classes=data.classes
-    )
+    path = run.path("teacher.keras")
+    model = load_teacher(path, input_shape=data.input_shape, classes=data.classes)
+    check_finite(model.variables, str(path), "make it again, or give another teacher.weights")
+    return model
 
 
 def read_student(run: Run, name: str) -> keras.Model:
     """Load a student, and see that it has the architecture that `architecture.json` describes.
 
     Raises:
-        UserError: it cannot be read, or has another architecture.
+        UserError: it cannot be read, has another architecture, or holds NaN.
     """
     path = run.path(f"{name}.keras")
     model = load_model(path)
     check_same_weights(model, run.architecture, path)
+    check_finite(model.variables, str(path), "train it again with a lower learning rate")
     return model
 
 

@@ -12,10 +12,11 @@ from keras_tuner.engine.base_tuner import BaseTuner
 from keras_tuner.engine.trial import Trial
 from keras_tuner.errors import FatalError
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import Diverged, UserError
 from rnascl_keras.evaluation.evaluate import evaluate, wilson_interval
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json, write_json
+from rnascl_keras.models.finite import is_finite
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.stamps import durations
@@ -104,6 +105,8 @@ class RecipeTuner(BaseTuner):
     def made(self, trial: Trial) -> dict[str, Any]:
         """Return the figures of a trial's student, as in its `FIGURES`; what is missing is made.
 
+        One whose search or training diverges has none right: other settings may do better.
+
         Raises:
             UserError: as `run_stages`.
         """
@@ -111,8 +114,12 @@ class RecipeTuner(BaseTuner):
         steps = [(work.taken["search"], ("search", "derive")), (work, ("train",))]
         if work.recipe.views and work.taken["cache"] is not self.run:
             steps.insert(0, (work.taken["cache"], ("cache",)))
-        for step, names in steps:
-            run_stages(step, names)
+        try:
+            for step, names in steps:
+                run_stages(step, names)
+        except Diverged as error:
+            self.run.say(f"tune: {error} It counts as 0 %.")
+            return _diverged(work)
         return _measured(work)
 
     def figures_of(self, trial: Trial) -> dict[str, Any]:
@@ -158,18 +165,45 @@ def _measured(work: SharingRun) -> dict[str, Any]:
         return found
     architecture, model = work.architecture, work.student("student")
     images, labels = held_out.first(n)
-    seconds = durations(work.taken["search"]) | durations(work)
     figures = {
         "signature": signature,
         **_attacked(model, images, labels, evaluation.epsilon, seed),
         "parameters": architecture.parameters,
         "macs": architecture.macs,
         "widths": [list(widths) for widths in architecture.widths],
-        "epochs": {"search": work.recipe.search.epochs, "train": work.recipe.train.epochs},
-        "seconds": sum(seconds.values()),
+        **_effort(work),
     }
     write_json(path, figures)
     return figures
+
+
+def _diverged(work: SharingRun) -> dict[str, Any]:
+    """Return the figures of a trial without a student."""
+    n = min(work.recipe.evaluation.n, len(held_out_images(work)))
+    figures = {
+        "signature": "",
+        **_nothing_right(n),
+        "parameters": 0,
+        "macs": 0,
+        "widths": [],
+        **_effort(work),
+    }
+    write_json(work.path(FIGURES), figures)
+    return figures
+
+
+def _effort(work: SharingRun) -> dict[str, Any]:
+    """Return the epochs of a trial, and the seconds that its finished stages took."""
+    seconds = durations(work.taken["search"]) | durations(work)
+    epochs = {"search": work.recipe.search.epochs, "train": work.recipe.train.epochs}
+    return {"epochs": epochs, "seconds": sum(seconds.values())}
+
+
+def _nothing_right(n: int) -> dict[str, Any]:
+    """Return the accuracies of a model that is right on none of `n` images."""
+    keys = ("clean", "pgd20")
+    none = wilson_interval(np.zeros(n, bool))
+    return dict.fromkeys(keys, 0.0) | {"intervals": dict.fromkeys(keys, none)}
 
 
 def _attacked(
@@ -177,9 +211,8 @@ def _attacked(
 ) -> dict[str, Any]:
     """Return clean accuracy and that under PGD-20; a student that has diverged has none."""
     keys = ("clean", "pgd20")
-    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
-        none = wilson_interval(np.zeros(len(labels), bool))
-        return dict.fromkeys(keys, 0.0) | {"intervals": dict.fromkeys(keys, none)}
+    if not is_finite(model.get_weights()):
+        return _nothing_right(len(labels))
     found, _ = evaluate(
         model, images, labels, attacks=("pgd",), epsilon=epsilon, seed=seed, check=0
     )

@@ -134,3 +134,25 @@ def test_sliced_weights_are_leading_parts():
         whole = shared[variable.path.removeprefix("student/")]
         np.testing.assert_array_equal(variable, whole[tuple(slice(n) for n in variable.shape)])
     assert keras.models.clone_model(student).count_params() < supernet.count_params()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("max_macs", [None, 1e9])
+def test_a_search_that_has_diverged_is_refused(value, max_macs, tmp_path):
+    """Whichever of its variables it is; and from the file that a search left."""
+    search = make_search()
+    derive(search, max_macs)
+    for variable in (search.tutor_choice.logits, search.supernet.choices[1].logits):
+        variable[0].assign(variable[0] * 0 + value)
+        with pytest.raises(UserError, match="NaN or infinite.*search.learning_rate"):
+            derive(search, max_macs)
+        path = SearchOutcome.of(search).save(tmp_path / "outcome.json")
+        with pytest.raises(UserError, match="NaN or infinite.*search.learning_rate"):
+            select(SearchOutcome.load(path), max_macs)
+        variable[0].assign(np.zeros(variable[0].shape))
+    weights = search.supernet.trainable_variables[0]
+    weights.assign(np.full(weights.shape, value))
+    with pytest.raises(UserError, match="supernet of this search holds NaN"):
+        derive(search, max_macs)
+    with pytest.raises(UserError, match="supernet holds NaN"):
+        copy_sliced_weights(search.supernet, derive(make_search()).build())

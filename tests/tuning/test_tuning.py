@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras_tuner.engine.base_tuner import BaseTuner
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import Diverged, UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.recipe import load_recipe, recipe_names, with_settings
 from rnascl_keras.run.workdir import Run
@@ -227,6 +227,25 @@ def test_a_students_numbers_that_are_none_are_no_accuracy(tmp_path):
     found = tuner_module._attacked(model, images, np.zeros(5, int), 0.1, 0)
     assert (found["clean"], found["pgd20"]) == (0, 0)
     assert found["intervals"]["clean"][0] == pytest.approx(0)
+
+
+def test_a_trial_that_diverges_counts_last_and_ends_nothing(tmp_path, monkeypatch):
+    def diverges(run, names):
+        raise Diverged("search has diverged.")
+
+    said = []
+    run = Run(with_settings(DIGITS, ["evaluation.n=40"]), tmp_path, listener=said.append)
+    tuner = object.__new__(tuner_module.RecipeTuner)
+    tuner.run = run
+    monkeypatch.setattr(tuner, "recipe_of", lambda trial: run.recipe, raising=False)
+    monkeypatch.setattr(tuner_module, "run_stages", diverges)
+    made = tuner.made(None)
+    assert (made["clean"], made["pgd20"], made["macs"]) == (0, 0, 0)
+    assert made["epochs"] == {"search": 10, "train": 20}
+    assert made["intervals"]["pgd20"][1] == pytest.approx(0.0876, abs=1e-3)  # Wilson's, 0 of 40
+    assert said == ["tune: search has diverged. It counts as 0 %."]
+    monkeypatch.setattr(tuner_module, "run_stages", None)
+    assert tuner.figures_of(None) == made
 
 
 def test_what_cannot_be_tuned(refused, tiny, tmp_path):

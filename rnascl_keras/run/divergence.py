@@ -1,0 +1,33 @@
+"""A training that diverges: found at the end of the epoch, and before anything is saved."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from rnascl_keras.errors import Diverged
+from rnascl_keras.models.finite import is_finite
+from rnascl_keras.run.training_state import training_state
+
+
+class StopsWhenDiverged(keras.callbacks.Callback):
+    """Ends a training after the first epoch whose loss, weights or optimizer are not finite.
+
+    To be the first of the callbacks, so that none of the others writes down such an epoch.
+    """
+
+    model: keras.Model  # set by `fit`; Keras gives it no type
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        loss = float((logs or {}).get("loss", 0.0))
+        if not math.isfinite(loss):
+            raise Diverged(f"in epoch {epoch + 1} the loss is {loss}")
+        check_state([v.numpy() for v in training_state(self.model)], epoch)
+
+
+def check_state(state: list[Any], epoch: int) -> None:
+    """Raise Diverged where the values of a training's variables in `epoch`, from 0, are not finite."""
+    if not is_finite(state):
+        raise Diverged(f"in epoch {epoch + 1} weights became NaN or infinite")
