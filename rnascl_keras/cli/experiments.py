@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from rnascl_keras.cli.options import DataDirOption, RecipeArgument, SetOption, WorkdirOption
+from rnascl_keras.cli.options import (
+    DataDirOption,
+    OverwriteOption,
+    RecipeArgument,
+    SetOption,
+    WorkdirOption,
+)
 from rnascl_keras.cli.parsing import parse_seeds
 from rnascl_keras.cli.start import open_run, quiet_start
 from rnascl_keras.comparison.names import METHOD_NAMES
@@ -34,13 +40,14 @@ def compare(
     auto_attack: Annotated[
         int, typer.Option(min=0, help="Images for AutoAttack at the largest radius; 0: none.")
     ] = 0,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Train the same student in the paper's way and in others: a table and a picture.
 
     Teacher, search and architecture are the recipe's and are made once. A row that is there, made
     from the same settings, is skipped; one that was cut short goes on from what was saved last.
     """
-    work = open_run(recipe, workdir, data_dir, set_)
+    work = open_run(recipe, workdir, data_dir, set_, overwrite=overwrite)
     chosen_seeds, measured_at = parse_seeds(seeds), parse_radii(radii)
     with quiet_start():
         from rnascl_keras.comparison.command import compare_run
@@ -102,9 +109,10 @@ def tune(
         float, typer.Option(help="Clean accuracy, 0 to 1, below which a student counts last.")
     ] = 0.5,
     seed: Annotated[int, typer.Option(help="Of the choice of settings.")] = 0,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """See `TUNE`."""
-    work = open_run(recipe, workdir, data_dir, set_)
+    work = open_run(recipe, workdir, data_dir, set_, overwrite=overwrite)
     with quiet_start():
         from rnascl_keras.tuning.command import tune_run
     with reporting_full_disk(work.workdir):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rnascl_keras.cli.measurement import Measurement, with_measurement
-from rnascl_keras.cli.options import SetOption, StrategyOption, WorkdirOption
+from rnascl_keras.cli.options import OverwriteOption, SetOption, StrategyOption, WorkdirOption
 from rnascl_keras.cli.parsing import parse_channels, parse_normalisation
 from rnascl_keras.cli.start import open_run, quiet_start, run_stages, say
 from rnascl_keras.errors import UserError
@@ -27,6 +27,7 @@ def evaluate(
     workdir: WorkdirOption = None,
     set_: SetOption = None,
     strategy: StrategyOption = None,
+    overwrite: OverwriteOption = False,
     *,
     measurement: Measurement,
 ) -> None:
@@ -36,7 +37,8 @@ def evaluate(
     is_file = model.endswith(".keras")
     _check_options(context, is_file)
     if not is_file:
-        run_stages(open_run(model, workdir, measurement.data_dir, set_, strategy), "evaluate")
+        options = (workdir, measurement.data_dir, set_, strategy)
+        run_stages(open_run(model, *options, overwrite=overwrite), "evaluate")
         return
     request = measurement.request(f"evaluate {model}")
     with quiet_start():
@@ -47,7 +49,7 @@ def evaluate(
 def _check_options(context: typer.Context, is_file: bool) -> None:
     """Raise UserError for an option of `evaluate` that would be ignored."""
     of_file = [field.name for field in fields(Measurement) if field.name != "data_dir"]
-    foreign = ("workdir", "set_") if is_file else of_file
+    foreign = ("workdir", "set_", "overwrite") if is_file else of_file
     reason = (
         "is for a recipe's run, not for a MODEL.keras."
         if is_file

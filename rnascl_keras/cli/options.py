@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+DATA_DIR_VARIABLE = "TFDS_DATA_DIR"
+
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .py file with one.")
 ]
@@ -15,7 +17,7 @@ WorkdirOption = Annotated[
 ]
 DataDirOption = Annotated[
     str | None,
-    typer.Option(envvar="TFDS_DATA_DIR", help="Where tensorflow-datasets keeps its data."),
+    typer.Option(envvar=DATA_DIR_VARIABLE, help="Where tensorflow-datasets keeps its data."),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -28,4 +30,8 @@ StrategyOption = Annotated[
 SaveOption = Annotated[
     int | None,
     typer.Option("--save-every-steps", help="Save inside the epochs too, not only after each."),
+]
+OverwriteOption = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Make anew what is there of other settings, and lose it."),
 ]

@@ -8,6 +8,7 @@ import typer
 
 from rnascl_keras.cli.options import (
     DataDirOption,
+    OverwriteOption,
     RecipeArgument,
     SaveOption,
     SetOption,
@@ -23,7 +24,8 @@ app = typer.Typer()
 ALL = """All stages: teacher, cache, search, derive, train, finetune, export, evaluate, report.
 
 A stage whose files are there, made from the same settings, is skipped; one that was cut short
-goes on from where it was saved last. On SIGTERM the step is finished and saved; the exit code
+goes on from where it was saved last. What other settings have made, or begun, is lost only with
+--overwrite. On SIGTERM the step is finished and saved; the exit code
 is then 75.
 """
 
@@ -38,8 +40,10 @@ def _stage_command(name: str, text: str) -> None:
         set_: SetOption = None,
         strategy: StrategyOption = None,
         save_every_steps: SaveOption = None,
+        overwrite: OverwriteOption = False,
     ) -> None:
-        work = open_run(recipe, workdir, data_dir, set_, strategy, save_every_steps)
+        options = (workdir, data_dir, set_, strategy, save_every_steps)
+        work = open_run(recipe, *options, overwrite=overwrite)
         run_stages(work, *([] if name == "run" else [name]))
         if name in ("run", "report") and work.is_chief:
             _show(work)
@@ -62,10 +66,12 @@ def derive(
     max_macs: Annotated[
         float | None, typer.Option(help="Most probable architecture within this many MACs.")
     ] = None,
+    overwrite: OverwriteOption = False,
 ) -> None:
     """Select the most probable widths and tutors: architecture.json."""
     budget = [f"derive.max_macs={max_macs}"] if max_macs is not None else []
-    run_stages(open_run(recipe, workdir, data_dir, [*(set_ or []), *budget]), "derive")
+    changes = [*(set_ or []), *budget]
+    run_stages(open_run(recipe, workdir, data_dir, changes, overwrite=overwrite), "derive")
 
 
 _stage_command("train", "Train the derived student by eq. 3: student.keras.")

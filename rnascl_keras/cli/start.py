@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +10,9 @@ from pathlib import Path
 
 import typer
 
+from rnascl_keras.cli.options import DATA_DIR_VARIABLE
 from rnascl_keras.recipe import load_recipe
+from rnascl_keras.run.command import Command
 from rnascl_keras.run.workdir import Run
 
 
@@ -22,6 +23,8 @@ def open_run(
     changes: list | None,
     strategy: str | None = None,
     save_every_steps: int | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Run:
     """Return the run of a recipe in its folder, from a command's options.
 
@@ -32,8 +35,11 @@ def open_run(
     given = [f"distribution.{key}={value}" for key, value in options.items() if value is not None]
     settings = load_recipe(recipe, [*(changes or ()), *given])
     folder = workdir or Path("runs") / settings.name
-    arguments = shlex.join([recipe, *(["--workdir", str(workdir)] if workdir else [])])
-    return Run(settings, folder, data_dir, listener=say, command_arguments=arguments)
+    places = ["--workdir", str(workdir)] if workdir else []
+    if data_dir and data_dir != os.environ.get(DATA_DIR_VARIABLE):
+        places += ["--data-dir", data_dir]
+    command = Command(recipe, tuple(places), (*(changes or ()), *given))
+    return Run(settings, folder, data_dir, listener=say, command=command, overwrite=overwrite)
 
 
 def say(line: str) -> None:

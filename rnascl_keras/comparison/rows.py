@@ -21,8 +21,10 @@ from rnascl_keras.hardware import hardware
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.models.saving import load_model, save_model
-from rnascl_keras.run.checkpoint import Checkpoint
+from rnascl_keras.run import begun
 from rnascl_keras.run.fitting import fit_stage
+from rnascl_keras.run.lost_work import check_nothing_is_lost
+from rnascl_keras.run.origin import Origin
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.schedules import sgd
 from rnascl_keras.run.workdir import Run, digest
@@ -75,7 +77,7 @@ def compare_rows(
             for name, method in methods.items():
                 row = _Row(run, name, method, sections[name], seed, measures).made()
                 if name in names:
-                    rows.append(row)
+                    rows.append({key: row[key] for key in row if key != "made_from"})
     return rows
 
 
@@ -125,20 +127,22 @@ class _Row:
 
     def made(self) -> dict[str, Any]:
         """Return the row, made now where it is not there yet."""
-        signature, run = self._signature(), self.run
-        row = read_json(self.figures) if self.figures.exists() and self.student.exists() else {}
-        if row.get("signature") == signature:
+        origin, run = self._origin(), self.run
+        row = read_json(self.figures) if self.figures.exists() else {"signature": None}
+        if row["signature"] == origin.signature and self.student.exists():
             run.say(f"{self.key}: already done from the same settings")
             return row
-        row = self._trained_row(signature)
+        check_nothing_is_lost(run, self.key, origin, self.figures, row)
+        with begun.noting(run, self.key, origin):
+            row = self._trained_row(origin)
         begin = time.perf_counter()
         row |= self._measured(load_model(self.student))
         row |= {"hardware": hardware(), "evaluation_seconds": time.perf_counter() - begin}
         write_json(self.figures, row)
-        Checkpoint(run.checkpoint(self.key)).remove()
+        begun.end(run, self.key)
         return row
 
-    def _trained_row(self, signature: str) -> dict[str, Any]:
+    def _trained_row(self, origin: Origin) -> dict[str, Any]:
         """Train the student, keep it, and return what is known of it without measuring."""
         run = self.run
         run.path("compare").mkdir(exist_ok=True)
@@ -146,7 +150,7 @@ class _Row:
         begin = time.perf_counter()
         architecture = self._architecture()
         with run.strategy.scope():
-            student = self._trained(architecture, signature)
+            student = self._trained(architecture, origin.signature)
         run.forget()
         seconds = time.perf_counter() - begin
         save_model(student, self.student)
@@ -155,7 +159,7 @@ class _Row:
             "name": self.method.name,
             "adversarial": self.method.adversarial,
             "seed": self.seed,
-            "signature": signature,
+            **origin.as_dict(),
             "parameters": architecture.parameters,
             "macs": architecture.macs,
             "widths": [list(widths) for widths in architecture.widths],
@@ -163,15 +167,20 @@ class _Row:
             "seconds": seconds,
         }
 
-    def _signature(self) -> str:
+    def _origin(self) -> Origin:
         run = self.run
-        inputs = [content_hash(run.path(name)) for name in ("architecture.json", "teacher.keras")]
+        names = ["architecture.json", "teacher.keras"]
         if self.method.adversarial:
-            inputs.append(content_hash(self.searched))
+            names.append(f"compare/{self.searched.name}")
+        inputs = {name: content_hash(run.path(name)) for name in names}
         values = run.recipe.model_dump(mode="json")
-        shared = [values["data"], run.recipe.views, run.recipe.seed, values["evaluation"]]
+        told = {"data": values["data"], "views": run.recipe.views, "seed": run.recipe.seed}
+        told["evaluation"] = values["evaluation"]
         settings = self.settings.model_dump(mode="json")
-        return digest([self.key, shared, settings, inputs, vars(self.measures)])
+        parts = [self.key, [*told.values()], settings, [*inputs.values()], vars(self.measures)]
+        section = "finetune" if self.method.adversarial else "train"
+        asked = {"radii": list(self.measures.radii), "auto-attack": self.measures.auto_attack}
+        return Origin(digest(parts), {**told, section: settings, **asked}, inputs)
 
     def _architecture(self) -> Architecture:
         outcome = SearchOutcome.load(self.run.path("search/outcome.json"))

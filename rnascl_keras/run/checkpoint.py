@@ -11,8 +11,8 @@ import numpy as np
 
 from rnascl_keras.distribution.workers import is_chief
 from rnascl_keras.errors import Stopped, UserError
-from rnascl_keras.models.finite import is_finite
 from rnascl_keras.files.full_disk import check_room
+from rnascl_keras.models.finite import is_finite
 from rnascl_keras.run.divergence import check_state
 from rnascl_keras.run.saved_state import SavedState
 from rnascl_keras.run.stopping import StopRequest
@@ -27,8 +27,8 @@ class Checkpoint(keras.callbacks.Callback):
     optimizer and leaves the random state out. The file before the last is kept as well: should the
     last be damaged, that one is taken.
 
-    A state that is not finite is never saved: `fit` then ends with `Diverged`, a UserError, and what
-    was saved last stays. With several workers only the chief writes; all of them read.
+    A state that is not finite is never saved: `fit` then ends with `Diverged`, a UserError, and
+    what was saved last stays. With several workers only the chief writes; all of them read.
 
     Args:
         path: of the `.npz` file.

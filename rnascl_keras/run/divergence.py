@@ -28,6 +28,6 @@ class StopsWhenDiverged(keras.callbacks.Callback):
 
 
 def check_state(state: list[Any], epoch: int) -> None:
-    """Raise Diverged where the values of a training's variables in `epoch`, from 0, are not finite."""
+    """Raise Diverged where a training's variables, in `epoch` from 0, are not finite."""
     if not is_finite(state):
         raise Diverged(f"in epoch {epoch + 1} weights became NaN or infinite")

@@ -12,6 +12,7 @@ import tensorflow as tf
 from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.distribution.replicas import synchronized_batch_norm
 from rnascl_keras.errors import Diverged, UserError
+from rnascl_keras.run.begun import note_divergence
 from rnascl_keras.run.checkpoint import Checkpoint, RestOfEpoch
 from rnascl_keras.run.divergence import StopsWhenDiverged
 from rnascl_keras.run.estimate import seconds_per_step
@@ -125,6 +126,8 @@ class _Fit:
                     verbose=_verbosity(run),
                 )
             except Diverged as error:
+                if run.is_chief:
+                    note_divergence(run, self.stage)
                 raise self._diverged(error) from error
 
     def _had_stopped_early(self, callbacks: Sequence[keras.callbacks.Callback]) -> bool:

@@ -49,7 +49,7 @@ def read_cache(run: Run) -> TeacherCache | None:
     """
     if not run.recipe.views:
         return None
-    mend = f"`rnascl cache {run.command_arguments or run.recipe.name}`"
+    mend = f"`{run.command_line('cache')}`"
     return open_whole(run.path("cache"), run.data.train, cache_settings(run), mend=mend)
 
 

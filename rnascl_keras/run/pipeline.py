@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from rnascl_keras.distribution.workers import reporting_lost_workers
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import reporting_full_disk
 from rnascl_keras.files.lock import locked
-from rnascl_keras.run import stamps
-from rnascl_keras.run.checkpoint import Checkpoint
-from rnascl_keras.run.stage_table import STAGES, RunStage
+from rnascl_keras.run import begun, stamps
+from rnascl_keras.run.as_made import recipe_of_files
+from rnascl_keras.run.lost_work import check_nothing_is_lost
+from rnascl_keras.run.origin import Origin, differences
+from rnascl_keras.run.stage_table import STAGES, RunStage, left_out
 from rnascl_keras.run.stamps import STAGE_NAMES
 from rnascl_keras.run.workdir import Run
 
@@ -22,7 +25,7 @@ def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
 
     Raises:
         UserError: a stage's input is missing, the settings do not fit, the folder is not writable
-            or another run works in it.
+            or another run works in it; or work of other settings would be lost.
         Stopped: SIGTERM came; what was done is saved.
         WorkerLost: another of several workers does not answer any more.
     """
@@ -31,7 +34,7 @@ def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
         for stage in STAGES:
             if stage.name not in names:
                 continue
-            if reason := _left_out(run, stage):
+            if reason := left_out(run, stage):
                 if len(names) == 1:
                     run.say(f"{stage.name}: left out, {reason}")
                 continue
@@ -53,18 +56,43 @@ def _do(run: Run, stage: RunStage) -> None:
     """Do a stage, unless it is done already."""
     run.wait_for_all_workers()  # the files of the stages before are there for all of them
     _check_inputs(run, stage)
-    signature = stamps.signature_of(run, stage)
-    is_done = stamps.is_done(run, stage, signature)
+    if stage.describes:
+        run.recipe = recipe_of_files(run, stage)
+    origin = stamps.origin_of(run, stage)
+    is_done = stamps.is_done(run, stage, origin.signature)
+    if not is_done:
+        _check_what_is_there(run, stage, origin)
     run.wait_for_all_workers()  # and nobody writes before all have looked
     if is_done:
         run.say(f"{stage.name}: already done from the same settings")
         return
-    begin = time.perf_counter()
+    start = time.perf_counter()
     with reporting_full_disk(run.workdir, stage.name):
-        _work(run, stage, signature)
+        with begun.noting(run, stage.name, origin) if stage.kept else nullcontext():
+            _work(run, stage, origin.signature)
         if run.is_chief:
-            stamps.write_stamp(run, stage, signature, time.perf_counter() - begin)
-            Checkpoint(run.checkpoint(stage.name)).remove()
+            stamps.write_stamp(run, stage, origin, time.perf_counter() - start)
+            begun.end(run, stage.name)
+
+
+def _check_what_is_there(run: Run, stage: RunStage, origin: Origin) -> None:
+    """Say why a stage that was done is made anew; raise UserError where its work would be lost."""
+    made = run.path(stage.makes(run)[0])
+    noted = stamps.read_stamp(run, stage.name) if run.stamp(stage.name).exists() else None
+    if stage.kept and not _is_copy(noted):
+        check_nothing_is_lost(run, stage.name, origin, made, noted)
+    if noted is None or not made.exists():
+        return
+    if noted["signature"] != origin.signature:
+        run.say(f"{stage.name}: made anew: {'; '.join(differences(noted, origin))}")
+    elif changed := stamps.changed_files(run, noted["makes"]):
+        run.say(f"{stage.name}: made anew: {changed[0]} is not as it was left")
+
+
+def _is_copy(noted: dict[str, Any] | None) -> bool:
+    """Return whether the teacher that is there was only read from a file that is elsewhere."""
+    settings = (noted or {}).get("made_from", {}).get("settings", {})
+    return bool(settings.get("teacher", {}).get("weights"))
 
 
 def _work(run: Run, stage: RunStage, signature: str) -> None:
@@ -79,21 +107,11 @@ def _work(run: Run, stage: RunStage, signature: str) -> None:
         run.forget()
 
 
-def _left_out(run: Run, stage: RunStage) -> str | None:
-    """Return why the recipe is without this stage, or None."""
-    if stage.name == "cache" and not run.recipe.views:
-        return "for cache.views is 0: the teacher is asked in every step"
-    if stage.name == "finetune" and not run.recipe.finetune:
-        return "for finetune is null"
-    return None
-
-
 def _check_inputs(run: Run, stage: RunStage) -> None:
-    arguments = run.command_arguments or run.recipe.name
     for name in stage.needs(run):
         if not run.path(name).exists():
             maker = next(s.name for s in STAGES if name in s.makes(run))
             raise UserError(
                 f"{stage.name} needs {run.path(name)}, which is not there; make it with "
-                f"`rnascl {maker} {arguments}`, or everything with `rnascl run {arguments}`."
+                f"`{run.command_line(maker)}`, or everything with `{run.command_line('run')}`."
             )

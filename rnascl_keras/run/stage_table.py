@@ -28,6 +28,9 @@ class RunStage:
             short knows its own checkpoint.
         shared: whether all workers do it together, in the strategy's scope; else the chief alone.
         outside: files outside the work folder on which it depends, by what they are.
+        kept: whether what it has made, or begun to make, is lost only where the user says so: it
+            takes long to make.
+        describes: whether it says of other stages' files what they were made from.
     """
 
     name: str
@@ -37,6 +40,8 @@ class RunStage:
     work: Callable[[Run, str], None]
     shared: Callable[[Run], bool] = lambda run: False
     outside: Callable[[Run], dict[str, Path]] = lambda run: {}
+    kept: bool = False
+    describes: bool = False
 
 
 def _always(run: Run) -> bool:
@@ -102,6 +107,15 @@ def _given_latencies(run: Run) -> dict[str, Path]:
     return {"latency_table": given_table(given)} if given else {}
 
 
+def left_out(run: Run, stage: RunStage) -> str | None:
+    """Return why the recipe is without this stage, or None."""
+    if stage.name == "cache" and not run.recipe.views:
+        return "for cache.views is 0: the teacher is asked in every step"
+    if stage.name == "finetune" and not run.recipe.finetune:
+        return "for finetune is null"
+    return None
+
+
 STAGES = (
     RunStage(
         "teacher",
@@ -111,6 +125,7 @@ STAGES = (
         stages.teacher,
         shared=lambda run: not run.recipe.teacher.weights,
         outside=_given_weights,
+        kept=True,
     ),
     RunStage(
         "cache",
@@ -119,6 +134,7 @@ STAGES = (
         _cached_files,
         stages.cache,
         shared=_always,
+        kept=True,
     ),
     RunStage(
         "search",
@@ -128,6 +144,7 @@ STAGES = (
         stages.search,
         shared=_always,
         outside=_given_latencies,
+        kept=True,
     ),
     RunStage(
         "derive",
@@ -143,6 +160,7 @@ STAGES = (
         _files("student.keras"),
         stages.train,
         shared=_always,
+        kept=True,
     ),
     RunStage(
         "finetune",
@@ -151,6 +169,7 @@ STAGES = (
         _files("student_trades.keras"),
         stages.finetune,
         shared=_always,
+        kept=True,
     ),
     RunStage(
         "export",
@@ -158,6 +177,7 @@ STAGES = (
         lambda run: [*_models(run), "architecture.json"],
         _exported_files,
         stages.export,
+        describes=True,
     ),
     RunStage(
         "evaluate",
@@ -171,6 +191,7 @@ STAGES = (
         _files("evaluation.json"),
         stages.evaluate,
         shared=lambda run: run.workers == 1,
+        describes=True,
     ),
     RunStage(
         "report",
@@ -184,5 +205,6 @@ STAGES = (
         ],
         _files("report.json", "report.html"),
         stages.report,
+        describes=True,
     ),
 )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json, write_json
+from rnascl_keras.run.origin import Origin
 from rnascl_keras.run.workdir import Run, digest
 from rnascl_keras.teachers.cache.shards import SUFFIX, shard_hash
 
@@ -31,13 +32,13 @@ STAGE_NAMES = (
 """Of the stages of a run, in order."""
 
 
-def signature_of(run: Run, stage: RunStage) -> str:
-    """Return a hash of all from which a stage is made: settings, its seed, files."""
+def origin_of(run: Run, stage: RunStage) -> Origin:
+    """Return all from which a stage is made: settings, its seed, files."""
     values = {**run.recipe.model_dump(mode="json"), "views": run.recipe.views}
     settings = {key: _value_at(values, key) for key in (*stage.settings, "seed")}
     inputs = {name: _hash(run.path(name)) for name in stage.needs(run)}
     outside = {name: content_hash(path) for name, path in stage.outside(run).items()}
-    return digest([settings, inputs, outside])
+    return Origin(digest([settings, inputs, outside]), settings, inputs, outside)
 
 
 def is_done(run: Run, stage: RunStage, signature: str) -> bool:
@@ -56,10 +57,25 @@ def is_done(run: Run, stage: RunStage, signature: str) -> bool:
     )
 
 
-def write_stamp(run: Run, stage: RunStage, signature: str, seconds: float) -> None:
+def changed_files(run: Run, noted: dict[str, str]) -> list[str]:
+    """Return which files, noted by name and hash, are there and are others now."""
+    there = {name: run.path(name) for name in noted if run.path(name).exists()}
+    return [name for name, path in there.items() if _hash(path) != noted[name]]
+
+
+def write_stamp(run: Run, stage: RunStage, origin: Origin, seconds: float) -> None:
     """Note that a stage is done."""
     makes = {name: _hash(run.path(name)) for name in stage.makes(run)}
-    write_json(run.stamp(stage.name), {"signature": signature, "makes": makes, "seconds": seconds})
+    write_json(run.stamp(stage.name), {**origin.as_dict(), "makes": makes, "seconds": seconds})
+
+
+def read_stamp(run: Run, name: str) -> dict[str, Any]:
+    """Return what the finished stage `name` noted; earlier versions noted no `made_from`.
+
+    Raises:
+        UserError: its stamp is none.
+    """
+    return _read(run.stamp(name))
 
 
 def durations(run: Run) -> dict[str, float]:

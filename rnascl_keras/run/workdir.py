@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.recipe import Recipe
+from rnascl_keras.run.command import Command
 
 if TYPE_CHECKING:
     import keras
@@ -39,7 +40,8 @@ class Run:
         workdir: where the run's files go.
         data_dir: where tensorflow-datasets keeps its data, or None for its own default.
         listener: takes each line of progress.
-        command_arguments: what the user would give to `rnascl STAGE` for another stage of this run.
+        command: how the user called for it, by the recipe's name where that is not known.
+        overwrite: whether work of other settings may be lost.
         cache_settings: what `models.cache_settings` has found out, for later stages.
     """
 
@@ -47,7 +49,8 @@ class Run:
     workdir: Path
     data_dir: str | None = None
     listener: Callable[[str], None] = print
-    command_arguments: str = ""
+    command: Command | None = None
+    overwrite: bool = False
     cache_settings: dict[str, CacheSettings] = field(default_factory=dict, repr=False)
 
     def path(self, name: str) -> Path:
@@ -58,6 +61,10 @@ class Run:
         """Tell the user a line of progress; of several workers, the chief alone speaks."""
         if self.is_chief:
             self.listener(line)
+
+    def command_line(self, verb: str, *more: str) -> str:
+        """Return the command `rnascl VERB` of this run, with `more` at its end."""
+        return (self.command or Command(self.recipe.name)).line(verb, *more)
 
     def open(self) -> None:
         """Make the work folder.
@@ -195,6 +202,10 @@ class Run:
     def checkpoint(self, stage: str) -> Path:
         """Return where a stage keeps its training state while it is under way."""
         return self.path(f".stages/{stage}_checkpoint.npz")
+
+    def begun(self, stage: str) -> Path:
+        """Return the file that says from what a stage that is under way is made."""
+        return self.path(f".stages/{stage}_begun.json")
 
     def stamp(self, stage: str) -> Path:
         """Return the file that says from what a finished stage was made."""

@@ -106,6 +106,6 @@ def _beside(
         section, _, key = setting.partition(".")
         chosen.append(values[section][key] if key else values[section])
     folder = run.path(f"tune/{kind}_{digest(chosen)[:8]}")
-    names = ("data_dir", "listener", "command_arguments", "cache_settings")
+    names = ("data_dir", "listener", "command", "overwrite", "cache_settings")
     shared = {name: getattr(run, name) for name in names}
     return SharingRun(recipe, folder, origin=run, taken=taken, **shared)

@@ -61,7 +61,11 @@ class Asked(Exception):
 
 
 def work_in(folder, tiny, *settings, say=lambda line: None):
-    return Run(load_recipe(str(tiny), [*SETTINGS, *settings]), folder, listener=say)
+    return Run(load_recipe(str(tiny), [*SETTINGS, *settings]), folder, listener=say, overwrite=True)
+
+
+def command_of(stage, tiny, folder):
+    return f"rnascl {stage} {tiny} --workdir {folder} {' '.join(COMMAND)}"
 
 
 @pytest.fixture(scope="module")
@@ -192,10 +196,10 @@ def test_a_damaged_shard_is_mended_by_the_named_command(cached, tiny, rnascl, sn
     path = sorted((cached / "cache").glob("*.shard"))[1]
     flip(path)
     (cached / ".stages" / "search.json").unlink()
-    result = rnascl("search", tiny, "--workdir", cached, *COMMAND)
+    result = rnascl("search", tiny, "--workdir", cached, *COMMAND, "--overwrite")
     assert result.code == 2
     line = result.err.splitlines()[-1]
-    assert path.name in line and f"`rnascl cache {tiny} --workdir {cached}`" in line
+    assert path.name in line and f"`{command_of('cache', tiny, cached)}`" in line
     result = rnascl("cache", tiny, "--workdir", cached, *COMMAND)
     assert result.code == 0
     assert f"cache: damaged or cut short: {path.name}" in result.err
@@ -225,7 +229,7 @@ def test_a_search_without_its_cache_says_what_makes_it(cached, tiny, rnascl):
     result = rnascl("search", tiny, "--workdir", cached, *COMMAND)
     assert result.code == 2
     assert f"search needs {cached / 'cache' / 'cache.json'}" in result.err
-    assert f"`rnascl cache {tiny} --workdir {cached}`" in result.err
+    assert f"`{command_of('cache', tiny, cached)}`" in result.err
 
 
 def test_without_views_there_is_no_cache(tmp_path, tiny, rnascl):

@@ -61,7 +61,8 @@ def redone(work, whole_run, monkeypatch, tiny):
         log = []
         stages = tuple(replay(stage, changed, log) for stage in STAGES)
         monkeypatch.setattr(pipeline, "STAGES", stages)
-        run_stages(Run(load_recipe(str(tiny), settings), work, listener=lambda line: None))
+        recipe = load_recipe(str(tiny), settings)
+        run_stages(Run(recipe, work, listener=lambda line: None, overwrite=True))
         return log
 
     return run

@@ -115,7 +115,7 @@ def test_a_search_that_was_killed_goes_on(work, tiny, rnascl, whole_run):
 
 def test_another_seed_gives_another_search(work, tiny, rnascl, whole_run):
     """So that the equalities above are not those of constants."""
-    result = rnascl("search", tiny, "--workdir", work, "--set", "seed=1")
+    result = rnascl("search", tiny, "--workdir", work, "--set", "seed=1", "--overwrite")
     assert result.code == 0
     ours, theirs = (read(f / "search" / "outcome.json") for f in (work, whole_run.folder))
     assert ours["tutor_logits"] != theirs["tutor_logits"]

@@ -60,7 +60,7 @@ def test_a_damaged_checkpoint_is_named(refused, tiny, work):
 
 def test_a_truncated_supernet_is_named(refused, tiny, work):
     truncate(work / "search" / "supernet.weights.h5")
-    line = refused("train", tiny, "--workdir", work, "--set", "train.start=supernet")
+    line = refused("train", tiny, "--workdir", work, "--set", "train.start=supernet", "--overwrite")
     assert "search/supernet.weights.h5 cannot be loaded" in line
 
 

@@ -1,0 +1,76 @@
+"""All from which a stage is made, so that what differs can be named."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from rnascl_keras.recipe import flat_settings
+
+ABSENT = "none"
+NAMED = 8
+NAMES = {"views": "cache.views"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a stage, or a row of a comparison, is made from.
+
+    Attributes:
+        signature: a hash of it all.
+        settings: by section, or by single setting in one: its dumped value.
+        inputs: by name in the work folder, the hash of a file made by an earlier stage.
+        outside: by what it is, the hash of a file outside the work folder.
+    """
+
+    signature: str
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    outside: dict[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as it is noted: `signature`, and `made_from`."""
+        noted = {"settings": self.settings, "inputs": self.inputs, "outside": self.outside}
+        return {"signature": self.signature, "made_from": noted}
+
+
+def differences(noted: dict[str, Any], now: Origin) -> list[str]:
+    """Return in what something that is there differs from what would be made now.
+
+    Args:
+        noted: as `Origin.as_dict`; without `made_from`, as earlier versions noted it, nothing is
+            known but that it differs.
+        now: of what would be made.
+    """
+    made_from = noted.get("made_from")
+    if made_from is None:
+        return ["which, is not noted there"]
+    found = changed(made_from["settings"], now.settings)
+    found += [f"{name} is another one" for name in _others(made_from["inputs"], now.inputs)]
+    given = _others(made_from["outside"], now.outside)
+    return found + [f"the file given as {name} is another one" for name in given]
+
+
+def changed(
+    there: dict[str, Any], now: dict[str, Any], places: tuple[str, str] = ("there", "now")
+) -> list[str]:
+    """Return which settings differ: ``train.epochs: 5 there, 99 now``."""
+    old, new = (dict(flat_settings(settings)) for settings in (there, now))
+    keys = [key for key in {**old, **new} if old.get(key, ABSENT) != new.get(key, ABSENT)]
+    told = [
+        f"{NAMES.get(key, key)}: {_value(old, key)} {places[0]}, {_value(new, key)} {places[1]}"
+        for key in keys
+    ]
+    return told if len(told) <= NAMED else [*told[:NAMED], f"{len(told) - NAMED} more"]
+
+
+def _value(settings: dict[str, Any], key: str) -> str:
+    if key not in settings:
+        return ABSENT
+    value = settings[key]
+    return value if isinstance(value, str) and value else json.dumps(value)
+
+
+def _others(there: dict[str, str], now: dict[str, str]) -> list[str]:
+    return [name for name in {**there, **now} if there.get(name) != now.get(name)]
