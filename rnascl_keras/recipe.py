@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.method.spaces import SearchSpace, get_space
@@ -47,10 +47,20 @@ __all__ = [
 ]
 
 
+def _file_name(name: str) -> str:
+    """Return a recipe's name, which is that of its folder and begins those of files."""
+    if name in (".", "..") or any(sign in name for sign in "/\\\0"):
+        raise UserError(
+            f"a recipe's name is also that of a folder, so it cannot be {name!r}; leave out / and "
+            "\\."
+        )
+    return name
+
+
 class Recipe(Settings):
     """All settings of a run; a recipe file defines `recipe = Recipe(...)`."""
 
-    name: str = ""
+    name: Annotated[str, AfterValidator(_file_name)] = ""
     space: str | SearchSpace
     data: Data = Data()
     teacher: Teacher

@@ -47,6 +47,11 @@ class ImageData:
         return self.pixels.input_shape
 
     @property
+    def preprocessing(self) -> str:
+        """What is done to each image before a model sees it, in words; empty for nothing."""
+        return self.pixels.preprocessing
+
+    @property
     def classes(self) -> int:
         """Number of classes."""
         return len(self.class_names)

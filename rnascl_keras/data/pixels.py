@@ -1,7 +1,7 @@
 """Where the images of a split are kept: in memory, or in files decoded when they are needed.
 
-Both kinds have `input_shape`, a length, `slice(start, stop)`, `all()`, `fingerprint()` and
-`batched(...)`.
+Both kinds have `input_shape`, `preprocessing`, a length, `slice(start, stop)`, `all()`,
+`fingerprint()` and `batched(...)`.
 TensorFlow is imported only by what makes a pipeline.
 """
 
@@ -40,6 +40,11 @@ class ArrayPixels:
     def input_shape(self) -> tuple[int, int, int]:
         """Height, width, channels."""
         return self.array.shape[1:]
+
+    @property
+    def preprocessing(self) -> str:
+        """What is done to an image before a model sees it, in words: nothing."""
+        return ""
 
     def slice(self, start: int, stop: int) -> ArrayPixels:
         """Return images start to stop, without copying them."""
@@ -110,6 +115,18 @@ class FilePixels:
     def input_shape(self) -> tuple[int, int, int]:
         """Height, width, channels."""
         return (self.image_size, self.image_size, 3)
+
+    @property
+    def preprocessing(self) -> str:
+        """What is done to an image file before a model sees it, in words."""
+        from rnascl_keras.data.transforms import CENTRE_SHARE
+
+        size = self.image_size
+        return (
+            f"decoded to RGB; the central square of {256 * CENTRE_SHARE:.0f}/256 of the shorter "
+            f"side cut out and scaled to {size} x {size}, bilinear with antialiasing; pixels "
+            "divided by 255"
+        )
 
     def slice(self, start: int, stop: int) -> FilePixels:
         """Return images start to stop."""

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from keras import ops
 
 from rnascl_keras.errors import UserError
 
 
 def is_finite(variables: Iterable[Any]) -> bool:
     """Return whether every element of variables or arrays is finite."""
-    return all(np.isfinite(ops.convert_to_numpy(variable)).all() for variable in variables)
+    arrays = (v if isinstance(v, (np.ndarray, np.generic)) else v.numpy() for v in variables)
+    return all(np.isfinite(array).all() for array in arrays)
 
 
 def check_finite(variables: Iterable[Any], what: str, mend: str) -> None:

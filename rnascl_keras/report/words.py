@@ -174,7 +174,7 @@ def model_card(report: dict[str, Any]) -> dict[str, str]:
         "Does": f"classifies images of {' × '.join(map(str, shape))} into {len(classes)} classes: "
         f"{_listed(classes)}.",
         "Takes": f"float32 pixels in [0, 1], shape (batch, {', '.join(map(str, shape))}); nothing "
-        "else is to be normalised.",
+        f"else is to be normalised.{_prepared(data)}",
         "Gives": f"logits, shape (batch, {len(classes)}); their argmax is the class.",
         "Images": f"{settings['data']['source']}: {data['train']:,} to train, "
         f"{data['validation']:,} held out, {data['test']:,} to test; augmentation: "
@@ -186,6 +186,12 @@ def model_card(report: dict[str, Any]) -> dict[str, str]:
         "Not shown": "other attacks, norms or larger radii may find more; images of another source "
         "were not looked at; and this is one training, of one seed.",
     }
+
+
+def _prepared(data: dict[str, Any]) -> str:
+    """Say what was done to image files before, where the images came from such."""
+    told = data.get("preprocessing")
+    return f" Each file was {told}." if told else ""
 
 
 def _listed(names: Sequence[str], limit: int = 12) -> str:

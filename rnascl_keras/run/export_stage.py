@@ -99,6 +99,7 @@ def _time_teacher(run: Run, images: np.ndarray, labels: np.ndarray) -> dict[str,
 
 def _metadata(run: Run, model: keras.Model) -> dict[str, str]:
     architecture = run.architecture
+    told = run.data.test.preprocessing
     return {
         "recipe": run.recipe.name,
         "space": architecture.space.name,
@@ -106,6 +107,7 @@ def _metadata(run: Run, model: keras.Model) -> dict[str, str]:
         "classes": str(architecture.classes),
         "class_names": json.dumps(run.data.test.class_names),
         "fingerprint": fingerprint(model),
+        **({"preprocessing": told} if told else {}),
     }
 
 

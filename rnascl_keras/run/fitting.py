@@ -23,6 +23,9 @@ from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
 from rnascl_keras.units import duration
 
+UNUSED = 0.1
+"""Part of the images that may be left out of an epoch without a word."""
+
 Batches = tf.data.Dataset | tf.distribute.DistributedDataset
 
 
@@ -137,13 +140,32 @@ class _Fit:
         self.say(f"had stopped early after epoch {self.epoch}")
         return True
 
+    @property
+    def _section(self) -> str:
+        """The recipe's section of the training; a row of a comparison has a name of its own."""
+        sections = self.run.recipe.trainings()
+        return next(name for name, settings in sections if settings is self.settings)
+
+    def _say_what_is_unused(self) -> None:
+        """Say so where whole batches leave out many of the images, and what leaves out fewer."""
+        images, batch_size = len(self.run.data.train), self.settings.batch_size
+        unused = images - self.steps * batch_size
+        if unused < UNUSED * images:
+            return
+        replicas = self.run.strategy.num_replicas_in_sync
+        sizes = range(batch_size - batch_size % replicas, batch_size // 2, -replicas)
+        better = min(sizes, key=lambda size: images % size)
+        self.say(
+            f"{unused} of the {images} images are left out of each epoch, others each time, for "
+            f"they fill no batch of {batch_size}; {self._section}.batch_size={better} leaves out "
+            f"{images % better}"
+        )
+
     def _diverged(self, error: Diverged) -> Diverged:
         """Say which setting to lower, and what is still there."""
-        sections = self.run.recipe.trainings()
-        section = next(name for name, settings in sections if settings is self.settings)
         rates = ["learning_rate"]
         rates += ["architecture_learning_rate"] if isinstance(self.settings, Search) else []
-        named = [f"{section}.{rate} ({getattr(self.settings, rate):g} now)" for rate in rates]
+        named = [f"{self._section}.{rate} ({getattr(self.settings, rate):g} now)" for rate in rates]
         path = self.checkpoint.path
         kept = f"; {path} keeps what was finite last" if path.exists() else ""
         return Diverged(
@@ -155,9 +177,10 @@ class _Fit:
         """Say what is trained, and about how long that takes, measured now."""
         left = self.settings.epochs - self.epoch
         self.say(
-            f"{what}; {left} epochs of {self.steps} batches of {self.settings.batch_size} images"
-            f"{_on_replicas(self.run)}"
+            f"{what}; {_counted(left, 'epoch')} of {_counted(self.steps, 'batch', 'es')} of "
+            f"{self.settings.batch_size} images{_on_replicas(self.run)}"
         )
+        self._say_what_is_unused()
         seconds = seconds_per_step(self.model, batches) * (left * self.steps - self.step)
         self.say(f"about {duration(seconds)} on this machine")
 
@@ -201,6 +224,10 @@ def _check_same_position(run: Run, position: int) -> None:
             f"the workers do not see the same files in {run.workdir}: it has to be a folder that "
             "all hosts share; give it with --workdir."
         )
+
+
+def _counted(number: int, word: str, plural: str = "s") -> str:
+    return f"{number} {word}" + ("" if number == 1 else plural)
 
 
 def _on_replicas(run: Run) -> str:

@@ -30,16 +30,19 @@ def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
         WorkerLost: another of several workers does not answer any more.
     """
     run.open()
-    with reporting_full_disk(run.workdir), reporting_lost_workers(run.strategy), _alone(run):
-        for stage in STAGES:
-            if stage.name not in names:
-                continue
-            if reason := left_out(run, stage):
-                if len(names) == 1:
-                    run.say(f"{stage.name}: left out, {reason}")
-                continue
-            _do(run, stage)
-        run.wait_for_all_workers()  # none leaves before the chief is done
+    try:
+        with reporting_full_disk(run.workdir), reporting_lost_workers(run.strategy), _alone(run):
+            for stage in STAGES:
+                if stage.name not in names:
+                    continue
+                if reason := left_out(run, stage):
+                    if len(names) == 1:
+                        run.say(f"{stage.name}: left out, {reason}")
+                    continue
+                _do(run, stage)
+            run.wait_for_all_workers()  # none leaves before the chief is done
+    finally:
+        run.leave()
 
 
 @contextmanager

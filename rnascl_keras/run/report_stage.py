@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rnascl_keras.method.callbacks import read_history
 from rnascl_keras.method.gumbel import decayed_temperature
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.method.taps import tap
-from rnascl_keras.recipe import changed_settings, load_recipe, recipe_names
+from rnascl_keras.recipe import changed_settings, load_recipe
 from rnascl_keras.report.keys import model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
 from rnascl_keras.run.latency import latency_prediction
@@ -69,17 +69,17 @@ def _data(run: Run) -> dict[str, Any]:
         "train": len(train),
         "validation": len(held_out) if held_out else 0,
         "test": len(test),
+        "preprocessing": test.preprocessing,
     }
 
 
 def _command(run: Run) -> str:
-    """Return what makes this run again, with every setting that is not the recipe's own; of a
-    recipe from a file its name, for the folder is nobody else's."""
-    name = run.recipe.name
-    if name not in recipe_names():
-        return shlex.join(["rnascl", "run", f"{name}.py"])
-    changes = changed_settings(run.recipe, load_recipe(name))
-    return shlex.join(["rnascl", "run", name, *(x for c in changes for x in ("--set", c))])
+    """Return what makes this run again: the recipe and folders as they were given, and every
+    setting that is not the recipe's own."""
+    if run.command is None:
+        return run.command_line("run")
+    changes = changed_settings(run.recipe, load_recipe(run.command.recipe))
+    return replace(run.command, changes=tuple(changes)).line("run")
 
 
 def _files(run: Run) -> dict[str, str]:

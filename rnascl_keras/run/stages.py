@@ -23,7 +23,7 @@ from rnascl_keras.run.schedules import sgd
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Tutored
 from rnascl_keras.teachers.cache.building import fill_cache
-from rnascl_keras.teachers.included import teacher_file
+from rnascl_keras.teachers.included import included_teachers, teacher_file
 from rnascl_keras.units import milliseconds
 
 
@@ -31,17 +31,19 @@ def teacher(run: Run, signature: str) -> None:
     """Load the robust teacher, or train one adversarially; write `teacher.keras`."""
     from rnascl_keras.teachers import load_teacher
 
-    settings, data = run.recipe.teacher, run.data.train
+    settings = run.recipe.teacher
     if settings.weights:
+        file = teacher_file(settings.weights)
+        run.say(f"teacher: {_given(settings.weights)}")
+        data = run.data.train
         model = load_teacher(
-            teacher_file(settings.weights),
+            file,
             input_shape=data.input_shape,
             classes=data.classes,
             mean=settings.mean,
             std=settings.std,
         )
         tap(model, run.recipe.search.taps)  # one that cannot be tapped is refused here
-        run.say(f"teacher: {settings.weights}")
     elif settings.architecture:
         from rnascl_keras.run.teacher_stage import train_teacher
 
@@ -54,6 +56,16 @@ def teacher(run: Run, signature: str) -> None:
         )
     if run.is_chief:
         save_model(model, run.path("teacher.keras"))
+
+
+def _given(weights: str) -> str:
+    """Say which weights a teacher has, and of the package's own that others can be given."""
+    if weights in included_teachers():
+        return (
+            f"{weights}, the small one that comes with the package; give a stronger one with "
+            "--set teacher.weights=FILE.keras"
+        )
+    return weights
 
 
 def cache(run: Run, _: str) -> None:

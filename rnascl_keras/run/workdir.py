@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +53,7 @@ class Run:
     command: Command | None = None
     overwrite: bool = False
     cache_settings: dict[str, CacheSettings] = field(default_factory=dict, repr=False)
+    _new_folders: list[Path] = field(default_factory=list, init=False, repr=False)
 
     def path(self, name: str) -> Path:
         """Return the path of one of the run's files."""
@@ -72,8 +74,10 @@ class Run:
         Raises:
             UserError: it cannot be written to.
         """
+        folder = self.path(".stages")
+        self._new_folders = [p for p in (folder, *folder.parents) if not p.exists()]
         try:
-            self.path(".stages").mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             probe = self.path(f".stages/probe{os.getpid()}")
             probe.touch()
             probe.unlink()
@@ -82,6 +86,15 @@ class Run:
                 f"work folder {self.workdir} cannot be written to ({error.strerror}); "
                 "choose another with --workdir."
             ) from error
+
+    def leave(self) -> None:
+        """Remove the folders that `open` has made, where nothing was written into them."""
+        if self.workdir in self._new_folders:
+            inside = [path for path in self.workdir.rglob("*") if path.is_dir()]
+            self._new_folders = [*sorted(inside, reverse=True), *self._new_folders]
+        for folder in self._new_folders:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
 
     @cached_property
     def strategy(self) -> tf.distribute.Strategy:
@@ -131,6 +144,8 @@ class Run:
         from rnascl_keras.data import Share, load_data
 
         data = load_data(data_dir=self.data_dir, say=self.say, **self.recipe.data.arguments())
+        if told := data.test.preprocessing:
+            self.say(f"data: each image of {self.recipe.data.source} is {told}")
         replicas = Share(self.strategy.num_replicas_in_sync)
         for section, settings in self.recipe.trainings():
             replicas.check(settings.batch_size, f"{section}.batch_size")

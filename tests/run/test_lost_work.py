@@ -131,15 +131,16 @@ def test_for_real_another_teacher_is_told_and_the_search_kept(tiny, work, rnascl
     result = rnascl(*command)
     assert result.code == 2 and "teacher: " in result.err.splitlines()[-1]
     assert snapshot(work) == before
-    stamp = json.loads((work / ".stages" / "teacher.json").read_text())
-    stamp["made_from"]["settings"]["teacher"]["weights"] = "another.keras"
-    (work / ".stages" / "teacher.json").write_text(json.dumps(stamp))
-    (work / ".stages" / "search.json").write_text(
-        (work / ".stages" / "search.json").read_text().replace('"teacher.keras": "', '"t": "')
-    )
-    search = json.loads((work / ".stages" / "search.json").read_text())
-    search["signature"] = "of another teacher"
-    (work / ".stages" / "search.json").write_text(json.dumps(search))
+
+    def note(stage, section, key, value):
+        path = work / ".stages" / f"{stage}.json"
+        stamp = json.loads(path.read_text())
+        stamp["made_from"][section][key] = value
+        path.write_text(json.dumps(stamp | {"signature": "another"}))
+
+    teacher = load_recipe(str(tiny), [f"teacher.weights={given}.old"]).teacher
+    note("teacher", "settings", "teacher", teacher.model_dump(mode="json"))
+    note("search", "inputs", "teacher.keras", "another")
     result = rnascl(*command)
     assert "teacher: made anew: " in result.err
     line = result.err.splitlines()[-1]

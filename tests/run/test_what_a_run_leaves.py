@@ -65,7 +65,7 @@ def test_architecture_json_describes_the_student(whole_run):
     assert Architecture.load(whole_run.folder / "architecture.json").widths == (tuple(row),)
 
 
-def test_report_json_keeps_its_keys(whole_run):
+def test_report_json_keeps_its_keys(whole_run, tiny):
     report = read(whole_run.folder / "report.json")
     promised = {"recipe", "seed", "versions", "epsilon", "n", *MODELS, "export"}
     assert promised <= set(report)
@@ -96,6 +96,8 @@ def test_report_json_keeps_its_keys(whole_run):
         assert set(timed["latency_ms"]) == {"one_thread", "all_threads"}
         assert min(timed["latency_ms"].values()) > 0
     assert set(report["duration"]) == set(STAGE_NAMES) - {"report"}
+    # The command as it was given, and no other place names the folder.
+    assert report.pop("command") == f"rnascl run {tiny} --workdir {whole_run.folder}"
     assert str(whole_run.folder) not in json.dumps(report)
 
 
