@@ -23,10 +23,10 @@ app = typer.Typer()
 
 ALL = """All stages: teacher, cache, search, derive, train, finetune, export, evaluate, report.
 
-A stage whose files are there, made from the same settings, is skipped; one that was cut short
-goes on from where it was saved last. What other settings have made, or begun, is lost only with
---overwrite. On SIGTERM the step is finished and saved; the exit code
-is then 75.
+A stage whose files are there, made from the same settings, is skipped; one
+that was cut short goes on from where it was saved last. What other settings
+have made, or begun, is lost only with --overwrite. On SIGTERM the step is
+finished and saved; the exit code is then 75.
 """
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnascl_keras.errors import UserError
-from rnascl_keras.recipe import Recipe
+from pydantic import ValidationError
+
+from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.recipe import Recipe, flat_settings
 from rnascl_keras.run import stamps
 from rnascl_keras.run.origin import changed
 from rnascl_keras.run.reading import check_readable
@@ -29,17 +31,23 @@ def recipe_of_files(run: Run, stage: RunStage) -> Recipe:
     """
     values = run.recipe.model_dump(mode="json")
     taken: dict[str, tuple[str, Any]] = {}  # setting -> the stage that tells it, its value
-    for maker in STAGES[: [s.name for s in STAGES].index(stage.name)]:
-        if maker.name in UNDESCRIBED or left_out(run, maker):
-            continue
-        for key, value in _settings_of(run, stage, maker).items():
+    for maker in _before(run, stage):
+        settings = _settings_of(run, stage, maker)
+        for key, value in flat_settings(settings):
             teller, told = taken.setdefault(key, (maker.name, value))
             if told != value:
                 places = (f"in {teller}", f"in {maker.name}")
                 words = "; ".join(changed({key: told}, {key: value}, places))
                 raise UserError(_mixture(run, stage, maker, words))
+        for key, value in settings.items():
             _put(values, key, value)
-    recipe = _with_views(run, Recipe.model_validate(values))
+    try:
+        recipe = _with_views(run, Recipe.model_validate(values))
+    except ValidationError as error:
+        raise UserError(
+            f"{stage.name}: the stamps in {run.path('.stages')} are of another version of this "
+            f"package ({one_line(error)}); run the stages anew in another folder, with --workdir."
+        ) from error
     found = changed(recipe.model_dump(mode="json"), run.recipe.model_dump(mode="json"))
     if recipe.data != run.recipe.data:
         raise UserError(
@@ -50,6 +58,34 @@ def recipe_of_files(run: Run, stage: RunStage) -> Recipe:
         told = "; ".join(found)
         run.say(f"{stage.name}: describes what is there, not what was asked for: {told}")
     return recipe
+
+
+def check_inputs_belong(run: Run, stage: RunStage) -> None:
+    """Raise UserError where a file was made from another than is there, before hours go into it.
+
+    Of stages whose stamps lie in the run's own folder, and note it: a file put there by hand is the
+    user's business, until it is to be described.
+    """
+    for maker in _before(run, stage):
+        if not run.stamp(maker.name).exists():
+            continue
+        made_from = stamps.read_stamp(run, maker.name).get("made_from")
+        if made_from and set(maker.makes(run)) & set(stage.needs(run)):
+            _check_made_from(run, stage, maker, made_from["inputs"])
+
+
+def _before(run: Run, stage: RunStage) -> list[RunStage]:
+    """Return the stages before one that the recipe has, but for those that are not described."""
+    before = STAGES[: [other.name for other in STAGES].index(stage.name)]
+    return [s for s in before if s.name not in UNDESCRIBED and not left_out(run, s)]
+
+
+def _check_made_from(run: Run, stage: RunStage, maker: RunStage, inputs: dict[str, str]) -> None:
+    others = stamps.changed_files(run, inputs)
+    check_readable(run, others)
+    if others:
+        words = f"{maker.makes(run)[0]} was not made from the {others[0]} that is there"
+        raise UserError(_mixture(run, stage, maker, words))
 
 
 def _with_views(run: Run, recipe: Recipe) -> Recipe:
@@ -82,11 +118,7 @@ def _settings_of(run: Run, stage: RunStage, maker: RunStage) -> dict[str, Any]:
             words = f"what {maker.makes(run)[0]} was made from is not these settings and files"
             raise UserError(_mixture(run, stage, maker, words))
         return now.settings
-    others = stamps.changed_files(run, noted["made_from"]["inputs"])
-    check_readable(run, others)
-    if others:
-        words = f"{maker.makes(run)[0]} was not made from the {others[0]} that is there"
-        raise UserError(_mixture(run, stage, maker, words))
+    _check_made_from(run, stage, maker, noted["made_from"]["inputs"])
     others = stamps.changed_files(run, noted["makes"])
     check_readable(run, others)
     if others:

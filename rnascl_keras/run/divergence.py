@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import keras
+import numpy as np
 
 from rnascl_keras.errors import Diverged
 from rnascl_keras.models.finite import is_finite
@@ -21,8 +21,8 @@ class StopsWhenDiverged(keras.callbacks.Callback):
     model: keras.Model  # set by `fit`; Keras gives it no type
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss):
+        loss = np.mean((logs or {}).get("loss", 0.0))  # of several workers an array
+        if not np.isfinite(loss):
             raise Diverged(f"in epoch {epoch + 1} the loss is {loss}")
         check_state([v.numpy() for v in training_state(self.model)], epoch)
 

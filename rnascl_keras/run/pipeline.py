@@ -12,7 +12,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import reporting_full_disk
 from rnascl_keras.files.lock import locked
 from rnascl_keras.run import begun, stamps
-from rnascl_keras.run.as_made import recipe_of_files
+from rnascl_keras.run.as_made import check_inputs_belong, recipe_of_files
 from rnascl_keras.run.lost_work import check_nothing_is_lost
 from rnascl_keras.run.origin import Origin, differences
 from rnascl_keras.run.stage_table import STAGES, RunStage, left_out
@@ -64,6 +64,7 @@ def _do(run: Run, stage: RunStage) -> None:
     origin = stamps.origin_of(run, stage)
     is_done = stamps.is_done(run, stage, origin.signature)
     if not is_done:
+        check_inputs_belong(run, stage)
         _check_what_is_there(run, stage, origin)
     run.wait_for_all_workers()  # and nobody writes before all have looked
     if is_done:

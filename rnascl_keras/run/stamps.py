@@ -98,6 +98,8 @@ def _value_at(values: dict[str, Any], key: str) -> Any:
 def _read(path: Path) -> dict[str, Any]:
     stamp = read_json(path)
     kinds = {"signature": str, "makes": dict, "seconds": (int, float)}
+    if "made_from" in stamp:  # not noted by earlier versions
+        kinds["made_from"] = dict
     if not all(isinstance(stamp.get(key), kind) for key, kind in kinds.items()):
         raise UserError(f"{path} is not what a stage leaves; delete it and run the stage again.")
     return stamp

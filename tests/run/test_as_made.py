@@ -83,9 +83,35 @@ def test_a_new_derivation_is_not_shown_beside_the_old_student(rnascl, refused, t
 
 
 @pytest.mark.parametrize(
+    ("stage", "maker", "input_", "made"),
+    [
+        ("train", "derive", "search/outcome.json", "architecture.json"),
+        ("finetune", "train", "architecture.json", "student.keras"),
+    ],
+)
+def test_no_training_begins_from_such_files(refused, tiny, work, stage, maker, input_, made):
+    stamp(work, maker, made_from__inputs={input_: "another"})
+    stamp(work, stage, signature="another")
+    line = refused(stage, tiny, "--workdir", work)
+    assert f"{made} was not made from the {input_} that is there" in line
+    assert f"`rnascl {maker} {tiny} --workdir {work}" in line
+
+
+def test_stamps_of_another_version_are_told(refused, tiny, work):
+    stamp(work, "train", made_from__settings__train__magic=1)
+    line = refused("report", tiny, "--workdir", work)
+    assert "of another version" in line and "magic" in line
+
+
+@pytest.mark.parametrize(
     ("stage", "changes", "says"),
     [
         ("search", {"made_from__settings__seed": 1}, "seed: 0 in teacher, 1 in search"),
+        (
+            "train",
+            {"made_from__settings__search.taps": "block"},
+            "search.taps: conv in search, block in train",
+        ),
         ("train", {"makes__student.keras": "another"}, "student.keras is not as train left it"),
     ],
 )
