@@ -80,7 +80,7 @@ def test_a_work_folder_that_cannot_be_written(refused, tmp_path):
 )
 def test_a_teacher_that_does_not_fit(refused, tiny, work, tmp_path, facts, says):
     given = classifier(tmp_path / "given.keras", **facts)
-    options = ["--workdir", work, "--set", f"teacher.weights={given}"]
+    options = ["--workdir", work, "--set", f"teacher.weights={given}", "--overwrite"]
     assert says in refused("run", tiny, *options)
 
 
@@ -88,6 +88,7 @@ def test_a_teacher_that_is_no_classifier(refused, tiny, work, tmp_path):
     images = keras.Input((8, 8, 1))
     keras.Model(images, layers.Conv2D(10, 3)(images)).save(tmp_path / "given.keras")
     options = ["--workdir", work, "--set", f"teacher.weights={tmp_path / 'given.keras'}"]
+    options += ["--overwrite"]  # of the teacher that is there
     assert "a classifier" in refused("run", tiny, *options)
 
 

