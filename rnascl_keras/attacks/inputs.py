@@ -68,6 +68,6 @@ def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
         raise UserError("the model gives infinite or undefined (NaN) logits on the clean images.")
     if logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1.0, atol=1e-3):
         raise UserError(
-            "the model gives probabilities, and its softmax is not its last layer; give the model "
+            "the model gives probabilities, by a softmax that cannot be left out; give the model "
             "without the softmax, else its gradients vanish and it looks robust."
         )

@@ -12,7 +12,7 @@ import tensorflow as tf
 from rnascl_keras.attacks.losses import LossFunction
 from rnascl_keras.distribution.replicas import across_replicas
 from rnascl_keras.errors import UserError
-from rnascl_keras.models.logits import logits_model
+from rnascl_keras.models.logits import check_traced, logits_of
 
 
 class KerasClassifier:
@@ -22,17 +22,20 @@ class KerasClassifier:
     of a strategy, it spreads every batch over this host's replicas.
 
     Args:
-        model: (batch, h, w, c) in [0, 1] -> (batch, classes). One whose last layer is a softmax is
-            seen at the logits before it.
+        model: (batch, h, w, c) in [0, 1] -> (batch, classes), seen at its logits, see `logits_of`.
 
     Attributes:
         model: the model that gives logits.
-        ends_in_softmax: whether that is another than was given.
+        remarks: how they differ from the output of the model given, in words.
+
+    Raises:
+        UserError: the model takes whole numbers as pixels, or gives probabilities otherwise than by
+            a function at its end.
     """
 
     def __init__(self, model: keras.Model) -> None:
-        self.model = logits_model(model)
-        self.ends_in_softmax = self.model is not model
+        found = logits_of(model)
+        self.model, self.remarks = found.model, found.remarks
         self._logits = tf.function(across_replicas(self._forward), autograph=False)
         self._gradients: dict[LossFunction, Any] = {}
         self._traced: dict[tuple, Any] = {}
@@ -97,6 +100,7 @@ class KerasClassifier:
             specs = [tf.TensorSpec((None, *input_shape), self._dtype)]
             specs += [tf.TensorSpec((None,), tf.int64)] * classes
             self._traced[key] = function.get_concrete_function(*specs)
+            check_traced(self._traced[key].graph)
         return self._traced[key]
 
     def _check_shape(self, images: np.ndarray) -> None:

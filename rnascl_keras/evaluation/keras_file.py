@@ -31,7 +31,10 @@ def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evalu
     request.check_paths(path)
     with _on_this_host(strategy).scope():
         model = load_model(path)
-        return evaluate_classifier(path, KerasClassifier(model), _input_shape(model, path), request)
+        classifier = KerasClassifier(model)
+        if classifier.remarks:
+            print(f"{path.name}: {'; '.join(classifier.remarks)}")
+        return evaluate_classifier(path, classifier, _input_shape(model, path), request)
 
 
 def _on_this_host(strategy: str) -> tf.distribute.Strategy:

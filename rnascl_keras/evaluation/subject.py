@@ -52,8 +52,8 @@ class Subject:
     ) -> Subject:
         """Check what `evaluate` is given, and ask the model about the clean images.
 
-        A Keras model whose last layer is a softmax is attacked at the logits before it; with
-        `progress`, standard error says so.
+        A Keras model that ends in a softmax or a sigmoid is attacked at the logits before it, and
+        one output is two classes; with `progress`, standard error says so.
 
         Raises:
             UserError: images, labels and model do not fit each other, or the seed is negative.
@@ -144,6 +144,7 @@ class Subject:
 
 def _as_classifier(model: Any, progress: bool) -> Any:
     classifier = as_classifier(model)
-    if progress and classifier is not model and getattr(classifier, "ends_in_softmax", False):
-        print("The model ends in a softmax: the logits before it are attacked.", file=sys.stderr)
+    remarks = getattr(classifier, "remarks", ())
+    if progress and classifier is not model and remarks:
+        print(f"The model: {'; '.join(remarks)}.", file=sys.stderr)
     return classifier

@@ -38,9 +38,10 @@ class Distiller(TrainingModel):
     - what the student is shown in place of the images: another `perturb`.
 
     Args:
-        teacher: a robust image classifier that gives logits. Or a `TeacherCache`: `fit` then takes
+        teacher: a robust image classifier. Or a `TeacherCache`: `fit` then takes
             its `training_batches`.
-        student: a functional or Sequential classifier for the same images and classes.
+        student: a functional or Sequential classifier for the same images and classes. Of one that
+            ends in a softmax or a sigmoid the logits before it are trained, see `logits_of`.
         terms: addends of the loss, each reported under its name besides "loss" and "accuracy".
         attack: on the student, for terms that need `Need.ADVERSARIAL`: `StepPGD`, `Trades`.
         shown: what the clean pass sees, e.g. `GaussianNoise`; None: the images. The teacher and
@@ -73,7 +74,7 @@ class Distiller(TrainingModel):
         super().__init__(student, ("loss", *(term.name for term in terms), "accuracy"), name)
         check_needs(terms, attack, shown, live=isinstance(teacher, keras.Model))
         self._teacher = as_teacher(
-            teacher, teacher_taps, map_size, student.input_shape[1:], student.output_shape[-1]
+            teacher, teacher_taps, map_size, student.input_shape[1:], self.classes
         )
         self.student = student
         self.terms = terms
@@ -83,14 +84,14 @@ class Distiller(TrainingModel):
         self.weight_decay = weight_decay
         self.noise = keras.random.SeedGenerator(seed)
         for term in terms:
-            term.check(self._teacher, student)
+            term.check(self._teacher, self.classifier)
         self._asked = self._teacher_layers()
         tapped = dict.fromkeys(layer for term in terms for layer in term.student_layers)
-        self._student = tap(student, list(tapped)) if tapped else None
+        self._student = tap(self.classifier, list(tapped)) if tapped else None
 
     @property
     def teacher(self) -> keras.Model | Teacher:
-        """The teacher, or the model of the logits before its softmax; or the cache given."""
+        """The teacher, or the model of its logits; or the cache given."""
         return self._teacher.source
 
     @property
@@ -118,7 +119,7 @@ class Distiller(TrainingModel):
             images=images,
             labels=labels,
             teacher=self._teacher,
-            student=self.student,
+            student=self.classifier,
             noise=self.noise,
             teacher_logits=logits,
             # (batch, layers asked for, p) -> one (batch, p) each
@@ -154,7 +155,7 @@ class Distiller(TrainingModel):
         def clean_pass(images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
             shown = self.shown.perturb(replace(step, images=images)) if self.shown else images
             if self._student is None:
-                return self.student(shown, training=True), {}
+                return self.classifier(shown, training=True), {}
             logits, activations, _ = self._student(shown, training=True)
             return logits, dict(zip(self._student.names, activations, strict=True))
 
@@ -166,7 +167,7 @@ class Distiller(TrainingModel):
         else:
             logits, activations = clean_pass(step.images)
         if Need.ADVERSARIAL in self.needs:
-            adversarial_logits = self.student(step.adversarial, training=True)
+            adversarial_logits = self.classifier(step.adversarial, training=True)
         return replace(
             step,
             logits=logits,

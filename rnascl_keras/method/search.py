@@ -34,8 +34,8 @@ class CrossLayerSearch(TrainingModel):
     mode: moving statistics may move in it, weights do not.
 
     Args:
-        teacher: a robust image classifier, functional or Sequential, that gives logits; it is
-            never updated. Or a `TeacherCache`: `fit` then takes its `training_batches`.
+        teacher: a robust image classifier, functional or Sequential; it is never updated. Or a
+            `TeacherCache`: `fit` then takes its `training_batches`.
         supernet: a `Supernet` for the same images and classes.
         gamma_s: weight of the attention loss.
         alpha, beta, combine: of the latency term n_f, see `cost.latency_term`.
@@ -103,7 +103,7 @@ class CrossLayerSearch(TrainingModel):
 
     @property
     def teacher(self) -> keras.Model | Teacher:
-        """The teacher, or the model of the logits before its softmax; or the cache given."""
+        """The teacher, or the model of its logits; or the cache given."""
         return self._teacher.source
 
     @property

@@ -55,7 +55,8 @@ class LiveTeacher:
     """A model that is asked anew in every step; it is never updated.
 
     Args:
-        model: a functional or Sequential image classifier; a softmax at its end is left out.
+        model: a functional or Sequential image classifier; it is asked for its logits, see
+            `logits_of`.
         taps: where its attention maps are taken, see `taps.tap`.
         map_size: common (height, width) of the maps.
 
@@ -132,8 +133,9 @@ def as_teacher(
         UserError: it is neither, does not fit the student, or the cache was made otherwise.
     """
     if isinstance(teacher, keras.Model):
-        check_teacher(teacher, tuple(input_shape), classes)
-        return LiveTeacher(teacher, taps or "conv", map_size or default_map_size(input_shape))
+        source = logits_model(teacher)
+        check_teacher(source, tuple(input_shape), classes)
+        return LiveTeacher(source, taps or "conv", map_size or default_map_size(input_shape))
     check_fits: Any = getattr(teacher, "check_fits", None)
     if check_fits is None:
         raise UserError(

@@ -19,6 +19,8 @@ from rnascl_keras.distribution.replicas import (
 )
 from rnascl_keras.errors import UserError
 from rnascl_keras.method import losses
+from rnascl_keras.models.ending import is_functional
+from rnascl_keras.models.logits import logits_model
 
 Tensor = Any
 
@@ -40,14 +42,27 @@ class TrainingModel(DistributedModel):
     Made and compiled in the scope of a `tf.distribute.Strategy`, it trains under that.
 
     Args:
-        classifier: images -> logits.
+        classifier: a built functional or Sequential model, one input, one output. What is trained
+            are its logits, see `logits_of`, on its own weights.
         parts: names of the scalars that a step reports, averaged over the epoch.
         name: of the model.
+
+    Attributes:
+        classifier: the model of the logits; the one given where it gives them.
+
+    Raises:
+        UserError: it is no such model, or gives no logits.
     """
 
     def __init__(self, classifier: keras.Model, parts: Sequence[str], name: str) -> None:
         super().__init__(name=name)
-        self.classifier = classifier
+        if not is_functional(classifier):
+            raise UserError(
+                f"model {classifier.name!r} cannot be trained: expected a built functional or "
+                "Sequential keras.Model with one input and one output; rewrite a subclassed model "
+                "as one of them."
+            )
+        self.classifier = logits_model(classifier)
         self.trackers = [keras.metrics.Mean(name=part) for part in parts]
         self.built = True
 

@@ -57,7 +57,8 @@ class AdversarialTrainer(TrainingModel):
     best epoch is kept, not the last.
 
     Args:
-        model: gives logits, (batch, h, w, c) in [0, 1] -> (batch, classes).
+        model: (batch, h, w, c) in [0, 1] -> (batch, classes). Of one that ends in a softmax or a
+            sigmoid the logits before it are trained, see `logits_of`.
         method: "pgd" is Madry et al. (2018): `steps` signed steps from a uniform start. "trades"
             is Zhang et al. (2019): clean cross-entropy + `trades_beta` KL(clean || adversarial).
             "fast" is Wong et al. (2020): one step of 1.25 `epsilon` from a uniform start; it costs
@@ -120,7 +121,7 @@ class AdversarialTrainer(TrainingModel):
     def attack(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the batch's adversarial images, (batch, h, w, c), for its labels, (batch,)."""
         if self.scale is None:
-            return self.trades.adversarial(self.model, images, self.noise)
+            return self.trades.adversarial(self.classifier, images, self.noise)
         reach = self.scale.noise * self.epsilon
         noise = draw_for_images(
             lambda shape: keras.random.uniform(
@@ -135,9 +136,9 @@ class AdversarialTrainer(TrainingModel):
         adversarial = self.attack(images, labels)
 
         def robust_loss() -> tuple[Tensor, dict[str, Tensor]]:
-            logits = self.model(adversarial, training=True)
+            logits = self.classifier(adversarial, training=True)
             if self.method == "trades":
-                clean = self.model(images, training=True)
+                clean = self.classifier(images, training=True)
                 losses = trades_loss(labels, clean, logits, self.trades.beta)
             else:
                 losses = cross_entropy(labels, logits)
@@ -158,7 +159,7 @@ class AdversarialTrainer(TrainingModel):
         shown, classes = never_empty(images, labels)
         step = self.epsilon / 4
         adversarial = self._ascend(shown, shown, classes, 1, VALIDATION_STEPS, step)
-        robust = accuracy(classes, self.model(adversarial, training=False))
+        robust = accuracy(classes, self.classifier(adversarial, training=False))
         return logs | self.record({"robust_accuracy": robust}, labels)
 
     def evaluate(self, *args: Any, **kwargs: Any) -> Any:
@@ -191,7 +192,7 @@ class AdversarialTrainer(TrainingModel):
         step_size: float | None = None,
     ) -> Tensor:
         return ascend(
-            lambda x: cross_entropy(labels, self.model(x, training=False)),
+            lambda x: cross_entropy(labels, self.classifier(x, training=False)),
             start,
             images,
             epsilon=ball * self.epsilon,

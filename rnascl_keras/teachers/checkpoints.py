@@ -32,8 +32,8 @@ def load_teacher(
     """Load a trained teacher, (batch, *input_shape) in [0, 1] -> logits (batch, classes).
 
     Args:
-        path: a `.keras` file (a softmax at its end is left out), or an `.npz` of float arrays of a
-            CIFAR ResNet under PyTorch names: `conv_1.weight`, `bn_1.*`, `stage_1.0.conv_1.weight`,
+        path: a `.keras` file, see `logits_of`, or an `.npz` of float arrays of a CIFAR ResNet
+            under PyTorch names: `conv_1.weight`, `bn_1.*`, `stage_1.0.conv_1.weight`,
             `stage_2.0.downsample.0.weight`, ..., `fc.*`. Depth and widths follow from the names
             and shapes. Other checkpoints are for `load_published`.
         input_shape: (h, w, c) of the images.

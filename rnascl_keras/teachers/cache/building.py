@@ -20,6 +20,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import lack_of_room
 from rnascl_keras.files.whole import check_writable
 from rnascl_keras.method.teacher import LiveTeacher, check_teacher
+from rnascl_keras.models.logits import logits_model
 from rnascl_keras.teachers.cache.index import INDEX, write_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
 from rnascl_keras.teachers.cache.shards import (
@@ -69,7 +70,7 @@ def build_cache(
         UserError: the teacher does not fit the images or gives no finite logits, or the disk has
             not the room.
     """
-    check_teacher(teacher, data.input_shape, data.classes)
+    check_teacher(logits_model(teacher), data.input_shape, data.classes)
     made_from = CacheSettings.of(teacher, data, **settings)
     fill_cache(folder, teacher, data, made_from, batch_size=batch_size, say=say)
 
