@@ -1,4 +1,4 @@
-"""A softmax at the end is seen through; what does not fit is refused in one line."""
+"""A softmax or sigmoid at the end is seen through; what does not fit is refused in one line."""
 
 from __future__ import annotations
 
@@ -9,46 +9,76 @@ from brightness import LABELS, VALUES, brightness_model, uniform_images
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
-from rnascl_keras.models.logits import logits_model
+from rnascl_keras.evaluation.keras_file import evaluate_file
+from rnascl_keras.evaluation.request import Request
 
 IMAGES = uniform_images(VALUES)
 
 
-def softmax_models(slope):
+def ending_in(kind, slope):
     plain = brightness_model(slope=slope)
-    with_activation = keras.layers.Activation("softmax")(plain.output)
-    with_softmax = keras.layers.Softmax()(plain.output)
-    sequential = keras.Sequential([keras.Input((3, 3, 1)), *plain.layers[1:]])
-    sequential.add(keras.layers.Activation("softmax"))
+    with_layer = keras.Model(plain.input, keras.layers.Activation("sigmoid")(plain.output))
     return {
-        "dense": brightness_model("softmax", slope),
-        "activation": keras.Model(plain.input, with_activation),
-        "layer": keras.Model(plain.input, with_softmax),
-        "sequential": sequential,
-    }
+        "softmax": brightness_model("softmax", slope),
+        "log-softmax": brightness_model("log_softmax", slope),
+        "sigmoid": brightness_model("sigmoid", slope),
+        "nested sigmoid": keras.Sequential([keras.Input((3, 3, 1)), with_layer]),
+    }[kind]
 
 
-@pytest.mark.parametrize("kind", ["dense", "activation", "layer", "sequential"])
-def test_a_softmax_at_the_end_does_not_hide_the_gradient(kind, capsys):
+@pytest.mark.parametrize("kind", ["softmax", "log-softmax", "sigmoid", "nested sigmoid"])
+def test_a_function_at_the_end_does_not_hide_the_gradient(kind, capsys):
     # with this slope probabilities are exactly 0 and 1 in float32, and so is their gradient
-    images, plain = uniform_images(VALUES), brightness_model(slope=1e4)
-    model = softmax_models(1e4)[kind]
-    np.testing.assert_allclose(logits_model(model)(images), plain(images), rtol=1e-6)
-    result, _ = evaluate(model, images, LABELS, attacks=("fgsm",), epsilon=0.1, check=0)
+    model = ending_in(kind, 1e4)
+    result, _ = evaluate(model, IMAGES, LABELS, attacks=("fgsm",), epsilon=0.1, check=0)
     assert result.accuracy["fgsm"] == pytest.approx(3 / 6)
-    assert "softmax" in capsys.readouterr().err
+    told = f"The model: attacked before its final {kind.removeprefix('nested ')}.\n"
+    assert told in capsys.readouterr().err
 
 
-def test_a_model_of_logits_is_left_alone():
-    model = brightness_model()
-    assert logits_model(model) is model
+@pytest.mark.parametrize("activation", [None, "sigmoid"])
+def test_one_output_tells_two_classes_apart(activation, capsys):
+    images = keras.Input((3, 3, 1))
+    dense = keras.layers.Dense(1, activation=activation)
+    model = keras.Model(images, dense(keras.layers.GlobalAveragePooling2D()(images)))
+    dense.set_weights([np.array([[1e4]]), np.array([-5e3])])
+    result, _ = evaluate(model, IMAGES, LABELS, attacks=("fgsm",), epsilon=0.1, check=0)
+    assert result.accuracy == pytest.approx({"clean": 5 / 6, "fgsm": 3 / 6, "worst": 3 / 6})
+    assert "one output z: classes 0 and 1 with logits (0, z)." in capsys.readouterr().err
+    with pytest.raises(UserError, match="labels range from 1 to 2; the model has 2 outputs"):
+        evaluate(model, IMAGES, LABELS + 1, progress=False)
 
 
-def test_a_softmax_elsewhere_is_refused():
-    inner = brightness_model("softmax")
-    model = keras.Model(inner.input, keras.layers.Reshape((2,))(inner.output))
-    with pytest.raises(UserError, match="gives probabilities"):
-        evaluate(model, uniform_images(VALUES), LABELS, progress=False)
+def test_what_is_said_of_a_file(tmp_path, capsys):
+    np.savez(tmp_path / "data.npz", x=IMAGES, y=LABELS)
+    ending_in("sigmoid", 1.0).save(tmp_path / "model.keras")
+    request = Request(str(tmp_path / "data.npz"), None, ("fgsm",), 0.1, 6, 0, check=0)
+    evaluate_file(tmp_path / "model.keras", request)
+    assert "model.keras: attacked before its final sigmoid\n" in capsys.readouterr().out
+
+
+class Subclassed(keras.Model):
+    """A model whose graph Keras does not know."""
+
+    def __init__(self, activation):
+        super().__init__()
+        self.inner = brightness_model(activation)
+
+    def call(self, x):
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_a_function_that_cannot_be_left_out_is_refused(activation):
+    with pytest.raises(UserError, match=f"gives probabilities, by a {activation} at its end"):
+        evaluate(Subclassed(activation), IMAGES, LABELS, progress=False)
+
+
+def test_a_subclassed_model_of_logits_is_evaluated():
+    result, _ = evaluate(
+        Subclassed(None), IMAGES, LABELS, attacks=("fgsm",), epsilon=0.1, check=0, progress=False
+    )
+    assert result.accuracy["fgsm"] == pytest.approx(3 / 6)
 
 
 @pytest.mark.parametrize(
