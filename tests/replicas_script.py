@@ -52,10 +52,20 @@ def make_trainer(method):
     return trainer
 
 
+def regularized():
+    """A distiller whose student's kernels each have a regularizer of their own."""
+    distiller = make_distiller()
+    for variable in distiller.student.trainable_variables:
+        if variable.name == "kernel":
+            variable.regularizer = keras.regularizers.L2(0.1)
+    return distiller
+
+
 MODELS = {
     "search": make_search,
     "distiller": make_distiller,
     "trades": lambda: make_distiller(trades=Trades(steps=2, start_deviation=0.05)),
+    "regularized": regularized,
     "pgd": lambda: make_trainer("pgd"),
     "trades_teacher": lambda: make_trainer("trades"),
 }

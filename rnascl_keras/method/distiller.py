@@ -9,7 +9,6 @@ from typing import Any
 import keras
 
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.method import losses
 from rnascl_keras.method.inner_attacks import InnerAttack
 from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.step import Need, Step
@@ -49,7 +48,8 @@ class Distiller(TrainingModel):
         teacher_taps: where its maps are taken; their number is n_t of eq. 1.
         map_size: common (height, width) of attention maps. This and `teacher_taps` are a cache's
             own where `teacher` is one.
-        weight_decay: coupled L2 on convolution and dense kernels.
+        weight_decay: coupled L2 on convolution and dense kernels; the student's own regularizers
+            are added too.
         seed: of `noise`, from which attack and `shown` draw.
 
     Raises:
@@ -104,8 +104,7 @@ class Distiller(TrainingModel):
 
         def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
             parts = self.loss_parts(step)
-            decay = losses.l2_penalty(self.weight_variables, self.weight_decay)
-            return parts["loss"] + decay, parts
+            return parts["loss"] + self.penalties(self.weight_decay), parts
 
         parts = descend(decayed_loss, self.weight_variables, self.optimizer, step.labels)
         self.share_statistics()

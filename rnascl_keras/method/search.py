@@ -192,7 +192,7 @@ class CrossLayerSearch(TrainingModel):
 
         def decayed_loss() -> tuple[Tensor, dict[str, Tensor]]:
             loss, parts = search_loss(slice(None, first))
-            return loss + losses.l2_penalty(self.weight_variables, self.weight_decay), parts
+            return loss + self.penalties(self.weight_decay), parts
 
         parts = descend(decayed_loss, self.weight_variables, self.optimizer, labels[:first])
         descend(

@@ -52,7 +52,10 @@ class Teacher(Protocol):
 
 
 class LiveTeacher:
-    """A model that is asked anew in every step; it is never updated.
+    """A model that is asked anew in every step, in inference mode; it is never updated.
+
+    Augmentation layers of its own, such as `RandomFlip`, which act where nothing is said about the
+    mode, do nothing then.
 
     Args:
         model: a functional or Sequential image classifier; it is asked for its logits, see
@@ -110,7 +113,9 @@ class LiveTeacher:
             images: (batch, h, w, c).
             labels: (batch,).
         """
-        _, gradients = with_input_gradients(lambda x: (self.source(x),), images, labels)
+        _, gradients = with_input_gradients(
+            lambda x: (self.source(x, training=False),), images, labels
+        )
         return gradients
 
 

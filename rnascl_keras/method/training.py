@@ -130,6 +130,21 @@ class TrainingModel(DistributedModel):
         """
         raise UserError(f"a {cls.__name__} {NOT_SAVED}")
 
+    def penalties(self, weight_decay: float) -> Tensor:
+        """Return what is added to a step's loss besides what it reports, a scalar.
+
+        These are the coupled L2 term, see `losses.l2_penalty`, and the classifier's own losses: of
+        its weights' regularizers, and what its layers added (`add_loss`, activity regularizers) in
+        the last pass before this call. To be called inside the tape, after that pass.
+
+        Args:
+            weight_decay: rate of the L2 term.
+        """
+        total = losses.l2_penalty(self.weight_variables, weight_decay)
+        for loss in self.classifier.losses:
+            total += tf.reduce_sum(tf.cast(loss, total.dtype))
+        return total
+
     def share_statistics(self) -> None:
         """Give all replicas the same moving statistics; to be called at the end of a step."""
         share_statistics(moving_statistics(self.classifier))

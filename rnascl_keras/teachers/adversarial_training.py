@@ -13,7 +13,7 @@ import tensorflow as tf
 from rnascl_keras.attacks.base import ascend, check_epsilon
 from rnascl_keras.distribution.replicas import draw_for_images, never_empty
 from rnascl_keras.errors import UserError, check_name
-from rnascl_keras.method.losses import cross_entropy, l2_penalty, trades_loss
+from rnascl_keras.method.losses import cross_entropy, trades_loss
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
 from rnascl_keras.teachers.weight_copies import WeightAverage, WeightCopy
@@ -72,11 +72,12 @@ class AdversarialTrainer(TrainingModel):
         trades_beta: of "trades".
         average: decay a step of an exponential moving average of all weights and moving
             statistics, which is then what validation, `evaluate` and `finish` use; 0 for none.
-        weight_decay: rate of the coupled L2 term added to the loss, see `losses.l2_penalty`.
+        weight_decay: rate of the coupled L2 term added to the loss, see `losses.l2_penalty`;
+            the model's own regularizers are added too.
         seed: of the random starts.
 
     The attack sees the model in inference mode, so it does not move the batch normalisation's
-    statistics. `fit` reports `loss` (without the L2 term) and `accuracy`, both on the adversarial
+    statistics. `fit` reports `loss` (without regularizers) and `accuracy`, both on the adversarial
     images; `evaluate` and validation report both on the clean images, and as `robust_accuracy` the
     accuracy under 10 steps of PGD of `epsilon` / 4 that start at the image.
 
@@ -144,7 +145,7 @@ class AdversarialTrainer(TrainingModel):
                 losses = cross_entropy(labels, logits)
             loss = tf.reduce_mean(losses)
             parts = {"loss": loss, "accuracy": accuracy(labels, logits)}
-            return loss + l2_penalty(self.weight_variables, self.weight_decay), parts
+            return loss + self.penalties(self.weight_decay), parts
 
         parts = descend(robust_loss, self.weight_variables, self.optimizer, labels)
         self.share_statistics()
