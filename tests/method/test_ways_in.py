@@ -18,6 +18,7 @@ from tiny_models import (
 )
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.method.teacher import LiveTeacher
 from rnascl_keras.teachers import load_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 
@@ -166,3 +167,19 @@ def test_a_student_of_one_output_is_trained_on_two_classes():
     trainer.train_on_batch(IMAGES, labels)
     expected = kernel[:, 0] - 0.1 * np.mean(flat * wrong[:, None], axis=0)
     np.testing.assert_allclose(model.get_weights()[0][:, 0], expected, atol=1e-5)
+
+
+def test_a_teachers_augmentation_is_off_in_all_that_it_answers():
+    """Its layers act by default where nothing is said about the mode."""
+    keras.utils.set_random_seed(3)
+    inside = [layers.RandomTranslation(0.5, 0.5), layers.RandomFlip(), layers.GaussianNoise(1.0)]
+    plain = classifier()
+    augmented = keras.Sequential([keras.Input(IMAGE), *inside, plain, layers.Dropout(0.5)])
+    answers = [LiveTeacher(model, "conv", (4, 4)) for model in (plain, augmented)]
+    gradients = [
+        np.asarray(teacher.input_gradients(ops.convert_to_tensor(IMAGES), LABELS))
+        for teacher in answers
+    ]
+    np.testing.assert_allclose(*gradients, atol=1e-6)
+    for first, second in zip(*(teacher.answers(IMAGES) for teacher in answers), strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-6)
