@@ -8,11 +8,12 @@ and have no gradient, so that attacks fail, which looks like robustness.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import layers, ops
+from keras import layers
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.ending import ENDINGS, Cut, cuts, is_functional
@@ -78,17 +79,28 @@ def logits_of(model: keras.Model) -> Logits:
             "same; let it end in a sigmoid, or in nothing."
         )
     output = cut.make() if cut else model.outputs[0]
-    shape = (1,) if single else model.outputs[0].shape[1:]
-    if output.shape[1:] != shape:
-        output = layers.Reshape(shape)(output)
     if single:
-        output = ops.concatenate([ops.zeros_like(output), output], axis=-1)
+        output = _with_zero(output, model.name)
+    elif output.shape != model.outputs[0].shape:
+        shape = model.outputs[0].shape[1:]
+        output = layers.Reshape(shape, name=f"{model.name}_logits")(output)
     return Logits(keras.Model(model.inputs[0], output, name=model.name), ending, single)
 
 
 def logits_model(model: keras.Model) -> keras.Model:
     """Return the model of `logits_of`, from which it raises too."""
     return logits_of(model).model
+
+
+def _with_zero(z: Any, name: str) -> Any:
+    """Return (0, z), (batch, 2), of z, (batch, ...) of one number each.
+
+    By layers of names that the model has not: Keras counts its own anew in every process, so they
+    can be those of a model that was loaded.
+    """
+    z = layers.Reshape((1, 1), name=f"{name}_z")(z)
+    z = layers.ZeroPadding1D((1, 0), name=f"{name}_zero_and_z")(z)
+    return layers.Flatten(name=f"{name}_logits")(z)  # (batch, 2, 1) -> (batch, 2)
 
 
 def _last_function(model: keras.Model) -> tuple[str | None, Cut | None]:

@@ -74,7 +74,7 @@ def test_in_a_supernet_the_mask_comes_before_the_tap():
 
 
 def test_resnet50_without_its_shortcuts():
-    model = keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=7)
+    model = keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classes=7)
     randomize(model)
     places = {
         "conv1_conv": "conv1_relu",
@@ -90,7 +90,7 @@ def test_resnet50_without_its_shortcuts():
 
 
 def test_mobilenet_v2():
-    model = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=7)
+    model = keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3), classes=7)
     randomize(model)
     places = {
         "Conv1": "Conv1_relu",
@@ -103,6 +103,138 @@ def test_mobilenet_v2():
     kinds = layers.Conv2D, layers.DepthwiseConv2D
     assert tapped.names == [x.name for x in model.layers if isinstance(x, kinds)]
     assert "block_16_project" in tap(model, "block").names
+
+
+@pytest.mark.parametrize(
+    ("network", "blocks", "first", "last"),
+    [
+        # as the networks' papers count them
+        ("MobileNet", 13, "conv_pw_1", "conv_pw_13"),
+        ("MobileNetV2", 17, "expanded_conv_project", "block_16_project"),
+        ("MobileNetV3Small", 11, "expanded_conv_project", "expanded_conv_10_project"),
+        ("MobileNetV3Large", 15, "expanded_conv_project", "expanded_conv_14_project"),
+        ("EfficientNetB0", 16, "block1a_project_conv", "block7a_project_conv"),
+        ("EfficientNetV2B0", 21, "block1a_project_conv", "block6h_project_conv"),
+        ("InceptionV3", 11, "mixed0", "mixed10"),
+        ("DenseNet121", 58, "conv2_block1_2_conv", "conv5_block16_2_conv"),
+        ("Xception", 14, "block1_conv2", "block14_sepconv2"),
+        ("ResNet50V2", 16, "conv2_block1_3_conv", "conv5_block3_3_conv"),
+        ("VGG16", 5, "block1_conv2", "block5_conv3"),
+        ("ConvNeXtTiny", 18, "convnext_tiny_stage_0_block_0_depthwise_conv", "_depthwise_conv"),
+        pytest.param("InceptionResNetV2", 43, "mixed_5b", "block8_10_conv", marks=pytest.mark.slow),
+        pytest.param(
+            "NASNetMobile",
+            16,
+            "reduction_concat_stem_1",
+            "normal_concat_12",
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_the_blocks_of_keras_applications(network, blocks, first, last):
+    side = 75 if network.startswith(("Inception", "Xception")) else 32
+    make = getattr(keras.applications, network)
+    names = tap(make(weights=None, input_shape=(side, side, 3), classes=7), "block").names
+    assert len(names) == blocks == len(set(names))
+    assert names[0] == first and names[-1].endswith(last)
+
+
+def test_maps_of_one_pixel_are_left_out(capsys):
+    model = keras.applications.EfficientNetB0(weights=None, input_shape=(64, 64, 3), classes=7)
+    names = tap(model).names
+    assert len(names) == 49  # 81 convolutions, two of squeeze and excitation in each of 16 blocks
+    assert not any("_se_" in name for name in names)
+    told = "32 of 81 convolutions are left out of the taps, since attention maps of 1 x 1"
+    assert capsys.readouterr().err.count(told) == 1
+    tap(model)
+    assert not capsys.readouterr().err  # it is said once
+    assert tap(model, ["block1a_se_reduce"]).names == ["block1a_se_reduce"]  # where asked for
+
+
+def two_stages():
+    """Two models whose layers have the same names, in a third one."""
+
+    def stage(name, channels):
+        inner = [keras.Input((8, 8, channels)), layers.Conv2D(3, 3, padding="same", name="conv")]
+        return keras.Sequential([*inner, layers.ReLU(name="relu")], name=name)
+
+    first, second = stage("first", 1), stage("second", 3)
+    end = [layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    return first, second, keras.Sequential([keras.Input((8, 8, 1)), first, second, *end])
+
+
+def test_nested_models_whose_layers_share_names():
+    first, second, model = two_stages()
+    tapped, images = tap(model), images_for(model)
+    assert tapped.names == ["first/conv", "second/conv"]
+    logits, (one, two), _ = tapped(images)
+    np.testing.assert_allclose(logits, model(images), atol=1e-6)
+    np.testing.assert_allclose(one, first(images), atol=1e-6)
+    np.testing.assert_allclose(two, second(first(images)), atol=1e-6)
+    assert tap(model, "second/conv").names == ["second/conv"]
+    with pytest.raises(UserError, match="no layer 'conv' to tap"):
+        tap(model, ["conv"])
+
+
+def test_layers_and_models_that_are_called_twice():
+    images = keras.Input((8, 8, 1))
+    conv = layers.Conv2D(2, 3, padding="same", name="conv")
+    inner = keras.Sequential(
+        [keras.Input((8, 8, 2)), layers.Conv2D(2, 3, name="a"), layers.ReLU()], name="inner"
+    )
+    flipped = keras.ops.flip(images, axis=2)
+    x = layers.Add()([inner(conv(images)), inner(conv(flipped))])
+    model = keras.Model(images, layers.Dense(2)(layers.GlobalAveragePooling2D()(x)))
+    tapped, x = tap(model), images_for(model)
+    expected = {
+        "conv": conv(x),
+        "inner/a": inner(conv(x)),
+        "conv#2": conv(x[:, :, ::-1]),
+        "inner/a#2": inner(conv(x[:, :, ::-1])),
+    }
+    logits, activations, _ = tapped(x)
+    assert set(tapped.names) == set(expected)
+    order = {name: k for k, name in enumerate(tapped.names)}
+    assert order["conv"] < order["conv#2"] and order["inner/a"] < order["inner/a#2"]
+    np.testing.assert_allclose(logits, model(x), atol=1e-6)
+    for name, activation in zip(tapped.names, activations, strict=True):
+        np.testing.assert_allclose(activation, expected[name], atol=1e-6, err_msg=name)
+
+
+def test_a_loaded_model_whose_names_keras_gives_anew(tmp_path):
+    """In a fresh process Keras counts from the start again."""
+    keras.backend.clear_session()
+    ends = [layers.Identity(), layers.Permute((1, 2, 3)), layers.Identity()]
+    inner = keras.Sequential([keras.Input((8, 8, 1)), *ends, layers.Conv2D(2, 3)])
+    model = keras.Sequential([keras.Input((8, 8, 1)), inner, layers.Flatten(), layers.Dense(2)])
+    model.save(tmp_path / "model.keras")
+    keras.backend.clear_session()
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    keras.backend.clear_session()
+    np.testing.assert_allclose(tap(loaded)(images_for(model))[0], model(images_for(model)))
+
+
+def test_taps_of_channels_first_are_channels_last():
+    """Else an attention map would be summed over the width."""
+    images = keras.Input((6, 9, 3))
+    x = layers.Permute((3, 1, 2))(images)
+    ours = {"data_format": "channels_first"}
+    x = layers.Conv2D(4, 3, padding="same", name="a", **ours)(x)
+    x = layers.ReLU(name="a_relu")(layers.BatchNormalization(axis=1)(x))
+    x = layers.Conv2D(5, 3, 2, padding="same", name="b", **ours)(x)
+    squeezed = layers.GlobalAveragePooling2D(keepdims=True, **ours)(x)
+    x = layers.Multiply()([x, layers.Conv2D(5, 1, name="squeezed", **ours)(squeezed)])
+    x = layers.Permute((2, 3, 1))(x)
+    x = layers.Conv2D(2, 1, name="c")(x)
+    model = randomize(keras.Model(images, layers.Dense(3)(layers.GlobalAveragePooling2D()(x))))
+    tapped, values = tap(model), images_for(model)
+    assert tapped.names == ["a", "b", "c"]
+    _, activations, _ = tapped(values)
+    assert [tuple(x.shape[1:]) for x in activations] == [(6, 9, 4), (3, 5, 5), (3, 5, 2)]
+    expected = keras.Model(images, model.get_layer("a_relu").output)(values)
+    np.testing.assert_allclose(activations[0], np.moveaxis(expected, 1, -1))
+    (named,) = tap(model, ["a_relu"])(values)[1]
+    np.testing.assert_allclose(named, activations[0])
 
 
 def pre_activation_network():
