@@ -49,9 +49,10 @@ class Cut:
 
     def does(self, function: Callable[[np.ndarray], np.ndarray]) -> bool:
         """Return whether the tail computes `function` of each image's values, (batch, values)."""
-        if None in self.shape[1:] or not keras.backend.is_float_dtype(self.dtype):
+        sizes = [size for size in self.shape[1:] if size is not None]
+        if len(sizes) < len(self.shape) - 1 or not keras.backend.is_float_dtype(self.dtype):
             return False
-        shape = (self.shape[0] or 3, *self.shape[1:])
+        shape = (self.shape[0] or 3, *sizes)
         values = np.random.default_rng(0).normal(0, 2, shape).astype("float32")
         found = keras.ops.convert_to_tensor(values, dtype=self.dtype)
         for operation in self.tail:
@@ -88,7 +89,7 @@ def cuts(model: keras.Model) -> Iterator[Cut]:
         before = node.input_tensors[0]
         if is_functional(source):
             for inner in cuts(source):
-                cut = _from_within(inner, source, before, tail)
+                cut = _from_within(inner, source, node, tail)
                 if inner.source is not None:
                     yield cut
             if inner.source is not None:
@@ -134,11 +135,12 @@ def _called_again(operation: Any, node: Any) -> Callable[[Tensor], Tensor]:
     return call
 
 
-def _from_within(inner: Cut, model: keras.Model, before: Tensor, tail: tuple) -> Cut:
-    """Return a cut of a nested model as one of the model around it."""
+def _from_within(inner: Cut, model: keras.Model, node: Any, tail: tuple) -> Cut:
+    """Return a cut of a nested model as one of the model around it, where `node` is its call."""
 
     def make() -> Tensor:
-        return keras.Model(model.inputs[0], inner.make(), name=model.name)(before)
+        cut_off = keras.Model(model.inputs[0], inner.make(), name=model.name)
+        return _called_again(cut_off, node)(node.input_tensors[0])
 
     return Cut(make, inner.shape, inner.dtype, (*inner.tail, *tail), inner.source)
 

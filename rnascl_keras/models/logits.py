@@ -99,7 +99,8 @@ def _with_zero(z: Any, name: str) -> Any:
     can be those of a model that was loaded.
     """
     z = layers.Reshape((1, 1), name=f"{name}_z")(z)
-    z = layers.ZeroPadding1D((1, 0), name=f"{name}_zero_and_z")(z)
+    before: Any = (1, 0)
+    z = layers.ZeroPadding1D(before, name=f"{name}_zero_and_z")(z)
     return layers.Flatten(name=f"{name}_logits")(z)  # (batch, 2, 1) -> (batch, 2)
 
 
