@@ -34,8 +34,14 @@ def checked_images(images: np.ndarray) -> np.ndarray:
 
 
 def checked_labels(labels: np.ndarray, count: int) -> np.ndarray:
-    """Return labels as int64, (count,); UserError where they are no classes of so many images."""
+    """Return labels, integers of any kind, (count,) or (count, 1), as int64, (count,).
+
+    Raises:
+        UserError: they are no classes of so many images.
+    """
     labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] == 1:  # as `keras.datasets` gives them
+        labels = labels[:, 0]
     if labels.shape != (count,) or not np.issubdtype(labels.dtype, np.integer):
         raise UserError(
             f"labels are {labels.dtype} of shape {labels.shape}; expected one integer for each of "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import keras
@@ -25,7 +26,21 @@ class DistributedModel(keras.Model):
 
     Subclasses write `train_step` and `test_step` as usual; they return scalars. Elsewhere than
     under several workers nothing changes.
+
+    What a batch has to be like, `batch_checks` says: it is looked at before each step and outside
+    of what XLA compiles, for XLA drops assertions.
     """
+
+    _step_checks: Callable[[Any], list[Any]] | None = None
+
+    def batch_checks(self, data: Any, training: bool) -> list[Any]:
+        """Return the assertions that a replica's part of a batch has to pass before a step.
+
+        Args:
+            data: as a step is given it.
+            training: whether it is a step of training.
+        """
+        return []
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         if iterator is not None and has_several_workers(self.distribute_strategy):
@@ -35,21 +50,46 @@ class DistributedModel(keras.Model):
         super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
     def _make_function(self, step_function: Callable[[Any], Logs]) -> Callable[[Any], Logs]:
+        training = step_function == self.train_step
         if not has_several_workers(self.distribute_strategy):
-            return super()._make_function(step_function)
+            self._step_checks = partial(self.batch_checks, training=training)
+            try:
+                return super()._make_function(step_function)
+            finally:
+                self._step_checks = None
 
         def one_step(data: Any) -> Logs:
             return self._first(self.distribute_strategy.run(step_function, args=(data,)))
 
         if self.jit_compile:
             one_step = tf.function(one_step, jit_compile=True)
+        checked = self._checked(one_step, partial(self.batch_checks, training=training))
 
         def some_steps(iterator: Iterator) -> Logs:
             for _ in range(self.steps_per_execution):
-                logs = one_step(next(iterator))
+                logs = checked(next(iterator))
             return logs
 
         return some_steps if self.run_eagerly else tf.function(some_steps, autograph=False)
+
+    def _autoconvert_optionals(self, step: Callable[[Any], Logs]) -> Callable[[Any], Logs]:
+        """What Keras lays around a step after it has told XLA to compile it, the checks within."""
+        if self._step_checks is not None:
+            step = self._checked(step, self._step_checks)
+        return super()._autoconvert_optionals(step)
+
+    def _checked(
+        self, step: Callable[[Any], Logs], checks: Callable[[Any], list[Any]]
+    ) -> Callable[[Any], Logs]:
+        """Return `step` of a global batch, done only where every replica's part is as it has to."""
+
+        def checked(data: Any) -> Logs:
+            replicas = len(self._parts(keras.tree.flatten(data)[0]))
+            held = [x for k in range(replicas) for x in checks(self._part(data, k))]
+            with tf.control_dependencies(held):
+                return step(data)
+
+        return checked
 
     def reset_metrics(self) -> None:
         """Begin the metrics of all replicas anew."""
@@ -84,7 +124,11 @@ class DistributedModel(keras.Model):
 
     def _first(self, structure: Any) -> Any:
         """Return what the first replica of this worker has, for each value of a structure."""
-        return keras.tree.map_structure(lambda values: self._parts(values)[0], structure)
+        return self._part(structure, 0)
+
+    def _part(self, structure: Any, replica: int) -> Any:
+        """Return what replica number `replica` of this worker has, for each value."""
+        return keras.tree.map_structure(lambda values: self._parts(values)[replica], structure)
 
     def _parts(self, values: Any) -> tuple[Any, ...]:
         """Return what each replica of this worker has."""

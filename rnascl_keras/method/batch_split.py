@@ -8,14 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.method.training import FAULT, require
+from rnascl_keras.method.batches import BATCH_OF_ONE, FAULT
 
 Tensor = Any
-
-BATCH_OF_ONE = (
-    "a batch of 1 cannot be split between weights and Gumbel variables; give batches of at least "
-    "2 images (5 for a split of 80 to 20 %), and drop a last batch of 1"
-)
 
 
 def check_fraction(architecture_fraction: float) -> None:
@@ -37,7 +32,7 @@ def weight_images(images: Tensor, architecture_fraction: float) -> Tensor | int:
         architecture_fraction: part of the batch that updates the Gumbel variables.
 
     Raises:
-        UserError: the batch is of one image; where that is not known before, `fit` raises it.
+        UserError: the batch is of one image; where that is not known before, `fit` has looked.
     """
     size = images.shape[0]
     if size is not None:
@@ -46,6 +41,5 @@ def weight_images(images: Tensor, architecture_fraction: float) -> Tensor | int:
         part = np.round(np.float32(1 - architecture_fraction) * np.float32(size))
         return int(np.clip(part, 1, size - 1))
     size = tf.shape(images)[0]
-    size = require(size > 1, BATCH_OF_ONE, size)
     part = tf.cast(tf.round((1 - architecture_fraction) * tf.cast(size, tf.float32)), size.dtype)
     return tf.clip_by_value(part, 1, size - 1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +18,9 @@ from rnascl_keras.method.gumbel import DECAY_RATE, START_TEMPERATURE, decayed_te
 
 if TYPE_CHECKING:
     from rnascl_keras.method.search import CrossLayerSearch
+
+ROUNDING = 1e-5
+"""By how much of itself float32 may change a temperature."""
 
 
 class SearchCallback(keras.callbacks.Callback):
@@ -30,19 +35,46 @@ class SearchCallback(keras.callbacks.Callback):
 class GumbelTemperatureDecay(SearchCallback):
     """Lowers the Gumbel temperature after each epoch (A.1); the logs hold the epoch's own.
 
-    From 5.0 to 0.0555 over the search, whatever its number of epochs.
+    From 5.0 to 0.0555 over the search, whatever its number of epochs. A `fit` in which it would
+    jump up from where an earlier one has left it is warned of.
 
     Args:
         start, rate: others than A.1's, see `gumbel.decayed_temperature`.
+        epochs: of the whole search, where several `fit` do a part each; by default the fit's own.
+
+    Example, of a search in parts of one epoch::
+
+        decay = GumbelTemperatureDecay(epochs=100)
+        for done in range(100):
+            search.fit(dataset, initial_epoch=done, epochs=done + 1, callbacks=[decay])
     """
 
-    def __init__(self, start: float = START_TEMPERATURE, rate: float = DECAY_RATE) -> None:
+    def __init__(
+        self,
+        start: float = START_TEMPERATURE,
+        rate: float = DECAY_RATE,
+        epochs: int | None = None,
+    ) -> None:
         super().__init__()
         self.start = start
         self.rate = rate
+        self.epochs = epochs
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        trained = int(self.search.optimizer.iterations) > 0
+        self._left = self.search.gumbel_temperature if trained else math.inf
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.search.gumbel_temperature = self._temperature(epoch)
+        temperature = self._temperature(epoch)
+        if temperature > self._left * (1 + ROUNDING):
+            warnings.warn(
+                f"the Gumbel temperature jumps from {self._left:.3g} up to {temperature:.3g}, for "
+                "this fit begins anew. To go on after 10 of 100 epochs: fit(..., epochs=100, "
+                "initial_epoch=10). For a search in parts see GumbelTemperatureDecay(epochs=100).",
+                stacklevel=1,
+            )
+        self._left = math.inf
+        self.search.gumbel_temperature = temperature
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
@@ -51,7 +83,7 @@ class GumbelTemperatureDecay(SearchCallback):
 
     def _temperature(self, epoch: int) -> float:
         params: Any = self.params  # None only before `fit`
-        return decayed_temperature(epoch, params["epochs"], self.start, self.rate)
+        return decayed_temperature(epoch, self.epochs or params["epochs"], self.start, self.rate)
 
 
 class ChoiceHistory(SearchCallback):

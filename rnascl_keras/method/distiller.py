@@ -9,13 +9,14 @@ from typing import Any
 import keras
 
 from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.method.batches import unpack_batch
 from rnascl_keras.method.inner_attacks import InnerAttack
 from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.step import Need, Step
 from rnascl_keras.method.taps import tap
 from rnascl_keras.method.teacher import LiveTeacher, Teacher, as_teacher
 from rnascl_keras.method.terms import Term, as_terms
-from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
+from rnascl_keras.method.training import TrainingModel, accuracy, descend
 
 Tensor = Any
 

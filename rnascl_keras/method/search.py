@@ -8,9 +8,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from rnascl_keras.errors import UserError
 from rnascl_keras.method import losses
 from rnascl_keras.method.attention import attention_loss, unit_maps
 from rnascl_keras.method.batch_split import check_fraction, weight_images
+from rnascl_keras.method.batches import unpack_batch
 from rnascl_keras.method.callbacks import GumbelTemperatureDecay
 from rnascl_keras.method.cost_term import CostTerm
 from rnascl_keras.method.gumbel import GumbelChoice
@@ -18,7 +20,7 @@ from rnascl_keras.method.latency_table import LatencyTable
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.taps import tap
 from rnascl_keras.method.teacher import Teacher, as_teacher
-from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
+from rnascl_keras.method.training import TrainingModel, accuracy, descend
 from rnascl_keras.method.tutor_choice import TutorChoice
 
 Tensor = Any
@@ -101,6 +103,8 @@ class CrossLayerSearch(TrainingModel):
         noise = {"noise": supernet.noise, "seed": seed}
         self.tutor_choice = TutorChoice(*sizes, **noise, name="tutor_choice")
 
+    smallest_batch = 2  # one image for the weights, one for the choices
+
     @property
     def teacher(self) -> keras.Model | Teacher:
         """The teacher, or the model of its logits; or the cache given."""
@@ -160,11 +164,20 @@ class CrossLayerSearch(TrainingModel):
             architecture_optimizer: of the Gumbel variables; by default Adam(0.01). Tutor
                 gradients are of size 1e-6 at the start: SGD or a large Adam epsilon would not
                 move them.
+
+        Raises:
+            UserError: losses or metrics are given, or an optimizer averages (`use_ema`).
         """
         if architecture_optimizer is None:
             architecture_optimizer = keras.optimizers.Adam(0.01, epsilon=1e-12)
         super().compile(optimizer=optimizer, **kwargs)
         found: Any = keras.optimizers.get(architecture_optimizer)
+        for given in (self.optimizer, found):
+            if getattr(given, "inner_optimizer", given).use_ema:  # float16's is within another
+                raise UserError(
+                    "use_ema=True is set on an optimizer of a search, whose weights serve the "
+                    "choices alone; leave it out, and set it where the student is trained."
+                )
         self.architecture_optimizer: keras.optimizers.Optimizer = found
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):  # float16
             self.architecture_optimizer = keras.optimizers.LossScaleOptimizer(
@@ -173,7 +186,12 @@ class CrossLayerSearch(TrainingModel):
         self.architecture_optimizer.build(self.architecture_variables)
 
     def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
-        """Search; as `keras.Model.fit`, with the temperature's decay added where it is missing."""
+        """Search; as `keras.Model.fit`, with the temperature's decay added where it is missing.
+
+        It falls from 5.0 to 0.0555 over epochs 0 to `epochs` of this call, so a second call begins
+        at 5.0 again, and warns, unless `initial_epoch` says how many are done. A search in several
+        parts gives each the same `GumbelTemperatureDecay(epochs=...)`, which shows how.
+        """
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = keras.tree.flatten(callbacks or [])
             if not any(isinstance(c, GumbelTemperatureDecay) for c in callbacks):

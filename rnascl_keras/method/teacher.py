@@ -12,6 +12,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.method.attention import default_map_size, unit_maps
 from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.taps import tap
+from rnascl_keras.models.classifiers import check_classifier
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.models.logits import logits_model
 
@@ -153,11 +154,8 @@ def as_teacher(
 
 def check_teacher(model: keras.Model, input_shape: Sequence[int], classes: int) -> None:
     """Raise UserError unless `model` maps (batch, *input_shape) to (batch, classes)."""
-    takes, gives = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if not (isinstance(gives, tuple) and len(gives) == 2 and isinstance(gives[1], int)):
-        raise UserError(
-            f"the teacher's output has shape {gives}; expected (None, {classes}): a classifier."
-        )
+    check_classifier(model, "the teacher")
+    takes, gives = model.input_shape, model.output_shape
     if gives[1] != classes:
         raise UserError(
             f"the teacher tells {gives[1]} classes apart, the data has {classes}; give a teacher "

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import wraps
 from typing import Any
 
 import keras
@@ -19,16 +18,14 @@ from rnascl_keras.distribution.replicas import (
 )
 from rnascl_keras.errors import UserError
 from rnascl_keras.method import losses
-from rnascl_keras.models.ending import is_functional
+from rnascl_keras.method.batches import check_batch, told_plainly, unpack_batch
+from rnascl_keras.models.classifiers import check_classifier
 from rnascl_keras.models.logits import logits_model
 
 Tensor = Any
 
-FAULT = "the data do not fit: "
-EMPTY_REPLICA = (
-    "a batch has fewer images than there are replicas, so one would train on none; give larger "
-    "batches, and drop a short last one"
-)
+OWN_LOSSES = ("loss", "loss_weights", "metrics", "weighted_metrics")
+NEVER_CALLED = ("compute_loss", "compute_metrics")
 NOT_SAVED = (
     "is not saved whole, for what it trains under is no part of it; save what it trains, "
     "`.classifier.save(FILE)`, or its weights alone, `ModelCheckpoint(FILE.weights.h5, "
@@ -51,17 +48,17 @@ class TrainingModel(DistributedModel):
         classifier: the model of the logits; the one given where it gives them.
 
     Raises:
-        UserError: it is no such model, or gives no logits.
+        UserError: `classifier` is none, or gives no logits; or a subclass overrides what is never
+            called.
     """
+
+    smallest_batch = 1
+    """Images that a replica needs to be trained on."""
 
     def __init__(self, classifier: keras.Model, parts: Sequence[str], name: str) -> None:
         super().__init__(name=name)
-        if not is_functional(classifier):
-            raise UserError(
-                f"model {classifier.name!r} cannot be trained: expected a built functional or "
-                "Sequential keras.Model with one input and one output; rewrite a subclassed model "
-                "as one of them."
-            )
+        self._check_overrides()
+        check_classifier(classifier, f"the model that a {type(self).__name__} trains")
         self.classifier = logits_model(classifier)
         self.trackers = [keras.metrics.Mean(name=part) for part in parts]
         self.built = True
@@ -80,23 +77,47 @@ class TrainingModel(DistributedModel):
         """As `keras.Model.compile`; the losses are the model's own.
 
         The optimizer is built at once: a checkpoint can only be restored into one that is.
+
+        Raises:
+            UserError: losses or metrics are given.
         """
+        for given in OWN_LOSSES:
+            if kwargs.get(given) is not None:
+                raise UserError(
+                    f"{given}= is given, but a {type(self).__name__} has its own losses and "
+                    f"reports {', '.join(x.name for x in self.trackers)}; leave it out. For other "
+                    "metrics compile and evaluate `.classifier`, which is what it trains."
+                )
         super().compile(optimizer=optimizer, **kwargs)
         self.optimizer.build(self.weight_variables)
 
-    def fit(self, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+    def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`.
 
         Raises:
-            UserError: labels are out of range, or pixels are not in [0, 1].
+            UserError: labels are out of range, pixels are not in [0, 1], or a `ModelCheckpoint`
+                would save the whole model.
         """
-        with _told_plainly():
-            return super().fit(*args, **kwargs)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = keras.tree.flatten(callbacks or [])
+        for callback in getattr(callbacks, "callbacks", callbacks):
+            if isinstance(callback, keras.callbacks.ModelCheckpoint):
+                self._check_saves_weights(callback)
+        return super().fit(*args, callbacks=callbacks, **kwargs)
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`; raises as `fit`."""
-        with _told_plainly():
-            return super().evaluate(*args, **kwargs)
+    def batch_checks(self, data: Any, training: bool) -> list[Any]:
+        """Return the assertions that a replica's part of a batch has to pass before a step."""
+        return check_batch(data, self.classes, self.smallest_batch if training else 0)
+
+    def _make_function(self, step_function: Callable[[Any], dict]) -> Callable[[Any], dict]:
+        function = super()._make_function(step_function)
+
+        @wraps(function)
+        def plain(iterator: Any) -> dict:
+            with told_plainly():
+                return function(iterator)
+
+        return plain
 
     def call(self, images: Tensor, training: bool = False) -> Tensor:
         """Return the classifier's logits, (batch, classes)."""
@@ -145,6 +166,20 @@ class TrainingModel(DistributedModel):
             total += tf.reduce_sum(tf.cast(loss, total.dtype))
         return total
 
+    def _check_overrides(self) -> None:
+        """Raise UserError where a subclass overrides what the steps of this class never ask."""
+        asked = "loss_parts" if hasattr(self, "loss_parts") else "train_step"
+        for name in NEVER_CALLED:
+            if getattr(type(self), name) is not getattr(keras.Model, name):
+                raise UserError(
+                    f"{type(self).__name__}.{name} would never be called; override `{asked}`, "
+                    "which gives the loss and what is reported, instead."
+                )
+
+    def _check_saves_weights(self, callback: keras.callbacks.ModelCheckpoint) -> None:
+        if not callback.save_weights_only:
+            raise UserError(f"a {type(self).__name__} {NOT_SAVED}")
+
     def share_statistics(self) -> None:
         """Give all replicas the same moving statistics; to be called at the end of a step."""
         share_statistics(moving_statistics(self.classifier))
@@ -179,59 +214,8 @@ def descend(
     (float16). No other variable moves.
     """
     share = batch_share(labels)
-    if share is not None and tf.is_tensor(share):  # of a batch whose size is not known before
-        share = require(share > 0, EMPTY_REPLICA, share)
     with tf.GradientTape() as tape:
         loss, parts = objective()
         scaled = optimizer.scale_loss(loss if share is None else loss * share)
     optimizer.apply(tape.gradient(scaled, variables), variables)
     return parts
-
-
-def unpack_batch(data: Any, classes: int) -> tuple[Tensor, Tensor]:
-    """Return images and class indices (batch,) of what `fit` hands to a step.
-
-    The images may come in a dict with what a teacher says on them, see `TeacherCache`.
-
-    Pixels and labels are looked at when the step runs (not under XLA, which drops the check): a
-    label out of range would have a cross-entropy of 0, and an attack on 0 to 255 would be nothing.
-
-    Raises:
-        UserError: sample weights are given, or labels are not class indices.
-    """
-    inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if labels is None or sample_weight is not None:
-        raise UserError("the data must give (images, labels) pairs, without sample weights.")
-    labels = tf.convert_to_tensor(labels)
-    if labels.shape.rank == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape.rank != 1 or not labels.dtype.is_integer:
-        raise UserError(
-            f"labels must be integer class indices of shape (batch,), 0 to {classes - 1}; got "
-            f"{labels.dtype.name} of shape {labels.shape}; turn one-hot labels with np.argmax."
-        )
-    if isinstance(inputs, dict) and "images" not in inputs:
-        raise UserError(f"a batch that is a dict must hold 'images'; got {', '.join(inputs)}.")
-    images = tf.convert_to_tensor(inputs["images"] if isinstance(inputs, dict) else inputs)
-    in_range = (tf.reduce_min(images) >= 0) & (tf.reduce_max(images) <= 1)
-    images = require(in_range, "pixels must lie between 0 and 1, so divide 0 to 255 by 255", images)
-    known = (tf.reduce_min(labels) >= 0) & (tf.reduce_max(labels) < classes)
-    return images, require(known, f"labels must be 0 to {classes - 1}", labels)
-
-
-def require(condition: Tensor, fault: str, tensor: Tensor) -> Tensor:
-    """Return `tensor` where `condition` holds; else `fit` raises UserError, which says `fault`."""
-    with tf.control_dependencies([tf.debugging.Assert(condition, [f"{FAULT}{fault}."])]):
-        return tf.identity(tensor)
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Turn the failure of a `require` inside a compiled step into a UserError of one line."""
-    try:
-        yield
-    except tf.errors.InvalidArgumentError as error:
-        fault = re.search(re.escape(FAULT) + r"[^.]*\.", str(error))
-        if fault is None:
-            raise
-        raise UserError(fault[0]) from error

@@ -13,9 +13,10 @@ import tensorflow as tf
 from rnascl_keras.attacks.base import ascend, check_epsilon
 from rnascl_keras.distribution.replicas import draw_for_images, never_empty
 from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.method.batches import unpack_batch
 from rnascl_keras.method.losses import cross_entropy, trades_loss
 from rnascl_keras.method.trades import Trades
-from rnascl_keras.method.training import TrainingModel, accuracy, descend, unpack_batch
+from rnascl_keras.method.training import TrainingModel, accuracy, descend
 from rnascl_keras.teachers.weight_copies import WeightAverage, WeightCopy
 
 Tensor = Any
