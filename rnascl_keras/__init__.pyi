@@ -18,6 +18,7 @@ from .method.terms import CrossEntropy as CrossEntropy
 from .method.terms import OutputTerm as OutputTerm
 from .method.terms import Term as Term
 from .method.trades import Trades as Trades
+from .models.saving import save_model as save_model
 from .recipe import Recipe as Recipe
 from .run.checkpoint import Checkpoint as Checkpoint
 

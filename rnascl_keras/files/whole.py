@@ -15,7 +15,7 @@ from rnascl_keras.errors import UserError
 
 
 @contextmanager
-def written_beside(path: Path) -> Iterator[Path]:
+def written_beside(path: str | Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; then sync what is there and rename it to `path`.
 
     A reader sees the old file or the whole new one, never a part, and after a power failure too.

@@ -43,7 +43,7 @@ class CrossLayerDistiller(Distiller):
         )
         distiller.compile(optimizer=keras.optimizers.SGD(0.1, momentum=0.9))
         distiller.fit(dataset, epochs=100)
-        distiller.student.save("student.keras")
+        save_model(distiller.student, "student.keras")
     """
 
     def __init__(

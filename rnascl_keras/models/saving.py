@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -10,6 +11,7 @@ import keras
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.files.full_disk import check_room
 from rnascl_keras.files.whole import written_beside
+from rnascl_keras.models.older_keras import copy_for_older_keras
 
 HDF5_HEADER = 4096
 """Bytes that a variable takes besides its values, at the most."""
@@ -29,10 +31,19 @@ def load_model(path: Path) -> keras.Model:
     return model
 
 
-def save_model(model: keras.Model, path: Path) -> None:
-    """Write a `.keras` file, which is whole or absent."""
-    with written_beside(path) as beside:
-        model.save(beside)
+def save_model(model: keras.Model, path: str | Path) -> None:
+    """Write a `.keras` file, which is whole or absent.
+
+    Older Keras reads it too, from 3.13 on; what `model.save` of 3.15 writes only 3.15 reads.
+
+    Args:
+        model: a built model.
+        path: of the file, ending in `.keras`.
+    """
+    with written_beside(path) as beside, TemporaryDirectory(dir=beside.parent) as folder:
+        made = Path(folder) / beside.name
+        model.save(made)
+        copy_for_older_keras(made, beside)
 
 
 def save_weights(model: keras.Model, path: Path) -> None:
