@@ -156,6 +156,7 @@ SOFTENING = 4.0
 NOISE = 0.1
 """Its standard deviation, pixels being from 0 to 1."""
 
+# "ard" and "rslad" sum over the classes, the "published" ones average, see `robust_distillation`.
 METHODS = {
     "cross_entropy": Method(
         "Cross-entropy", architecture=_without_tutors, arguments=lambda s: {"kl_weight": 0.0}
@@ -213,6 +214,18 @@ METHODS = {
         True,
         architecture=_without_tutors,
         composed=lambda s: rslad(**_inner(s)),
+    ),
+    "ard_published": Method(
+        "ARD, published scale",
+        True,
+        architecture=_without_tutors,
+        composed=lambda s: ard(**_inner(s), scale="published"),
+    ),
+    "rslad_published": Method(
+        "RSLAD, published scale",
+        True,
+        architecture=_without_tutors,
+        composed=lambda s: rslad(**_inner(s), scale="published"),
     ),
 }
 START = "searched"

@@ -23,5 +23,7 @@ METHOD_NAMES = (
     "trades",
     "ard",
     "rslad",
+    "ard_published",
+    "rslad_published",
 )
 """The keys of `methods.METHODS`, in its order."""

@@ -18,6 +18,10 @@ def alignment_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     The norm of each image's difference is not squared, as those of eq. 1 are not.
 
+    An input gradient here is that of the image's own cross-entropy. The authors' script
+    differentiates the batch's mean, of which it is 1 / batch; its weight w at batches of b images
+    is w / b here, and a weight of 1 here is its weight b.
+
     Args:
         student, teacher: input gradients of the cross-entropy, float32 (batch, h, w, c).
     """
@@ -31,7 +35,7 @@ class GradientAlignment(Term):
     It asks the student's weights for a second derivative, so a step costs about twice as much.
 
     Args:
-        weight: as of `Term`.
+        weight: as of `Term`; of the published one 1 / batch, see `alignment_loss`.
     """
 
     needs = (Need.INPUT_GRADIENTS,)

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from rnascl_keras.errors import check_name
 from rnascl_keras.method.attention import (
     default_map_size,
     tutored_attention_loss,
@@ -22,6 +23,8 @@ from rnascl_keras.method.attention import (
 from rnascl_keras.method.losses import check_kl, distillation_kl
 
 Tensor = Any
+
+OVER_CLASSES = ("sum", "mean")
 
 
 @keras.saving.register_keras_serializable("rnascl_keras")
@@ -35,26 +38,40 @@ class KLDistillation(keras.distillation.DistillationLoss):
 
     Args:
         direction, softening: see `losses.distillation_kl`.
+        over_classes: "sum", which is the divergence, or "mean", which is that by the number of
+            classes: PyTorch's `KLDivLoss` averages so, unless it is told otherwise.
 
     Raises:
-        UserError: `direction` is unknown.
+        UserError: `direction` or `over_classes` is unknown.
     """
 
-    def __init__(self, direction: str = "student_teacher", softening: float = 1.0) -> None:
+    def __init__(
+        self,
+        direction: str = "student_teacher",
+        softening: float = 1.0,
+        over_classes: str = "sum",
+    ) -> None:
         check_kl(direction)
+        check_name("over_classes", over_classes, OVER_CLASSES)
         self.direction = direction
         self.softening = softening
+        self.over_classes = over_classes
 
     def of_images(self, teacher_outputs: Tensor, student_outputs: Tensor) -> Tensor:
         """Return the divergence for each image, float32 (batch,), of logits (batch, classes)."""
-        return distillation_kl(student_outputs, teacher_outputs, self.direction, self.softening)
+        kl = distillation_kl(student_outputs, teacher_outputs, self.direction, self.softening)
+        return kl / student_outputs.shape[-1] if self.over_classes == "mean" else kl
 
     def compute_loss(self, teacher_outputs: Tensor, student_outputs: Tensor, **_: Any) -> Tensor:
         """Return the mean over the batch, a scalar, of logits (batch, classes)."""
         return ops.mean(self.of_images(teacher_outputs, student_outputs))
 
     def get_config(self) -> dict[str, Any]:
-        return {"direction": self.direction, "softening": self.softening}
+        return {
+            "direction": self.direction,
+            "softening": self.softening,
+            "over_classes": self.over_classes,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> KLDistillation:

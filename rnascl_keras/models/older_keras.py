@@ -22,7 +22,7 @@ NEWER = {
     "output_axes": None,
     "sliding_window": None,  # attention layers, 3.15
 }
-"""Settings that Keras' own classes have got since 3.13, the oldest that we take, by their default."""
+"""Settings that Keras' classes have got since 3.13, the oldest we take, each with its default."""
 
 
 def copy_for_older_keras(file: Path, copy: Path) -> None:

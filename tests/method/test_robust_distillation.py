@@ -7,6 +7,7 @@ from scipy.special import log_softmax
 from test_distill import cross_entropy
 from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teacher, sgd, tiny_batch
 
+from rnascl_keras.errors import UserError
 from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.method.attention_terms import UniformAttention
 from rnascl_keras.method.distiller import Distiller
@@ -59,6 +60,35 @@ def test_rslad_recomputed():
     expected = kl(teacher_logits, clean) / 6 + 5 * kl(teacher_logits, robust) / 6
     found = make(rslad, **INNER).train_on_batch(IMAGES, LABELS, return_dict=True)
     assert float(found["loss"]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("softening", [1.0, 30.0])
+def test_the_published_scale_is_the_mean_over_images_and_classes(softening):
+    """Element by element, as PyTorch's KLDivLoss of both scripts averages."""
+    trainer = make(ard, **INNER, alpha=0.4, softening=softening, scale="published")
+    attacked = adversarial_of(trainer)
+    clean, robust = (np.float64(trainer.student(x, training=True)) for x in (IMAGES, attacked))
+    p, q = (log_softmax(np.float64(x) / softening, -1) for x in (trainer.teacher(IMAGES), robust))
+    expected = 0.4 * softening**2 * np.mean(np.exp(p) * (p - q)) + 0.6 * cross_entropy(clean)
+    again = make(ard, **INNER, alpha=0.4, softening=softening, scale="published")
+    found = again.train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["loss"]) == pytest.approx(expected, rel=5e-4)
+
+
+def test_at_the_published_scale_rslad_is_one_by_the_classes_of_its_sum():
+    found = {
+        scale: make(rslad, **INNER, scale=scale).train_on_batch(IMAGES, LABELS, return_dict=True)
+        for scale in ("sum", "published")
+    }
+    for name in ("loss", "kl", "robust_kl"):
+        expected = float(found["sum"][name]) / CLASSES
+        assert float(found["published"][name]) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("robust", [ard, rslad])
+def test_an_unknown_scale_is_told(robust):
+    with pytest.raises(UserError, match="Did you mean 'published'"):
+        robust(**INNER, scale="publishd")
 
 
 @pytest.mark.parametrize("robust", [ard, rslad])
