@@ -53,6 +53,8 @@ class StepState(State):
 class APGD(IteratedAttack):
     """Gradient steps with momentum; the step is halved where the loss stops growing.
 
+    It starts from a random direction at the whole radius, as the authors' code does.
+
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
         norm: "Linf" or "L2".
@@ -109,7 +111,10 @@ class APGD(IteratedAttack):
         state.was_halved = np.ones(count, bool)
         state.checked_best = state.last_loss = np.full(count, -np.inf)
         state.best_gradient, state.last_x = np.zeros_like(state.images), state.images
-        return super().start(state)
+        shape = state.images.shape[1:]
+        change = np.stack([self.norm.random_change(r, shape) for r in state.generators])
+        change *= self.epsilon / self.norm.length(change)[:, None, None, None]
+        return state.images + change.astype(state.images.dtype)
 
     def advance(self, state: StepState, step: int) -> np.ndarray:
         state.best_gradient = choose(state.improved, state.gradient, state.best_gradient)

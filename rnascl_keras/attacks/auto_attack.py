@@ -1,4 +1,8 @@
-"""AutoAttack: an ensemble whose members need no tuning (Croce and Hein, 2020)."""
+"""AutoAttack: an ensemble whose members need no tuning (Croce and Hein, 2020).
+
+Its members' settings are those of the authors' code: APGD starts on the boundary of the ball, and
+Square's squares shrink as for 10,000 queries, though it makes 5,000.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,7 @@ def _standard(epsilon: float, norm: str) -> list[IteratedAttack]:
         APGD(epsilon, norm=norm, loss="ce"),
         APGD(epsilon, norm=norm, loss="targeted_dlr"),
         FAB(epsilon, norm=norm),
-        Square(epsilon, norm=norm, queries=QUERIES),
+        Square(epsilon, norm=norm, queries=QUERIES, rescaled=False),
     ]
 
 
@@ -30,7 +34,7 @@ def _plus(epsilon: float, norm: str) -> list[IteratedAttack]:
         APGD(epsilon, norm=norm, loss="ce", restarts=5),
         APGD(epsilon, norm=norm, loss="dlr", restarts=5),
         FAB(epsilon, norm=norm, targeted=False, restarts=5),
-        Square(epsilon, norm=norm, queries=QUERIES),
+        Square(epsilon, norm=norm, queries=QUERIES, rescaled=False),
         APGD(epsilon, norm=norm, loss="targeted_dlr"),
         FAB(epsilon, norm=norm),
     ]

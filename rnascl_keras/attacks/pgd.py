@@ -14,7 +14,11 @@ LOSSES = {"cross_entropy": losses.log_odds, "margin": losses.margin}
 
 
 class PGD(IteratedAttack):
-    """`steps` steps along the gradient's sign (L2: the gradient), the last iterate is the result.
+    """`steps` steps along the gradient's sign (L2: the gradient).
+
+    An image comes back at the first iterate that is misclassified; one that never is, at its last,
+    of several runs at that of the largest margin. Without `stop_early` every image counts, and
+    comes back, by its last iterate.
 
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.

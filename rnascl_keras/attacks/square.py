@@ -51,6 +51,8 @@ class Square(IteratedAttack):
             left, the model is asked about several at once, and sees more points than that.
         restarts: number of runs.
         first_share: of the image, that the first squares cover (the paper's p).
+        rescaled: whether the squares shrink by the share of the queries made, as the paper has it
+            for other numbers than 10,000, or by their number whatever `queries` is: AutoAttack's.
     """
 
     key, name = "square", "Square"
@@ -67,9 +69,11 @@ class Square(IteratedAttack):
         queries: int = 5000,
         restarts: int = 1,
         first_share: float = 0.8,
+        rescaled: bool = True,
     ):
         super().__init__(epsilon, norm=norm, steps=queries, restarts=restarts)
         self.first_share = first_share
+        self.rescaled = rescaled
 
     @property
     def how(self) -> str:
@@ -147,7 +151,9 @@ class Square(IteratedAttack):
 
     def _sides(self, number: np.ndarray, pixels: int) -> np.ndarray:
         """Return the side of each square, (m,), in pixels."""
-        halved = np.searchsorted(HALVINGS, number * 10_000 // self.steps)
+        # AutoAttack counts the start as query 0
+        made = number * 10_000 // self.steps if self.rescaled else number + 1
+        halved = np.searchsorted(HALVINGS, made)
         return np.rint(np.sqrt(self.first_share / 2.0**halved * pixels)).astype(int)
 
     def _change(

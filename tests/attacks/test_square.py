@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from classifiers import images_of, two_layers
 
-from rnascl_keras.attacks import Square
+from rnascl_keras.attacks import AutoAttack, Square
 from rnascl_keras.attacks.norms import NORMS
 from rnascl_keras.attacks.squares import bump, window
 
@@ -63,6 +63,27 @@ def test_squares_shrink_as_published():
     sides = np.sqrt(changed.sum(axis=(1, 2, 3))).astype(int).tolist()
     shares = [0.8 / 2**k for k in (0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9)]
     assert sides == [max(1, round((share * 1024) ** 0.5)) for share in shares]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_in_auto_attack_squares_shrink_by_the_number_of_queries(norm):
+    """The authors' code with its schedule as it is for 10,000 queries, of which it makes 5,000."""
+
+    def share(query):  # from 1; the start is query 0
+        share = 0.8
+        for limit in (10, 50, 200, 500, 1000, 2000, 4000):
+            share /= 2 if query > limit else 1
+        return share
+
+    members = [AutoAttack(0.1, norm=norm, version=v).attacks for v in ("standard", "plus")]
+    squares = [member for m in members for member in m if member.key == "square"]
+    number = np.arange(5000)
+    expected = [round((share(query) * 1024) ** 0.5) for query in number + 1]
+    for attack in squares:
+        assert attack.steps == 5000
+        assert attack._sides(number, 32 * 32).tolist() == expected
+    alone = Square(0.1, norm=norm)._sides(number, 32 * 32)
+    assert np.all(alone <= expected) and np.mean(alone < expected) > 0.3
 
 
 def test_windows_lie_in_the_image_and_reach_every_edge():

@@ -144,3 +144,28 @@ def test_apgd_halves_its_step_and_goes_back_to_the_best():
     assert steps[-1] <= 0.002 / 2**3
     changes = np.flatnonzero(np.diff(steps)) + 1
     assert set(changes) <= {22, 41, 57, 70, 80, 87, 93, 99}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_apgd_starts_on_the_boundary_of_the_ball(norm):
+    """x + epsilon t / max|t| of uniform t in L-infinity, of normal t / |t| in L2."""
+    model, images = two_layers(), images_of(5)
+    epsilon, started = 1e-4, []
+
+    class Watched(APGD):
+        def start(self, state):
+            started.append(super().start(state))
+            return started[0]
+
+    Watched(epsilon, norm=norm, steps=1).perturb(
+        model, images, model.logits(images).argmax(1), seed=7
+    )
+    for k, (found, image) in enumerate(zip(started[0], images, strict=True)):
+        random = np.random.default_rng((7, k, 0))
+        if norm == "Linf":
+            t = random.uniform(-1, 1, image.shape)
+            t /= np.abs(t).max()
+        else:
+            t = random.normal(size=image.shape)
+            t /= np.sqrt(np.sum(t**2))
+        np.testing.assert_allclose(found - image, epsilon * t, atol=1e-12)
