@@ -95,9 +95,13 @@ def attack(
     if model.suffix == ".keras":
         raise UserError(f"attack takes a MODEL.onnx; type `rnascl evaluate {model}`.")
     request = measurement.request(f"attack {model}")
+    from rnascl_keras.data.sources import is_prepared
     from rnascl_keras.evaluation.onnx_file import attack_file
 
     normalisation = parse_normalisation(mean, std, pixels)
+    if is_prepared(request.data, request.data_dir):
+        with quiet_start():
+            pass  # else TensorFlow starts where the data are read
     attack_file(
         model,
         request,

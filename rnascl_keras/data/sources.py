@@ -120,6 +120,15 @@ def _origin(source: str, place: Path | None) -> str:
     return f"the file {source}" if _is_npz(source) else f"TensorFlow Datasets' {source}"
 
 
+def is_prepared(source: str, data_dir: str | os.PathLike[str] | None) -> bool:
+    """Return whether TensorFlow Datasets, and so TensorFlow, is asked for `source`.
+
+    Raises:
+        UserError: it looks like a folder, but is none of images.
+    """
+    return source != "digits" and not _is_npz(source) and _find_folder(source, data_dir) is None
+
+
 def _is_npz(source: str) -> bool:
     return str(source).endswith(".npz")
 

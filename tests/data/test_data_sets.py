@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -166,3 +167,19 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--data-dir or TFDS_DATA_DIR") as caught:
         load_data("mnist", data_dir=tmp_path)
     assert str(tmp_path) in str(caught.value) and "no route to host)" in str(caught.value)
+
+
+def test_without_a_network_a_download_is_given_up_soon(tmp_path, monkeypatch):
+    from tensorflow_datasets.core.download import downloader
+
+    asked, usual = [], downloader.MAX_RETRIES
+
+    def unknown(host, *rest, **settings):
+        asked.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(UserError, match=r"\(www.cs.toronto.edu cannot be reached\).*--data-dir"):
+        load_data("cifar10", data_dir=tmp_path)
+    assert asked.count("www.cs.toronto.edu") <= 5
+    assert usual == downloader.MAX_RETRIES
