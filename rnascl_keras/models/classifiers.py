@@ -17,7 +17,10 @@ def check_classifier(model: Any, role: str) -> None:
         model: what was given.
         role: what it was given as, e.g. "the student".
     """
-    expected = "expected a built functional or Sequential keras.Model of one input and one output"
+    expected = (
+        "expected a classifier: a built functional or Sequential keras.Model of one input and one "
+        "output"
+    )
     if not isinstance(model, keras.Model):
         raise UserError(f"{role} is a {type(model).__name__}; {expected}.")
     if getattr(model, "inputs", None) is None:
