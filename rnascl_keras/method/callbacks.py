@@ -61,7 +61,7 @@ class GumbelTemperatureDecay(SearchCallback):
         self.epochs = epochs
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        trained = int(self.search.optimizer.iterations) > 0
+        trained = int(self.search.optimizer.iterations.numpy()) > 0  # of the first replica
         self._left = self.search.gumbel_temperature if trained else math.inf
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -87,9 +87,7 @@ def test_what_is_no_classifier_is_told_at_once(kind, place):
 
 @pytest.mark.parametrize("place", ["student", "adversarial"])
 def test_what_is_no_model_is_told_at_once(place):
-    with pytest.raises(
-        UserError, match="trains is a str; expected a classifier: a built functional"
-    ):
+    with pytest.raises(UserError, match="trains is a str; expected a classifier: a built"):
         PLACES[place]("student.keras")
 
 
