@@ -75,7 +75,8 @@ def export_student(
     and files of an earlier export stay as they were.
 
     Args:
-        model: gives logits (batch, classes) for pixels (batch, h, w, c) in [0, 1], in float32.
+        model: gives logits (batch, classes) for pixels (batch, h, w, c) in [0, 1], in float32; of
+            one that ends in a softmax or a sigmoid, the logits are exported.
         name: stem of the names, e.g. "student".
         images: float32 (n, h, w, c); the first 1,000 are compared.
         tolerance: largest difference allowed between the file's logits and the model's.
@@ -86,7 +87,10 @@ def export_student(
         ExportError: a file differs from the model by more than `tolerance`, or puts more than
             1 image in 1,000 into another class.
     """
+    from rnascl_keras.models.logits import logits_model
+
     check_exportable(model)
+    model = logits_model(model)
     images = _check_images(model, images)
     directory = Path(directory)
     onnx_path, saved_model_path = directory / f"{name}.onnx", directory / f"{name}_saved_model"

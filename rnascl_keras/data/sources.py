@@ -126,7 +126,9 @@ def is_prepared(source: str, data_dir: str | os.PathLike[str] | None) -> bool:
     Raises:
         UserError: it looks like a folder, but is none of images.
     """
-    return source != "digits" and not _is_npz(source) and _find_folder(source, data_dir) is None
+    if source == "digits" or _is_npz(source):
+        return False
+    return _find_folder(source, data_dir, folder.no_one) is None
 
 
 def _is_npz(source: str) -> bool:

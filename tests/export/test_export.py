@@ -104,6 +104,20 @@ def test_the_onnx_file_computes_the_students_logits_at_any_batch_size(
     assert np.std(expected, axis=0).min() > 1e-2
 
 
+@pytest.mark.parametrize("ending", ["softmax", "sigmoid"])
+def test_what_ends_in_probabilities_is_exported_by_its_logits(ending, tmp_path):
+    plain = small_model()
+    given = layers.Activation(ending)(plain.output)
+    made = export_student(keras.Model(plain.input, given), tmp_path, "m", small_images())
+    expected = plain(small_images())
+    np.testing.assert_allclose(
+        OnnxClassifier(made.onnx_path).logits(small_images()), expected, atol=1e-5
+    )
+    loaded = tf.saved_model.load(str(made.saved_model_path))
+    answer = loaded.signatures["serving_default"](images=tf.constant(small_images()))["logits"]
+    np.testing.assert_allclose(answer, expected, atol=1e-5)
+
+
 def test_the_saved_model_computes_the_students_logits(student, images, exported):
     loaded = tf.saved_model.load(str(exported.saved_model_path))
     given = loaded.signatures["serving_default"](images=tf.constant(images[:33]))
