@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.errors import UserError, check_name, nearest
 from rnascl_keras.method.spaces import SearchSpace, get_space
 from rnascl_keras.settings import (
     Cache,
@@ -45,6 +45,20 @@ __all__ = [
     "recipe_names",
     "with_settings",
 ]
+
+
+_SECTIONS = (
+    Cache,
+    Data,
+    Derive,
+    Distribution,
+    Evaluation,
+    Export,
+    Finetune,
+    Search,
+    Teacher,
+    Train,
+)
 
 
 def _file_name(name: str) -> str:
@@ -211,9 +225,32 @@ def _value(text: str) -> Any:
         return None if text in ("None", "none") else text
 
 
+def _unknown_keyword(name: str, place: Sequence[Any]) -> str:
+    """Say which keyword a section of settings does not have, and the nearest that it has.
+
+    Args:
+        name: of the class that was called.
+        place: of the keyword in it.
+    """
+    sections = {kind.__name__: kind for kind in (Recipe, *_SECTIONS)}
+    for step in place[:-1]:  # a section in a recipe
+        name = str(step).title()
+    known = list(sections[name].model_fields) if name in sections else []
+    what = "a recipe" if name == "Recipe" else f"section {name.lower()}"
+    return (
+        f"{what} has no setting {place[-1]!r}; expected some of {', '.join(known)}."
+        f"{nearest(str(place[-1]), known)}"
+    )
+
+
 def _first_problem(error: ValidationError) -> str:
     problems = error.errors(include_url=False)
-    problem = next((p for p in problems if p["type"] == "value_error"), problems[0])
+    worst = (
+        p for kind in ("extra_forbidden", "value_error") for p in problems if p["type"] == kind
+    )
+    problem = next(worst, problems[0])
+    if problem["type"] == "extra_forbidden":
+        return _unknown_keyword(error.title, problem["loc"])
     place: Sequence[Any] = [p for p in problem["loc"] if not str(p).startswith("function")]
     where = ".".join(map(str, place)) or "recipe"
     if problem["type"] == "value_error" and "ctx" in problem:  # ours: it says what came

@@ -157,6 +157,24 @@ def test_a_recipe_file_with_a_mistake_is_refused_in_one_line(tmp_path, text, say
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ("train=Train(epoch=5)", "section train has no setting 'epoch'"),
+        ("train=Train(epoch=5)", "Did you mean 'epochs'?"),
+        ("train={'epoch': 5}", "section train has no setting 'epoch'"),
+        ("dat=Data(source='digits')", "a recipe has no setting 'dat'"),
+        ("evaluation=Evaluation(eps=1, n=-5)", "section evaluation has no setting 'eps'"),
+    ],
+)
+def test_a_wrong_keyword_is_named_with_its_section_and_the_nearest(wrong, says, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(f"from rnascl_keras.recipe import *\nrecipe = Recipe(space='S3', {wrong})")
+    with pytest.raises(UserError) as caught:
+        load_recipe(str(path))
+    assert says in str(caught.value) and "expected some of" in str(caught.value)
+
+
 def test_a_recipe_file_is_named_after_itself_unless_it_has_a_name(tmp_path):
     path = tmp_path / "mine.py"
     text = "from rnascl_keras.recipe import *\nrecipe = Recipe(space='S3', teacher=Teacher()"
