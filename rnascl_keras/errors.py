@@ -30,7 +30,7 @@ class ModelFailed(UserError):
     """
 
     def __init__(self, what: str, where: tuple[int, int] | None = None) -> None:
-        self.what = what
+        self.what, self.where = what, where
         super().__init__(f"{what} (images {where[0]} to {where[1]})." if where else f"{what}.")
 
     def on(self, first: int, last: int) -> ModelFailed:

@@ -14,13 +14,12 @@ import numpy as np
 from scipy.stats import binomtest
 
 from rnascl_keras.attacks import make_attack
-from rnascl_keras.attacks.state import Found
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.whole_pixels import whole_radius
 from rnascl_keras.errors import ModelFailed
 from rnascl_keras.evaluation.false_robustness import IMAGES, Check
 from rnascl_keras.evaluation.near_chance import near_chance
-from rnascl_keras.evaluation.subject import Subject
+from rnascl_keras.evaluation.subject import Attacked, Subject
 
 LogitsFunction = Callable[[np.ndarray], np.ndarray]
 
@@ -88,7 +87,7 @@ class Evaluation:
 
 def evaluate(
     model: Any,
-    images: np.ndarray,
+    images: Any,
     labels: np.ndarray,
     *,
     attacks: Sequence[str] = ("fgsm", "pgd", "mi_fgsm"),
@@ -99,12 +98,13 @@ def evaluate(
     check: int = IMAGES,
     other: Any = None,
     progress: bool = True,
+    keep: bool = True,
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
     """Return the accuracy, clean and under each attack, and by attack's key the images it made.
 
     Args:
         model: (batch, h, w, c) in [0, 1] -> (batch, classes), Keras or an `attacks.Classifier`.
-        images: (n, h, w, c), float pixels in [0, 1] or uint8.
+        images: (n, h, w, c), float pixels in [0, 1] or uint8; or a split, an `ImageData`.
         labels: (n,) integers.
         attacks: names as `attacks.make_attack` takes them.
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1].
@@ -114,6 +114,8 @@ def evaluate(
         check: number of images, the first ones, to look for false robustness on; 0: none.
         other: for that check, another model, whose adversarial images may transfer.
         progress: show on standard error bars with the running accuracy, and remarks.
+        keep: return the images made. Else memory does not grow with their number: bytes, or files,
+            become floats a part at a time.
 
     Raises:
         UserError: images, labels and model do not fit each other, or an attack is unknown.
@@ -123,18 +125,19 @@ def evaluate(
     subject = Subject.of(model, images, labels, seed, batch_size, progress)
     subject.check_gradient(chosen)
     guessing = near_chance(subject.logits, subject.labels)
-    found: dict[str, Found] = {}
+    found: dict[str, Attacked] = {}
     asked: dict[str, Any] = {"norm": norm, "epsilon": float(epsilon), "seed": seed}
     asked["near_chance"] = guessing
     try:
         for attack in chosen:
-            found[attack.key] = subject.under(attack)
+            found[attack.key] = subject.under(attack, keep=keep)
         if chosen and check and not guessing:
             asked["check"] = subject.look_for_signs(check, epsilon, norm, other)
     except ModelFailed as error:  # what was measured before is not lost
         asked["failed"] = str(error)
     evaluation = Evaluation.of(subject.right(found), subject.labels, subject.classes, **asked)
-    return evaluation, {key: attacked.images for key, attacked in found.items()}
+    made = {key: attacked.images for key, attacked in found.items()}
+    return evaluation, {key: images for key, images in made.items() if images is not None}
 
 
 def accuracy_of(logits_of: LogitsFunction, images: np.ndarray, labels: np.ndarray) -> float:

@@ -93,11 +93,11 @@ def evaluate_classifier(
     """
     asked = {"data_dir": request.data_dir, "input_shape": input_shape}
     test = load_test_data(request.data, **asked, say=partial(print, file=sys.stderr))
-    images, labels = test.first(min(request.n, len(test)))
+    images = test.take(min(request.n, len(test)))
+    labels = images.labels
     settings = {"attacks": request.attacks, "norm": request.norm, "seed": request.seed}
-    evaluation, _ = evaluate(
-        classifier, images, labels, epsilon=request.epsilon, check=request.check, **settings
-    )
+    own = {"epsilon": request.epsilon, "check": request.check, "keep": False}
+    evaluation, _ = evaluate(classifier, images, labels, **own, **settings)
     swept, failed = None, evaluation.failed
     if request.radii and not failed:
         settings |= {"radii": request.radii, "known": evaluation}

@@ -13,12 +13,13 @@ from tqdm import tqdm
 
 from rnascl_keras.attacks import Attack
 from rnascl_keras.attacks.classifier import Batched, as_classifier, gradient_complaint
-from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
+from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_labels
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.whole_pixels import as_it_sees
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import ModelFailed, UserError
 from rnascl_keras.evaluation.false_robustness import Check, check_robustness
+from rnascl_keras.evaluation.parts import Parts
 from rnascl_keras.units import percent
 
 COMPARED = 128
@@ -27,12 +28,25 @@ LEAST_AGREEMENT = 0.8
 
 
 @dataclass(frozen=True)
+class Attacked:
+    """What an attack left.
+
+    Attributes:
+        robust: (n,) whether each image is still classified right.
+        images: (n, h, w, c), those made; None where they are not wanted.
+    """
+
+    robust: np.ndarray
+    images: np.ndarray | None
+
+
+@dataclass(frozen=True)
 class Subject:
     """What is measured, by whatever attack.
 
     Attributes:
         classifier: of the images, a batch at a time.
-        images: (n, h, w, c), float pixels in [0, 1].
+        images: (n, h, w, c), a part at a time.
         labels: (n,) integers.
         logits: (n, classes), of the clean images.
         seed: of what is random in attacks.
@@ -40,7 +54,7 @@ class Subject:
     """
 
     classifier: Batched
-    images: np.ndarray
+    images: Parts
     labels: np.ndarray
     logits: np.ndarray
     seed: int
@@ -58,13 +72,14 @@ class Subject:
         Raises:
             UserError: images, labels and model do not fit each other, or the seed is negative.
         """
-        images = checked_images(images)
-        labels = checked_labels(labels, len(images))
+        parts = Parts(images)
+        parts.first(1)  # that they are images is told before anything else
+        labels = checked_labels(labels, len(parts))
         check_seed(seed)
         classifier = Batched(_as_classifier(model, progress), batch_size)
-        logits = classifier.logits(images)
+        logits = np.concatenate([_logits(classifier, parts, rows) for rows in parts.rows()])
         check_logits(logits, labels)
-        return cls(classifier, images, labels, logits, seed, progress)
+        return cls(classifier, parts, labels, logits, seed, progress)
 
     @property
     def classes(self) -> int:
@@ -74,7 +89,7 @@ class Subject:
     @cached_property
     def complaint(self) -> str | None:
         """Why the classifier has no gradient to follow, None where it has one."""
-        return gradient_complaint(self.classifier, self.images)
+        return gradient_complaint(self.classifier, self.images.first(1))
 
     def check_gradient(self, attacks: Sequence[Attack]) -> None:
         """Raise UserError where an attack follows a gradient that the classifier has not."""
@@ -83,14 +98,14 @@ class Subject:
             raise UserError(self.complaint)
         agreement = getattr(self.classifier.classifier, "agreement", None)
         if followed and agreement:
-            self._say_agreement(agreement(self.images[:COMPARED]))
+            self._say_agreement(agreement(self.images.first(COMPARED)))
 
     def _say_agreement(self, share: float) -> None:
         """Say how far gradients can be trusted that are not the classifier's own."""
         if share < 1 and self.progress:
             print(
                 f"Gradients come from a float graph of the same network; it says the same class on "
-                f"{percent(share)} % of the first {len(self.images[:COMPARED])} images.",
+                f"{percent(share)} % of the first {min(COMPARED, len(self.images))} images.",
                 file=sys.stderr,
             )
         if share < LEAST_AGREEMENT:
@@ -99,23 +114,48 @@ class Subject:
                 f"{percent(share)} % of the images; attack it by score: --attacks square."
             )
 
-    def under(self, attack: Attack) -> Found:
-        """Attack all images, showing the share of them that is still classified right."""
-        images, key = self.images, attack.key
-        with tqdm(total=len(images), desc=key, unit="image", disable=not self.progress) as bar:
+    def under(self, attack: Attack, *, keep: bool) -> Attacked:
+        """Attack all images, showing the share of them that is still classified right.
 
-            def tell(share: float, right: float) -> None:
-                bar.set_postfix(accuracy=f"{right:.3f}", refresh=False)
-                bar.update(int(share * len(images)) - bar.n)
+        Args:
+            attack: what is done to them.
+            keep: whether the images made are wanted: all of them are then held in memory.
+        """
+        robust, images = np.zeros(len(self.images), bool), []
+        with tqdm(
+            total=len(self.images), desc=attack.key, unit="image", disable=not self.progress
+        ) as bar:
+            for rows in self.images.rows():
+                found = self._attack_part(attack, rows, robust[: rows.start].sum(), bar)
+                robust[rows] = found.robust
+                images += [found.images] if keep else []
+        return Attacked(robust, np.concatenate(images) if keep else None)
 
-            found = attack.run(
-                self.classifier, images, self.labels, self.logits, seed=self.seed, progress=tell
-            )
-            found = as_it_sees(found, attack, self.classifier, images, self.labels)
-            tell(1.0, float(found.robust.mean()))
+    def _attack_part(self, attack: Attack, rows: slice, before: int, bar: tqdm) -> Found:
+        """Attack the images of `rows`; `before` so many of those before them were robust."""
+        images, labels = self.images.of(rows), self.labels[rows]
+
+        def tell(share: float, right: float) -> None:
+            done = rows.start + share * len(images)
+            so_far = (before + right * len(images)) / rows.stop
+            bar.set_postfix(accuracy=f"{so_far:.3f}", refresh=False)
+            bar.update(int(done) - bar.n)
+
+        indices = np.arange(rows.start, rows.stop)
+        found = attack.run(
+            self.classifier,
+            images,
+            labels,
+            self.logits[rows],
+            indices=indices,
+            seed=self.seed,
+            progress=tell,
+        )
+        found = as_it_sees(found, attack, self.classifier, images, labels)
+        tell(1.0, float(found.robust.mean()))
         return found
 
-    def right(self, found: dict[str, Found]) -> dict[str, np.ndarray]:
+    def right(self, found: dict[str, Attacked]) -> dict[str, np.ndarray]:
         """Return which images are classified right, (n,) bool: by the keys of what attacks have
         found, ``clean`` before them, and last ``worst``, under all of these."""
         right = {"clean": is_right(self.logits, self.labels)}
@@ -131,7 +171,7 @@ class Subject:
             return None
         return check_robustness(
             self.classifier.classifier,
-            self.images[:n],
+            self.images.first(n),
             self.labels[:n],
             other=other,
             progress=self.progress,
@@ -140,6 +180,16 @@ class Subject:
             seed=self.seed,
             batch_size=self.classifier.batch_size,
         )
+
+
+def _logits(classifier: Batched, parts: Parts, rows: slice) -> np.ndarray:
+    """Return the logits of some images."""
+    try:
+        return classifier.logits(parts.of(rows))
+    except ModelFailed as error:
+        if error.where is None:
+            raise
+        raise error.on(rows.start + error.where[0], rows.start + error.where[1]) from error
 
 
 def _as_classifier(model: Any, progress: bool) -> Any:

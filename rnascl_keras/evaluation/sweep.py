@@ -38,7 +38,7 @@ class Sweep:
 
 def sweep_radii(
     model: Any,
-    images: np.ndarray,
+    images: Any,
     labels: np.ndarray,
     *,
     radii: Sequence[float],
@@ -66,7 +66,7 @@ def sweep_radii(
     done = {known.epsilon: known} if known else {}
     epsilon = sorted({float(radius) for radius in radii} | done.keys())
     settings = {"attacks": attacks, "norm": norm, "seed": seed, "batch_size": batch_size}
-    settings |= {"check": 0, "progress": progress}
+    settings |= {"check": 0, "progress": progress, "keep": False}
     found = [
         done.get(e) or evaluate(classifier, images, labels, epsilon=e, **settings)[0]
         for e in epsilon

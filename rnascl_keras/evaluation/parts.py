@@ -1,0 +1,51 @@
+"""Images that are looked at a part at a time: as bytes or on the disk until then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rnascl_keras.attacks.inputs import checked_images
+from rnascl_keras.data.image_data import ImageData
+
+PART = 32 * 2**20
+"""Bytes of float images in a part: attacks hold several arrays of that size, however many images
+there are."""
+
+
+class Parts:
+    """Images in the order of their labels.
+
+    Args:
+        images: (n, h, w, c), float pixels in [0, 1] or uint8; or a split, whose pixels may lie in
+            files.
+    """
+
+    def __init__(self, images: Any) -> None:
+        self._data = images if isinstance(images, ImageData) else None
+        self._array = None if self._data else np.asarray(images)
+
+    def __len__(self) -> int:
+        return len(self._array) if self._array is not None else len(self._data or ())
+
+    def first(self, count: int) -> np.ndarray:
+        """Return the first images, floats in [0, 1]; see `of`."""
+        return self.of(slice(0, min(count, len(self))))
+
+    def of(self, rows: slice) -> np.ndarray:
+        """Return some images, (m, h, w, c), as floats in [0, 1].
+
+        Raises:
+            UserError: they are no images, or pixels are outside of [0, 1] or undefined.
+        """
+        if self._data is not None:
+            return checked_images(self._data.pixels.slice(rows.start, rows.stop).all())
+        return checked_images(self._array[rows] if self._array is not None else [])
+
+    def rows(self) -> Iterator[slice]:
+        """Yield which images are in each part."""
+        size = max(1, PART // max(1, self.first(1).nbytes)) if len(self) else 1
+        for start in range(0, max(1, len(self)), size):
+            yield slice(start, min(start + size, len(self)))
