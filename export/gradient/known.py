@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-# Operators that compute shapes, axes and pads. None runs long, and what comes out of one has no
-# more elements than the product of its inputs', but for the last three.
-_EVALUATED = {
-    *("Abs", "Add", "And", "Cast", "Ceil", "Concat", "Constant", "Div", "Equal", "Flatten"),
-    *("Floor", "Gather", "Greater", "Identity", "Less", "Max", "Min", "Mod", "Mul", "Neg"),
-    *("Not", "Or", "ReduceMax", "ReduceMin", "ReduceProd", "ReduceSum", "Reshape", "Size"),
-    *("Slice", "Split", "Sqrt", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where"),
-    *("ConstantOfShape", "Expand", "Range"),
-}
-_MOST_ELEMENTS = 1024
-_LARGEST_RESULT = 16 * _MOST_ELEMENTS
+from rnascl_keras.export.gradient.evaluation import EVALUATED, KNOWN, UNKNOWN, Partial, evaluate
+
 # No exporter writes deeper chains of them.
 _DEEPEST = 100
 
@@ -39,7 +27,8 @@ class KnownTensors:
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
         values = (*graph.input, *graph.output, *graph.value_info)
         self._types = {value.name: value.type.tensor_type for value in values}
-        self._values: dict[str, np.ndarray | None] = {}
+        self._values: dict[str, Partial | None] = {}
+        self._open_sizes: dict[str, int] = {}
 
     def dtype(self, name: str) -> int:
         """Return the element type, `TensorProto.UNDEFINED` where it is unknown."""
@@ -58,56 +47,49 @@ class KnownTensors:
             for axis in self._types[name].shape.dim
         )
 
-    def value(self, name: str, depth: int = 0) -> np.ndarray | None:
+    def value(self, name: str) -> np.ndarray | None:
         """Return a tensor's value where it follows from constants and known shapes, else None."""
+        found = self.partly(name)
+        return found.values if found is not None and found.is_known else None
+
+    def partly(self, name: str, depth: int = 0) -> Partial | None:
+        """Return what follows of a tensor's values; None where not even their number does."""
         if name not in self._values:
             self._values[name] = self._evaluate(name, depth)
         return self._values[name]
 
-    def _evaluate(self, name: str, depth: int) -> np.ndarray | None:
+    def sizes(self, name: str) -> Partial | None:
+        """Return a tensor's shape as a vector; None where its number of axes is unknown."""
+        shape = self.shape(name)
+        if shape is None:
+            return None
+        # 1 stands for a size left open
+        values = [size if isinstance(size, int) else 1 for size in shape]
+        kinds = [self._kind(size) for size in shape]
+        return Partial(np.array(values, np.int64), np.array(kinds, np.int64), not any(kinds))
+
+    def open_size(self, size: str) -> int:
+        """Return what stands in `Partial.kinds` for a size left open, by its name."""
+        return self._open_sizes.setdefault(size, 1 + len(self._open_sizes))
+
+    def _evaluate(self, name: str, depth: int) -> Partial | None:
         if name in self._initializers:
-            return numpy_helper.to_array(self._initializers[name])
+            return Partial.known(numpy_helper.to_array(self._initializers[name]))
         node = self.producers.get(name)
         if node is None or depth > _DEEPEST or node.domain not in ("", "ai.onnx"):
             return None
         if node.op_type == "Shape":
-            return self._shape_value(node)
-        if node.op_type not in _EVALUATED:
+            bounds = {attribute.name: attribute.i for attribute in node.attribute}
+            sizes = self.sizes(node.input[0])
+            return sizes and sizes.part(bounds.get("start", 0), bounds.get("end"))
+        if node.op_type not in EVALUATED:
             return None
-        values = {x: self.value(x, depth + 1) for x in node.input if x}
-        inputs = {x: value for x, value in values.items() if value is not None}
-        if len(inputs) < len(values):
+        inputs = [self.partly(x, depth + 1) if x else None for x in node.input]
+        if any(x is None and name for x, name in zip(inputs, node.input, strict=True)):
             return None
-        # one tensor can be joined to itself many times
-        if sum(inputs[x].size for x in node.input if x) > _MOST_ELEMENTS:
-            return None
-        value = _run(node, inputs).get(name)
-        return value if value is not None and value.size <= _LARGEST_RESULT else None
+        return evaluate(node, inputs).get(name)
 
-    def _shape_value(self, node: onnx.NodeProto) -> np.ndarray | None:
-        bounds = {attribute.name: attribute.i for attribute in node.attribute}
-        shape = self.shape(node.input[0])
-        part = None if shape is None else shape[bounds.get("start", 0) : bounds.get("end")]
-        if part is None or not all(isinstance(size, int) for size in part):
-            return None
-        return np.array(part, np.int64)
-
-
-def _run(node: onnx.NodeProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return a node's outputs by name; none of them where it cannot be run, or gives too much."""
-    from onnx.reference import ReferenceEvaluator
-
-    arguments = [inputs[name] for name in node.input if name]
-    try:
-        if node.op_type in ("ConstantOfShape", "Expand"):
-            count = math.prod(arguments[-1].tolist())
-        elif node.op_type == "Range":
-            count = abs((arguments[1] - arguments[0]) / arguments[2])
-        else:
-            count = 0
-        if not count <= _MOST_ELEMENTS:
-            return {}
-        results: Any = ReferenceEvaluator(node).run(None, inputs)
-        return dict(zip(node.output, results, strict=True))
-    except Exception:  # whatever is wrong with the node, it is no constant
-        return {}
+    def _kind(self, size: int | str | None) -> int:
+        if size is None:
+            return UNKNOWN
+        return KNOWN if isinstance(size, int) else self.open_size(size)

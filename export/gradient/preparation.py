@@ -17,7 +17,7 @@ from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
-from rnascl_keras.export.gradient.slices import shorten_slices
+from rnascl_keras.export.gradient.whole_axes import leave_out_whole_axes
 
 # From 18 on, all axes are inputs, and a scatter can add.
 LEAST_OPSET, MOST_OPSET = 18, 21
@@ -25,8 +25,10 @@ LEAST_IR, MOST_IR = 8, 10
 PREFIX = "model/"
 # A definition can hold operators that have one themselves.
 _MOST_DEFINITIONS = 5
-# Each can make further shapes known, from which further integers follow.
-_MOST_FOLDINGS = 5
+# Each folding can make further shapes known, from which further integers follow. Shape inference
+# is linear in the nodes, and looks at no more of them than this; a small file may fold as often as
+# it has nodes.
+_MOST_NODES_INFERRED = 200_000
 _BY_SCORE = "attack it by score (square), which needs logits only"
 
 
@@ -154,9 +156,10 @@ def folded(model: onnx.ModelProto, *, values: bool = True) -> onnx.ModelProto:
         values: see `inferred`.
     """
     model = inferred(model, values=values)
-    for _ in range(_MOST_FOLDINGS):
+    nodes = 1 + len(model.graph.node)
+    for _ in range(min(nodes, _MOST_NODES_INFERRED // nodes)):
         folded_some = fold_integers(model.graph)
-        if not shorten_slices(model.graph) and not folded_some:
+        if not leave_out_whole_axes(model.graph, _opset(model)) and not folded_some:
             break
         model = inferred(model, values=values)
     return model
