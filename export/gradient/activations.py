@@ -51,21 +51,6 @@ def error_function(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return g * (2 / math.sqrt(math.pi)) * g.graph.op("Exp", -(x * x))
 
 
-@unary("Sin")
-def sine(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return g * g.graph.op("Cos", x)
-
-
-@unary("Cos")
-def cosine(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return -(g * g.graph.op("Sin", x))
-
-
-@unary("Tanh")
-def hyperbolic_tangent(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return g * (1 - y * y)
-
-
 @unary("Sigmoid")
 def sigmoid(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return g * y * (1 - y)

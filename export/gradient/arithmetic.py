@@ -58,6 +58,12 @@ def power(step: Step) -> dict[int, Tensor]:
     return _by_operand(step, gradients)
 
 
+@rule("Mod")
+def remainder(step: Step) -> dict[int, Tensor]:
+    """By the number that is divided; the quotient is constant almost everywhere."""
+    return _by_operand(step, {0: step.gradient})
+
+
 @rule("Max", "Min", inputs=None)
 def extremum(step: Step) -> dict[int, Tensor]:
     """Operands that tie share the gradient equally."""

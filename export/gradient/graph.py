@@ -109,6 +109,7 @@ class Graph:
     Args:
         model: its shapes inferred; its names all begin with a prefix of their own, so that added
             ones meet none of them.
+        prefix: of the names that are added.
 
     Attributes:
         known: what is known of the model's tensors.
@@ -116,8 +117,9 @@ class Graph:
         gradients: those of which a shape is known, by name.
     """
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, prefix: str = "gradient") -> None:
         self.model = model
+        self._prefix = prefix
         self.known = KnownTensors(model.graph)
         self.nodes: list[onnx.NodeProto] = []
         self.gradients: dict[str, Tensor] = {}
@@ -147,7 +149,7 @@ class Graph:
         first = next(x for x in inputs if isinstance(x, Tensor))
         names = [self._name(x, first.dtype) for x in inputs]
         dtype = dtype or attributes.get("to") or _RESULT_TYPES.get(op_type, first.dtype)
-        stem = f"gradient/{op_type}_{len(self.nodes)}"
+        stem = f"{self._prefix}/{op_type}_{len(self.nodes)}"
         made = [stem if outputs == 1 else f"{stem}_{i}" for i in range(outputs)]
         self.nodes.append(helper.make_node(op_type, names, made, name=stem, **attributes))
         results = tuple(Tensor(self, name, dtype) for name in made)
@@ -182,7 +184,7 @@ class Graph:
             array = array.astype(helper.tensor_dtype_to_np_dtype(dtype))
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._constants:
-            name = f"gradient/constant_{len(self._constants)}"
+            name = f"{self._prefix}/constant_{len(self._constants)}"
             self.model.graph.initializer.append(numpy_helper.from_array(array, name))
             dtype = helper.np_dtype_to_tensor_dtype(array.dtype)
             self._constants[key] = Tensor(self, name, dtype, array.shape)

@@ -13,11 +13,12 @@ from rnascl_keras.export.gradient.known import KnownTensors
 _SHAPES_ONLY = {"Shape", "Size"}
 # Positions of inputs of which only the shape or the type matters.
 _TYPES_ONLY = {"CastLike": {1}}
-# Positions of outputs that are taken for constants, as a quantiser's scale and zero point are.
-_CONSTANT_OUTPUTS = {"DynamicQuantizeLinear": {1, 2}}
 # Comparisons and positions: constant almost everywhere. Whole numbers of an unknown operator, of
 # Cast and of QuantizeLinear do carry a gradient, or are refused.
 _PIECEWISE_CONSTANT = {"ArgMax", "ArgMin", "NonZero", "IsNaN", "IsInf"}
+# Operators of which only the first output holds values; the others are positions, or taken for
+# constants, as a quantiser's scale and zero point are.
+_VALUES_FIRST = {"DynamicQuantizeLinear", "MaxPool", "TopK", "Unique"}
 
 
 def path_nodes(
@@ -32,9 +33,8 @@ def path_nodes(
     found = []
     for node in graph.node:
         wanted = _active_inputs(node, active)
-        constant = _CONSTANT_OUTPUTS.get(node.op_type, set())
-        outputs = [name for i, name in enumerate(node.output) if name and i not in constant]
-        carries = [name for name in outputs if known.dtype(name) != TensorProto.BOOL]
+        outputs = node.output[:1] if node.op_type in _VALUES_FIRST else node.output
+        carries = [name for name in outputs if name and known.dtype(name) != TensorProto.BOOL]
         if wanted and carries and node.op_type not in _SHAPES_ONLY | _PIECEWISE_CONSTANT:
             active.update(carries)
             found.append((node, wanted))

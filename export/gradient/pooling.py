@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from onnx import TensorProto
 
@@ -45,6 +47,30 @@ def _counts(windows: Windows, *, padding_counts: bool) -> np.ndarray:
         total = total[..., None] * inside
     # (1, *counts) -> (*counts)
     return total[0]
+
+
+@rule("LpPool")
+def norm_pool(step: Step) -> dict[int, Tensor]:
+    """The root of a pool of powers: y = (sum of |x|^p)^(1/p)."""
+    g, x = step.gradient, step.input()
+    windows = windows_of(step, x, step.output(), step.attribute("kernel_shape"))
+    (channels,) = step.sizes(x, 1)[:1]
+    step.check_made(channels, *windows.kernel)
+    kernel = step.graph.constant(np.ones((channels, 1, *windows.kernel)), g.dtype)
+    return {0: _by_powers(step, lambda part: convolve_back(part, kernel, windows, channels))}
+
+
+@rule("GlobalLpPool")
+def global_norm_pool(step: Step) -> dict[int, Tensor]:
+    return {0: _by_powers(step, lambda part: part)}
+
+
+def _by_powers(step: Step, to_values: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return sign(x) |x|^(p - 1) times g y^(1 - p), led back by `to_values`; 0 where y is 0."""
+    graph, x, y, power = step.graph, step.input(), step.output(), step.attribute("p")
+    share = (y > 0).where(step.gradient / graph.op("Pow", y, power - 1), 0)
+    size = graph.op("Pow", graph.op("Abs", x), power - 1)
+    return to_values(share) * size * graph.op("Sign", x)
 
 
 @rule("MaxPool")

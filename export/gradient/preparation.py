@@ -12,10 +12,12 @@ from onnx.external_data_helper import uses_external_data
 from onnx.version_converter import convert_version
 
 from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.export.gradient.control_flow import put_in_place
 from rnascl_keras.export.gradient.final_activation import without_final_activation
 from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.path import path_nodes
+from rnascl_keras.export.gradient.recurrent import written_out
 from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
 from rnascl_keras.export.gradient.whole_axes import leave_out_whole_axes
 
@@ -29,6 +31,8 @@ _MOST_DEFINITIONS = 5
 # is linear in the nodes, and looks at no more of them than this; a small file may fold as often as
 # it has nodes.
 _MOST_NODES_INFERRED = 200_000
+# branches and loops in each other
+_DEEPEST = 16
 _BY_SCORE = "attack it by score (square), which needs logits only"
 
 
@@ -56,11 +60,12 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
     model = converted(model)
     _keep_sole_input(model.graph, sizes)
     del model.graph.output[1:], model.graph.quantization_annotation[:]
-    model = folded(model)
+    model = _without_control_flow(folded(model))
     model = folded(without_final_activation(model) or model)
     model = compose.add_prefix(model, PREFIX)
     _check_output(model.graph.output[0])
-    return _defined(model)
+    steps = written_out(model)
+    return _defined(folded(steps) if steps else model)
 
 
 @contextlib.contextmanager
@@ -79,6 +84,10 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
     if copy.functions:
         with _refusing("has functions that cannot be put in place"):
             copy = inliner.inline_local_functions(copy)
+    for opset in copy.opset_import:
+        opset.domain = _short(opset.domain)
+    for node in copy.graph.node:
+        node.domain = _short(node.domain)
     opset = _opset(copy)
     wanted = min(max(opset, LEAST_OPSET), MOST_OPSET)
     if wanted != opset:
@@ -165,6 +174,15 @@ def folded(model: onnx.ModelProto, *, values: bool = True) -> onnx.ModelProto:
     return model
 
 
+def _without_control_flow(model: onnx.ModelProto) -> onnx.ModelProto:
+    for _ in range(_DEEPEST):
+        flat = put_in_place(model)
+        if flat is None:
+            break
+        model = folded(flat)
+    return model
+
+
 def _check_output(output: onnx.ValueInfoProto) -> None:
     tensor = output.type.tensor_type
     name = output.name.removeprefix(PREFIX)
@@ -208,6 +226,11 @@ def _help_inliner(model: onnx.ModelProto, operators: set[str]) -> None:
             for name, attribute in known.items()
             if name not in given and attribute.default_value.name
         )
+
+
+def _short(domain: str) -> str:
+    """Return the one name of the standard operators' domain that onnx's own tools all know."""
+    return "" if domain in STANDARD else domain
 
 
 def _opset(model: onnx.ModelProto) -> int:

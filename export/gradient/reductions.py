@@ -45,6 +45,28 @@ def reduce_extremum(step: Step) -> dict[int, Tensor]:
     return {0: hits * (_kept(step, step.gradient) / ties)}
 
 
+@rule("ReduceProd")
+def reduce_product(step: Step) -> dict[int, Tensor]:
+    """By each value the product of the others: where one of them is 0, that is 0 for all but it."""
+    if _is_identity(step):
+        return {0: step.gradient}
+    graph, x, axes = step.graph, step.input(), [step.input(1)] if step.has(1) else []
+    zero = x.equals(0)
+    others = zero.where(1, x)
+    product = graph.op("ReduceProd", others, *axes, keepdims=1)
+    zeros = graph.op("ReduceSum", zero.cast(x.dtype), *axes, keepdims=1)
+    slopes = zero.where((zeros <= 1).where(product, 0), zeros.equals(0).where(product / others, 0))
+    return {0: _kept(step, step.gradient) * slopes}
+
+
+@rule("CumSum")
+def cumulative_sum(step: Step) -> dict[int, Tensor]:
+    """The cumulative sum from the other end."""
+    exclusive, reverse = step.attribute("exclusive"), 1 - step.attribute("reverse")
+    axis = step.input(1)
+    return {0: step.graph.op("CumSum", step.gradient, axis, exclusive=exclusive, reverse=reverse)}
+
+
 @rule("Softmax")
 def softmax(step: Step) -> dict[int, Tensor]:
     g, y = step.gradient, step.output()

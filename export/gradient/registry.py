@@ -22,10 +22,15 @@ class Unsupported(Exception):
     """A rule cannot differentiate this node; the message says why, for a list of such nodes."""
 
 
+def own_name(name: str) -> str:
+    """Return the name that a tensor or node has in the file, without the prefix put before it."""
+    return name.partition("/")[2]
+
+
 def known_shape(x: Tensor) -> tuple[Any, ...]:
     """Return a tensor's shape, see `Tensor`; Unsupported where even the rank is unknown."""
     if x.shape is None:
-        raise Unsupported(f"the number of axes of {x.name!r} is unknown")
+        raise Unsupported(f"the number of axes of {own_name(x.name)!r} is unknown")
     return x.shape
 
 
@@ -83,7 +88,7 @@ class Step:
         """Return an input's value; Unsupported where it is known only when the graph runs."""
         value = self.graph.known.value(self.node.input[position])
         if value is None:
-            raise Unsupported(f"its input {self.node.input[position]!r} is no constant")
+            raise Unsupported(f"its input {own_name(self.node.input[position])!r} is no constant")
         return value
 
     def rank(self, position: int = 0) -> int:

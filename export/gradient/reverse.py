@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import onnx
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.gradient.graph import Graph, Tensor
 from rnascl_keras.export.gradient.path import path_nodes
-from rnascl_keras.export.gradient.registry import RULES, Step, Unsupported, key
+from rnascl_keras.export.gradient.registry import RULES, Step, Unsupported, key, own_name
 
-_MOST_NAMED = 20
+# operators in one message
+_MOST_NAMED = 6
+_LONGEST = 100
 
 
 def back_propagate(graph: Graph, source: str, target: str, slopes: Tensor) -> Tensor:
     """Add the nodes that turn `slopes`, the loss's gradient by `target`, into that by `source`.
 
     Raises:
-        UserError: `target` does not depend on `source`, or does by operators without a rule; all
-            of them are named.
+        UserError: `target` does not depend on `source`, or does by operators without a rule, of
+            which the message names the most frequent.
     """
     path = path_nodes(graph.model.graph, graph.known, source, target)
     if not path:
         raise UserError(
             "the model's output does not depend on its images in a way that has a gradient; give "
-            "a classifier, or attack it by score (square)."
+            "a classifier, or attack it with --attacks square."
         )
     parts: dict[str, list[Tensor]] = {target: [slopes]}
     refused: list[tuple[onnx.NodeProto, str]] = []
@@ -45,7 +49,7 @@ def back_propagate(graph: Graph, source: str, target: str, slopes: Tensor) -> Te
         raise UserError(_complaint(refused))
     total = _total(graph, source, parts.get(source, []))
     if total is None:
-        raise UserError("no gradient reaches the images; attack the model by score (square).")
+        raise UserError("no gradient reaches the images; attack the model with --attacks square.")
     return total
 
 
@@ -55,7 +59,7 @@ def _apply(step: Step) -> dict[int, Tensor]:
         raise Unsupported("no rule")
     if differentiable is not None and not step.wanted <= differentiable:
         names = [step.node.input[i] for i in sorted(step.wanted - differentiable)]
-        raise Unsupported(f"its input {', '.join(map(_own_name, names))} depends on the images")
+        raise Unsupported(f"its input {', '.join(map(own_name, names))} depends on the images")
     try:
         return function(step)
     except (LookupError, TypeError, ValueError) as error:
@@ -70,28 +74,26 @@ def _total(graph: Graph, name: str, parts: list[Tensor]) -> Tensor | None:
 
 
 def _complaint(refused: list[tuple[onnx.NodeProto, str]]) -> str:
-    """Return one line that names every operator and node, those of one reason together."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    # the sweep went backwards
-    for node, reason in reversed(refused):
-        name = _own_name(node.name) or _own_name(next(filter(None, node.output)))
-        groups.setdefault((key(node), reason), []).append(name)
-    described = [
-        f"{operator} ({reason}; {_listed(names)})" for (operator, reason), names in groups.items()
-    ]
-    return (
-        f"no gradient through {', '.join(described)}; attack this model by score (square), which "
-        "needs logits only, or export it with other operators."
+    """Return one line that names the operators, how many nodes each has, and of the first of them
+    what is wrong; and what to do."""
+    counts = Counter(key(node) for node, _ in refused)
+    # the sweep went backwards, so the first of each is the one that stays
+    first = {key(node): (node, reason) for node, reason in refused}
+    described = []
+    for operator in sorted(counts, key=lambda operator: (-counts[operator], operator)):
+        node, reason = first[operator]
+        name = _short(own_name(node.name) or own_name(next(filter(None, node.output))))
+        count = counts[operator]
+        nodes = f"{count} nodes, the first {name!r}" if count > 1 else f"node {name!r}"
+        described.append(f"{operator} ({nodes}: {_short(reason)})")
+    more = len(described) - _MOST_NAMED
+    listed = ", ".join(described[:_MOST_NAMED]) + (
+        f" and {more} other operators" if more > 0 else ""
     )
+    quantised = any("Integer" in operator or "QLinear" in operator for operator in counts)
+    remedy = "quantise it anew as QDQ, or attack it" if quantised else "attack it"
+    return f"no gradient through {listed}; {remedy} with --attacks square, which needs logits only."
 
 
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:_MOST_NAMED])
-    more = len(names) - _MOST_NAMED
-    plural = "s" if len(names) > 1 else ""
-    return f"node{plural} {shown}" + (f" and {more} more" if more > 0 else "")
-
-
-def _own_name(name: str) -> str:
-    """Return the name that a tensor or node has in the file, without the prefix put before it."""
-    return name.partition("/")[2]
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -152,6 +152,36 @@ def pad(step: Step) -> dict[int, Tensor]:
     return {0: g}
 
 
+@rule("Tile")
+def tile(step: Step) -> dict[int, Tensor]:
+    """The sum over the copies."""
+    graph, x = step.graph, step.input()
+    repeats = step.constant(1)
+    sizes = [size if isinstance(size, int) else -1 for size in known_shape(x)]
+    # (repeats * size, ..) -> (repeats, size, ..)
+    apart: Any = [n for pair in zip(repeats.tolist(), sizes, strict=True) for n in pair]
+    if sizes.count(-1) > 1:
+        pairs = [
+            graph.op("Unsqueeze", n, graph.integers([1]))
+            for n in (graph.integers(repeats), graph.shape_of(x))
+        ]
+        apart = graph.op("Concat", *pairs, axis=1).reshape([-1])
+    return {0: step.gradient.reshape(apart).sum(range(0, 2 * len(sizes), 2), keepdims=False)}
+
+
+@rule("Trilu")
+def triangle(step: Step) -> dict[int, Tensor]:
+    diagonal = [step.input(1)] if step.has(1) else []
+    return {0: step.graph.op("Trilu", step.gradient, *diagonal, upper=step.attribute("upper"))}
+
+
+@rule("ReverseSequence")
+def reverse_sequence(step: Step) -> dict[int, Tensor]:
+    """It is its own inverse."""
+    axes = {name: step.attribute(name) for name in ("batch_axis", "time_axis")}
+    return {0: step.graph.op("ReverseSequence", step.gradient, step.input(1), **axes)}
+
+
 def add_at(g: Tensor, axis: int, places: Tensor, size: Tensor, rank: int) -> Tensor:
     """Return zeros of `size` along `axis`, where slice k of `g` is added at places[k].
 

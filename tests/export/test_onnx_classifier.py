@@ -169,19 +169,30 @@ def test_images_without_an_axis_of_channels(nchw, save, images):
     np.testing.assert_allclose(gradient[..., 0], wanted[2].sum(axis=3), atol=1e-6)
 
 
-def test_operators_without_a_gradient_are_all_named_in_one_line(save, images):
-    nodes = 'r = Round(x) e = Einsum<equation="nchw->nchw">(r) n = Floor(e)' + CONVOLUTIONS
-    classifier = OnnxClassifier(save(nodes))
+def test_operators_without_a_gradient_are_counted_in_one_short_line(save, images):
+    casts = " ".join(f"i{k} = Cast<to=6>(x) n{k} = Cast<to=1>(i{k})" for k in range(50))
+    parts = ", ".join(f"n{k}" for k in range(50))
+    nodes = f"{casts} s = Sum({parts}) t = Det(s) u = Unsqueeze(t, axes) n = Add(u, s)"
+    classifier = OnnxClassifier(save(nodes + CONVOLUTIONS, axes=np.array([2, 3])))
     assert classifier.logits(images).shape == (6, 5)
     with pytest.raises(UserError) as refusal:
         classifier.loss_and_gradient(images, LABELS)
     message = str(refusal.value)
-    for words in ("Round (no rule; node 'r')", "Einsum", "Floor", "by score (square)", ".onnx: "):
+    for words in ("Cast (100 nodes, the first 'i0': it converts", "Det (node 't': no rule)"):
         assert words in message
-    assert "\n" not in message
+    assert message.endswith("attack it with --attacks square, which needs logits only.")
+    assert "\n" not in message and len(message) < 500
+
+
+def test_integer_operators_are_to_be_quantised_anew(save, images):
+    nodes = "q = Cast<to=2>(x) i = ConvInteger(q, k) n = Cast<to=1>(i)" + CONVOLUTIONS
+    kernel = np.ones((3, 3, 1, 1), np.uint8)
+    with pytest.raises(UserError, match="quantise it anew as QDQ, or attack it with"):
+        OnnxClassifier(save(nodes, k=kernel)).loss_and_gradient(images, LABELS)
 
 
 LOOP = """
+  largest = ReduceMax<keepdims=0>(x) count = Cast<to=7>(largest)
   n, s = Loop(count, true, x) <body = step (int64 i, bool go, float[N, 3, 8, 8] y)
     => (bool on, float[N, 3, 8, 8] out, float[N, 3, 8, 8] seen) {
       on = Identity(go) out = Mul(y, y) seen = Identity(x) }>
@@ -198,18 +209,20 @@ BRANCH = """
 @pytest.mark.parametrize(
     ("nodes", "complaint"),
     [
-        (BRANCH, "If .no rule"),
-        (LOOP, "Loop .no rule"),
-        ("m = Dropout(x, half, true) n = Identity(m)", "Dropout .it is in training mode"),
-        ("i = Cast<to=6>(x) n = Cast<to=1>(i)", "Cast .it converts"),
-        ("i = Conv<pads=[1, 1, 1, 1]>(k, x) n = Expand(i, four)", "Conv .its input x depends on"),
+        (BRANCH, "If .node 'n': its condition is no constant"),
+        (LOOP, "Loop .node 'n': how often it runs is no constant"),
+        ("m = Dropout(x, half, true) n = Identity(m)", "Dropout .node 'm': it is in training mode"),
+        ("i = Cast<to=6>(x) n = Cast<to=1>(i)", "Cast .2 nodes, the first 'i': it converts"),
+        (
+            "i = Conv<pads=[1, 1, 1, 1]>(k, x) n = Expand(i, four)",
+            "Conv .node 'i': its input x depends on",
+        ),
     ],
 )
 def test_what_has_no_gradient_is_refused(save, images, nodes, complaint):
     arrays = {
         "half": np.float32(0.5),
         "true": np.array(True),
-        "count": np.array(4),
         "four": np.array([1, 3, 1, 1]),
     }
     classifier = OnnxClassifier(save(nodes + CONVOLUTIONS, **arrays, k=np.ones((1, 3, 8, 8))))
