@@ -14,7 +14,7 @@ from onnx import checker, inliner
 
 from rnascl_keras.errors import UserError, naming, one_line
 from rnascl_keras.export.bounded_sizes import check_constants, check_sizes, subgraphs
-from rnascl_keras.export.gradient.preparation import folded
+from rnascl_keras.export.gradient.preparation import folded, with_short_domains
 from rnascl_keras.export.weights import check_weights, embed_external_data
 
 # protobuf can write no larger one
@@ -55,6 +55,7 @@ def read_model(path: Path) -> onnx.ModelProto:
 
 
 def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
+    model = with_short_domains(model)
     # none of this is part of the classifier
     model.DiscardUnknownFields()
     del model.training_info[:], model.graph.quantization_annotation[:]
@@ -72,8 +73,6 @@ def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     _check_calls(model)
     _check_names(model, graphs, bodies)
     _check_domains(model, bodies)
-    for node in (node for body in bodies for node in body):
-        node.domain = _short(node.domain)
     for graph in graphs:
         # inferred anew: what the file says of tensors in between need not be true
         del graph.value_info[:]
@@ -96,22 +95,11 @@ def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
 
 
 def _mend(model: onnx.ModelProto) -> None:
-    """Put right what onnxruntime takes, and onnx's own checker or inliner does not."""
+    """Put right what onnxruntime takes, and onnx's own checker does not."""
     model.graph.name = model.graph.name or "classifier"
     # in version 3 every weight has to be an input, too
     if model.ir_version:
         model.ir_version = max(model.ir_version, 4)
-    # the standard operators' domain by its long name
-    for opset in model.opset_import:
-        opset.domain = _short(opset.domain)
-    for function in model.functions:
-        function.domain = _short(function.domain)
-        for opset in function.opset_import:
-            opset.domain = _short(opset.domain)
-
-
-def _short(domain: str) -> str:
-    return "" if domain == "ai.onnx" else domain
 
 
 def _graphs(graph: onnx.GraphProto, depth: int = 1) -> Iterator[onnx.GraphProto]:

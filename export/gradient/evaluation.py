@@ -131,6 +131,8 @@ def _kinds(
             return _run(node, moved)
     if node.op_type in _ONE_BY_ONE:
         return [_one_by_one(node.op_type, given)]
+    if node.op_type == "Size":
+        return [np.array(KNOWN)]
     if node.op_type == "Cast":
         to = helper.get_node_attr_value(node, "to")
         if to in _SIZES and given[0].values.dtype.kind == "i":

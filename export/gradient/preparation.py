@@ -51,6 +51,7 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
     Raises:
         UserError: it is no such model.
     """
+    model = with_short_domains(model)
     with _refusing("is no valid ONNX model"):
         checker.check_model(model)
     if any(map(uses_external_data, model.graph.initializer)):
@@ -77,24 +78,34 @@ def _refusing(what: str) -> Iterator[None]:
         raise UserError(f"the model {what}: {one_line(error)}") from error
 
 
-def converted(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy with functions of its own put in place, in an opset and IR version we write."""
+def with_short_domains(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy that calls the domain of the standard operators as onnx's own tools do."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    if copy.functions:
+    parts: list[Any] = [*copy.opset_import, *copy.graph.node]
+    for function in copy.functions:
+        parts += [*function.opset_import, *function.node]
+    while parts:
+        part = parts.pop()
+        if part.domain in STANDARD:
+            part.domain = ""
+        if isinstance(part, onnx.NodeProto):
+            parts += [node for attribute in part.attribute for node in attribute.g.node]
+    return copy
+
+
+def converted(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Put functions of its own in place, and write it in an opset and IR version that we write."""
+    if model.functions:
         with _refusing("has functions that cannot be put in place"):
-            copy = inliner.inline_local_functions(copy)
-    for opset in copy.opset_import:
-        opset.domain = _short(opset.domain)
-    for node in copy.graph.node:
-        node.domain = _short(node.domain)
-    opset = _opset(copy)
+            model = inliner.inline_local_functions(model)
+    opset = _opset(model)
     wanted = min(max(opset, LEAST_OPSET), MOST_OPSET)
     if wanted != opset:
         with _refusing(f"cannot be converted from opset {opset} to {wanted}"):
-            copy = convert_version(copy, wanted)
-    copy.ir_version = min(max(copy.ir_version, LEAST_IR), MOST_IR)
-    return copy
+            model = convert_version(model, wanted)
+    model.ir_version = min(max(model.ir_version, LEAST_IR), MOST_IR)
+    return model
 
 
 def _keep_sole_input(graph: onnx.GraphProto, sizes: Sequence[int] | None) -> None:
@@ -226,11 +237,6 @@ def _help_inliner(model: onnx.ModelProto, operators: set[str]) -> None:
             for name, attribute in known.items()
             if name not in given and attribute.default_value.name
         )
-
-
-def _short(domain: str) -> str:
-    """Return the one name of the standard operators' domain that onnx's own tools all know."""
-    return "" if domain in STANDARD else domain
 
 
 def _opset(model: onnx.ModelProto) -> int:

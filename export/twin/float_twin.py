@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rnascl_keras.export.gradient.known import KnownTensors
-from rnascl_keras.export.gradient.preparation import converted, inferred
+from rnascl_keras.export.gradient.preparation import converted, inferred, with_short_domains
 from rnascl_keras.export.twin.kernels import KERNELS
 from rnascl_keras.export.twin.rewriting import Rewriting
 
@@ -50,8 +50,7 @@ def float_twin(model: onnx.ModelProto) -> FloatTwin:
     kinds = _kinds(model)
     if not kinds:
         return FloatTwin(model, same_logits=True)
-    twin = onnx.ModelProto()
-    twin.CopyFrom(converted(model))
+    twin = converted(with_short_domains(model))
     if "float16" in kinds:
         _widen(twin.graph)
     if "bytes" in kinds:

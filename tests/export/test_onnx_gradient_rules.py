@@ -27,7 +27,12 @@ SOFTMAX_11 = "a = Softmax<axis=1>(x)\n h = Exp(a)"
 ACTIVATIONS = [
     *(unary(x, **WIDE) for x in ("Identity", "Neg", "Abs", "Exp", "Sin", "Cos", "Tanh")),
     *(unary(x, **POSITIVE) for x in ("Sqrt", "Log", "Reciprocal")),
-    *(unary(x, **WIDE) for x in ("Sigmoid", "Softplus", "Relu", "LeakyRelu", "Elu", "HardSigmoid")),
+    *(unary(x) for x in ("Tan", "Atan", "Sinh", "Cosh", "Asinh")),
+    *(unary(x, low=-0.9, high=0.9) for x in ("Asin", "Acos", "Atanh")),
+    unary("Acosh", low=1.2, high=3.0),
+    # at the end they would be left out
+    Case("Sigmoid", "a = Sigmoid(x)\n h = Exp(a)", (3, 4), **WIDE),
+    *(unary(x, **WIDE) for x in ("Softplus", "Relu", "LeakyRelu", "Elu", "HardSigmoid")),
     *(unary(x, **WIDE) for x in ("HardSwish", "Mish", "Selu", "Softsign", "Softmax")),
     *(unary(x, opset=11, **WIDE) for x in ("Relu", "LeakyRelu", "Softplus", "HardSigmoid")),
     unary("Gelu", '<approximate="tanh">', 20, **WIDE),
