@@ -13,14 +13,24 @@ from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.preparation import prepare
-from rnascl_keras.export.gradient.registry import key, unary
+from rnascl_keras.export.gradient.registry import Step, key, rule, unary
 
 _OPERATORS = ("Ceil", "Floor", "Round", "Sign")
+# each value from one value, and its size from its size
+_ONE_BY_ONE = {"Abs", "Add", "Div", "Identity", "Max", "Mul", "Pow", "Relu", "Sqrt", "Sub"}
+# of a size that is worked out: abs, less a threshold, and not below 0
+_LONGEST_CHAIN = 4
 
 
-@unary(*_OPERATORS)
+@unary("Ceil", "Floor", "Round")
 def straight_through(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return g
+
+
+@rule("Sign")
+def sign(step: Step) -> dict[int, Tensor]:
+    graph = step.graph.model.graph
+    return {} if _is_put_back(graph, step.graph.known, step.node) else {0: step.gradient}
 
 
 def straight_through_operators(model: onnx.ModelProto) -> tuple[str, ...]:
@@ -35,5 +45,33 @@ def straight_through_operators(model: onnx.ModelProto) -> tuple[str, ...]:
         UserError: it is no classifier of float images.
     """
     graph = prepare(model).graph
-    path = path_nodes(graph, KnownTensors(graph), graph.input[0].name, graph.output[0].name)
-    return tuple(sorted({key(node) for node, _ in path} & set(_OPERATORS)))
+    known = KnownTensors(graph)
+    path = path_nodes(graph, known, graph.input[0].name, graph.output[0].name)
+    found = {
+        node.op_type
+        for node, _ in path
+        if key(node) in _OPERATORS
+        and not (node.op_type == "Sign" and _is_put_back(graph, known, node))
+    }
+    return tuple(sorted(found))
+
+
+def _is_put_back(graph: onnx.GraphProto, known: KnownTensors, node: onnx.NodeProto) -> bool:
+    """Whether a Sign only multiplies what was made of the size of the same value, as soft
+    thresholds do: sign(x) relu(|x| - t). It binarises nothing, and its gradient is 0."""
+    readers = [other for other in graph.node if node.output[0] in other.input]
+    return bool(readers) and all(
+        reader.op_type == "Mul"
+        and any(_follows(known, name, node.input[0], _LONGEST_CHAIN) for name in reader.input)
+        for reader in readers
+    )
+
+
+def _follows(known: KnownTensors, name: str, value: str, most: int) -> bool:
+    """Whether `name` is made of the size of `value`, each of its values from one."""
+    node = known.producers.get(name)
+    if node is None or not most or node.op_type not in _ONE_BY_ONE:
+        return False
+    if node.op_type == "Abs" and node.input[0] == value:
+        return True
+    return any(_follows(known, before, value, most - 1) for before in node.input)

@@ -69,7 +69,9 @@ def test_four_bits_are_refused():
     del model.graph.initializer[1]
     zero = onnx.helper.make_tensor("zero", onnx.TensorProto.INT4, (), [0])
     model.graph.initializer.append(zero)
-    with pytest.raises(UserError, match="QuantizeLinear .its type .*INT4 is none of 8 or 16 bits"):
+    with pytest.raises(
+        UserError, match="QuantizeLinear .node 'q': its type .*INT4 is none of 8 or 16 bits"
+    ):
         input_gradient_model(model)
 
 

@@ -236,3 +236,14 @@ def test_only_rounding_of_what_the_images_change_is_named():
     assert straight_through_operators(model) == ()
     both = Case("on", "a = Round(x) b = Sign(a) h = Round(b)", (2, 3)).model(np.float32)
     assert straight_through_operators(both) == ("Round", "Sign")
+
+
+def test_the_sign_of_what_is_its_own_size_has_no_gradient():
+    """A soft threshold has that of its other factor."""
+    body = "a = Abs(x) b = Sub(a, t) c = Relu(b) s = Sign(x) h = Mul(s, c)"
+    case = Case("threshold", body, (3, 4), {"t": (4,)}, low=0.1)
+    signed = replace(case, body=f"m = Sub(x, half) {body.replace('(x)', '(m)')}")
+    signed.constants["half"] = (3, 4)
+    for one in (case, signed):
+        check_gradient(one)
+        assert straight_through_operators(one.model(np.float32)) == ()
