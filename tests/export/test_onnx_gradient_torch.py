@@ -5,16 +5,12 @@ PyTorch is wanted by these tests only; without it, or without its exporter, they
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-
-import numpy as np
 import pytest
 
-from rnascl_keras.export import OnnxClassifier
-
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+
+from torch_gradient import check_autograd  # noqa: E402
+
 nn = torch.nn
 functional = torch.nn.functional
 
@@ -182,21 +178,6 @@ def scattered(network: nn.Module) -> nn.Module:
     return network.eval()
 
 
-def export(network: nn.Module, path, opset: int, *, dynamo: bool) -> None:
-    if dynamo:
-        pytest.importorskip("onnxscript", reason="PyTorch's exporter needs onnxscript")
-        shapes = {"dynamic_shapes": ({0: torch.export.Dim("batch")},)}
-    else:
-        shapes = {"dynamic_axes": {"x": {0: "batch"}, "z": {0: "batch"}}}
-    names = {"input_names": ["x"], "output_names": ["z"]}
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        example = (torch.rand(2, 3, 16, 16),)
-        torch.onnx.export(
-            network, example, str(path), opset_version=opset, dynamo=dynamo, **names, **shapes
-        )
-
-
 # opset, and whether by the newer exporter, which takes its time
 WAYS = {
     "trace11": (11, False),
@@ -217,22 +198,4 @@ def test_the_gradient_is_autograds(name, way, tmp_path):
     if not dynamo and opset < 14 and name == "vision_transformer":
         pytest.skip("PyTorch exports its attention from opset 14 on")
     torch.manual_seed(0)
-    network = scattered(NETWORKS[name]())
-    export(network, tmp_path / "network.onnx", opset, dynamo=dynamo)
-    images = np.random.default_rng(0).uniform(0, 1, (12, 16, 16, 3)).astype(np.float32)
-    labels = np.arange(12) % 5
-    logits, loss, gradient = OnnxClassifier(tmp_path / "network.onnx").loss_and_gradient(
-        images, labels
-    )
-    pixels = torch.tensor(images.transpose(0, 3, 1, 2), requires_grad=True)
-    expected_logits = network(pixels)
-    losses = functional.cross_entropy(expected_logits, torch.tensor(labels), reduction="none")
-    (expected,) = torch.autograd.grad(losses.sum(), pixels)
-    expected = expected.numpy().transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(logits, expected_logits.detach(), atol=1e-5)
-    np.testing.assert_allclose(loss, losses.detach(), atol=1e-5)
-    largest = np.abs(expected).max(axis=(1, 2, 3))
-    difference = np.abs(gradient - expected).max(axis=(1, 2, 3)) / largest
-    # a rectifier whose input is within rounding of 0 can be on in one and off in the other
-    assert np.mean(difference < 1e-4) >= 0.75
-    assert difference.max() < 0.1
+    check_autograd(scattered(NETWORKS[name]()), tmp_path, opset, dynamo=dynamo)
