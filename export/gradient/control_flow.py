@@ -6,11 +6,13 @@ Exporters write them for what depends on shapes only. Where it depends on the im
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD, Step, Unsupported, rule
 
@@ -43,7 +45,7 @@ def put_in_place(model: onnx.ModelProto) -> onnx.ModelProto | None:
 
 
 @rule("If", "Loop", inputs=None)
-def control_flow(step: Step) -> dict[int, object]:
+def control_flow(step: Step) -> dict[int, Tensor]:
     """Only what cannot be put in place is still there; say why."""
     _put(_Made(onnx.GraphProto()), step.graph.known, step.node)
     raise Unsupported("with all others in place, the graph is too large")
@@ -71,7 +73,7 @@ class _Made:
         self.graph.initializer.append(numpy_helper.from_array(value, name))
         return name
 
-    def op(self, operator: str, inputs: Sequence[str], output: str, **attributes: int) -> str:
+    def op(self, operator: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         self.nodes.append(helper.make_node(operator, inputs, [output], **attributes))
         return output
 

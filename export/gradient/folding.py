@@ -89,11 +89,10 @@ class _Folding:
 
     def _fold_shape(self, node: onnx.NodeProto, position: int) -> list[onnx.NodeProto]:
         """Write a shape in a form that shape inference follows, if it is not in that form."""
-        given = shape = self._known.partly(node.input[position])
+        given = self._known.partly(node.input[position])
         if given is None or given.values.ndim != 1:
             return []
-        if node.op_type == "Reshape":
-            shape = self._reshaped(node, given)
+        shape = self._reshaped(node, given) if node.op_type == "Reshape" else given
         if not {KNOWN, *self._axes}.issuperset(shape.kinds.tolist()):
             return []
         written = node.input[position].endswith(_SUFFIX) or given.is_known

@@ -102,8 +102,8 @@ def _corner(
     """Beyond the axis there are zeros: no weight, and no slope."""
     graph = place.graph
     inside = graph.op("And", place >= 0, place <= size - 1).cast(place.dtype)
-    weight = inside if weight is None else weight * inside
-    return _clipped(place, size).cast(TensorProto.INT64), weight, inside * slope
+    kept = inside if weight is None else weight * inside
+    return _clipped(place, size).cast(TensorProto.INT64), kept, inside * slope
 
 
 def _clipped(place: Tensor, size: int) -> Tensor:

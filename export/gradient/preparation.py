@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import onnx
-from onnx import TensorProto, checker, compose, defs, helper, inliner, shape_inference
+from onnx import TensorProto, checker, compose, helper, inliner, shape_inference
 from onnx.external_data_helper import uses_external_data
 from onnx.version_converter import convert_version
 
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.gradient.control_flow import put_in_place
+from rnascl_keras.export.gradient.definitions import opset_of, with_definitions
 from rnascl_keras.export.gradient.final_activation import without_final_activation
 from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors
@@ -99,7 +100,7 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
     if model.functions:
         with _refusing("has functions that cannot be put in place"):
             model = inliner.inline_local_functions(model)
-    opset = _opset(model)
+    opset = opset_of(model)
     wanted = min(max(opset, LEAST_OPSET), MOST_OPSET)
     if wanted != opset:
         with _refusing(f"cannot be converted from opset {opset} to {wanted}"):
@@ -179,7 +180,7 @@ def folded(model: onnx.ModelProto, *, values: bool = True) -> onnx.ModelProto:
     nodes = 1 + len(model.graph.node)
     for _ in range(min(nodes, _MOST_NODES_INFERRED // nodes)):
         folded_some = fold_integers(model.graph)
-        if not leave_out_whole_axes(model.graph, _opset(model)) and not folded_some:
+        if not leave_out_whole_axes(model.graph, opset_of(model)) and not folded_some:
             break
         model = inferred(model, values=values)
     return model
@@ -212,41 +213,9 @@ def _defined(model: onnx.ModelProto) -> onnx.ModelProto:
         graph = model.graph
         path = path_nodes(graph, KnownTensors(graph), graph.input[0].name, graph.output[0].name)
         without = {key(node) for node, _ in path} - RULES.keys()
-        defined = [("", operator) for operator in sorted(without) if _is_defined(model, operator)]
-        if not defined:
-            break
-        _help_inliner(model, {operator for _, operator in defined})
         with _refusing("has operators whose definition cannot be put in their place"):
-            model = inliner.inline_selected_functions(model, defined, inline_schema_functions=True)
-        model = folded(model)
+            defined = with_definitions(model, without)
+        if defined is None:
+            break
+        model = folded(defined)
     return model
-
-
-def _help_inliner(model: onnx.ModelProto, operators: set[str]) -> None:
-    """Say what the inliner does not find out: initializers' types, and attributes' defaults."""
-    for tensor in model.graph.initializer:
-        value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
-        model.graph.value_info.append(value)
-    for node in model.graph.node:
-        if key(node) not in operators:
-            continue
-        given = {attribute.name for attribute in node.attribute}
-        known = defs.get_schema(node.op_type, _opset(model), "").attributes
-        node.attribute.extend(
-            attribute.default_value
-            for name, attribute in known.items()
-            if name not in given and attribute.default_value.name
-        )
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    return max(o.version for o in model.opset_import if o.domain in STANDARD)
-
-
-def _is_defined(model: onnx.ModelProto, operator: str) -> bool:
-    opset = _opset(model)
-    if not defs.has(operator, max_inclusive_version=opset, domain=""):
-        return False
-    # onnx's type stubs lack these two
-    schema: Any = defs.get_schema(operator, opset, "")
-    return schema.has_function or schema.has_context_dependent_function

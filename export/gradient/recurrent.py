@@ -110,18 +110,18 @@ def _run(step: Step, k: int, times: Sequence[int]) -> tuple[list[Tensor], Tensor
     lengths = graph.op("Unsqueeze", step.input(4), graph.integers([1])) if step.has(4) else None
     cell, inputs = _CELLS[step.node.op_type](step, k)
     hidden = _own(step, 5, k) if step.has(5) else _zeros(step)
-    state = (hidden, _own(step, 6, k) if step.has(6) else _zeros(step))
+    memory = _own(step, 6, k) if step.has(6) else _zeros(step)
     shown = []
     for time in times:
-        now = cell(_part(inputs, time), *state)
+        now = cell(_part(inputs, time), hidden, memory)
         if lengths is None:
-            state = now
-            shown.append(now[0])
+            hidden, memory = now
+            shown.append(hidden)
         else:
             going = lengths > time
-            state = (going.where(now[0], state[0]), going.where(now[1], state[1]))
+            hidden, memory = going.where(now[0], hidden), going.where(now[1], memory)
             shown.append(going.where(now[0], 0))
-    return shown, *state
+    return shown, hidden, memory
 
 
 def _lstm(step: Step, k: int) -> tuple[Cell, Tensor]:
@@ -184,7 +184,8 @@ def _inputs(step: Step, k: int, biases: Tensor) -> Tensor:
 def _biases(step: Step, k: int) -> tuple[Tensor, Tensor]:
     """Those of the sequence and those of the state, (gates * size,) each."""
     if step.has(3):
-        return _split(_own(step, 3, k), 2)
+        of_inputs, of_state = _split(_own(step, 3, k), 2)
+        return of_inputs, of_state
     zeros = step.graph.constant([0] * step.sizes(step.input(1), 1)[0], step.input().dtype)
     return zeros, zeros
 
