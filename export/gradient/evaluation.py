@@ -36,6 +36,11 @@ _LARGEST_RESULT = 16 * MOST_ELEMENTS
 KNOWN, UNKNOWN = 0, -1
 _SIZES = (TensorProto.INT32, TensorProto.INT64)
 
+# What came out of small nodes: a graph is gone through again after each folding, and onnx's
+# evaluator takes its time.
+_REMEMBERED: dict[tuple, dict[str, Partial]] = {}
+_MOST_REMEMBERED, _LARGEST_REMEMBERED = 4096, 64
+
 
 @dataclass(frozen=True)
 class Partial:
@@ -73,6 +78,24 @@ def evaluate(node: onnx.NodeProto, inputs: Sequence[Partial | None]) -> dict[str
     # one tensor can be joined to itself many times
     if node.op_type not in EVALUATED or sum(x.values.size for x in given) > MOST_ELEMENTS:
         return {}
+    key = (node.SerializeToString(), *map(_contents, inputs))
+    if key not in _REMEMBERED:
+        found = _evaluated(node, inputs)
+        if sum(x.values.size for x in (*given, *found.values())) > _LARGEST_REMEMBERED:
+            return found
+        if len(_REMEMBERED) >= _MOST_REMEMBERED:
+            _REMEMBERED.clear()
+        _REMEMBERED[key] = found
+    return _REMEMBERED[key]
+
+
+def _contents(x: Partial | None) -> tuple | None:
+    if x is None:
+        return None
+    return x.values.dtype.str, x.values.shape, x.values.tobytes(), x.kinds.tobytes()
+
+
+def _evaluated(node: onnx.NodeProto, inputs: Sequence[Partial | None]) -> dict[str, Partial]:
     # the name stands for the position: one tensor can be in several, and different in each
     copy = onnx.NodeProto()
     copy.CopyFrom(node)

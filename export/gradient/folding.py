@@ -136,6 +136,9 @@ class _Folding:
         return [*nodes, helper.make_node("Concat", parts, [stem], axis=0)]
 
     def _add(self, value: np.ndarray, name: str) -> str:
-        self._graph.initializer.append(numpy_helper.from_array(value, name))
+        tensor = numpy_helper.from_array(value, name)
+        self._graph.initializer.append(tensor)
+        # nodes further on read it, and are folded in the same walk
+        self._known.add_constant(tensor)
         self.changed = True
         return name

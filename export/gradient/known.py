@@ -30,6 +30,10 @@ class KnownTensors:
         self._values: dict[str, Partial | None] = {}
         self._open_sizes: dict[str, int] = {}
 
+    def add_constant(self, tensor: onnx.TensorProto) -> None:
+        """Know of an initializer that the graph did not have before."""
+        self._initializers[tensor.name] = tensor
+
     def dtype(self, name: str) -> int:
         """Return the element type, `TensorProto.UNDEFINED` where it is unknown."""
         if name in self._initializers:

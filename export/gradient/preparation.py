@@ -28,10 +28,10 @@ LEAST_IR, MOST_IR = 8, 10
 PREFIX = "model/"
 # A definition can hold operators that have one themselves.
 _MOST_DEFINITIONS = 5
-# Each folding can make further shapes known, from which further integers follow. Shape inference
-# is linear in the nodes, and looks at no more of them than this; a small file may fold as often as
-# it has nodes.
-_MOST_NODES_INFERRED = 200_000
+# Each folding can make further shapes known, from which further integers follow; each takes time in
+# proportion to the nodes. A small graph is folded more often.
+_FEWEST_FOLDINGS, _MOST_FOLDINGS = 5, 40
+_MOST_NODES_FOLDED = 20_000
 # branches and loops in each other
 _DEEPEST = 16
 _BY_SCORE = "attack it by score (square), which needs logits only"
@@ -177,8 +177,8 @@ def folded(model: onnx.ModelProto, *, values: bool = True) -> onnx.ModelProto:
         values: see `inferred`.
     """
     model = inferred(model, values=values)
-    nodes = 1 + len(model.graph.node)
-    for _ in range(min(nodes, _MOST_NODES_INFERRED // nodes)):
+    often = _MOST_NODES_FOLDED // (1 + len(model.graph.node))
+    for _ in range(min(max(often, _FEWEST_FOLDINGS), _MOST_FOLDINGS)):
         folded_some = fold_integers(model.graph)
         if not leave_out_whole_axes(model.graph, opset_of(model)) and not folded_some:
             break
