@@ -12,6 +12,7 @@ from rnascl_keras.attacks import losses
 from rnascl_keras.errors import UserError, naming
 from rnascl_keras.export.attacked_output import attacked_output
 from rnascl_keras.export.gradient.losses import name_in_graph
+from rnascl_keras.export.gradient.straight_through import straight_through_operators
 from rnascl_keras.export.onnx_batches import Batches
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
 from rnascl_keras.export.onnx_input import ImageInput
@@ -83,6 +84,14 @@ class OnnxClassifier:
     def in_words(self) -> str:
         """Which output is attacked, in a phrase."""
         return self.output.in_words
+
+    def straight_through(self) -> tuple[str, ...]:
+        """Return the operators that round, and whose gradient is taken as if they did not: attacks
+        that follow it can be misled, so that one by score belongs beside them."""
+        try:
+            return straight_through_operators(self._twin.model)
+        except UserError:  # there is no gradient at all
+            return ()
 
     def some_image_shape(self, size: int) -> tuple[int, int, int]:
         """Return (h, w, c) of images that fit the file, of this size where it is left open."""

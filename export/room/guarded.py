@@ -65,6 +65,11 @@ class GuardedClassifier:
         self.input_shape: tuple[int | None, int | None, int | None] = (height, width, channels)
         self.takes_whole_pixels: bool = facts["takes_whole_pixels"]
         self.in_words: str = printable(facts["in_words"])
+        self._rounding = tuple(facts["straight_through"])
+
+    def straight_through(self) -> tuple[str, ...]:
+        """See `OnnxClassifier.straight_through`."""
+        return self._rounding
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `OnnxClassifier.logits`."""

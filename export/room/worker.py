@@ -44,6 +44,7 @@ class Worker:
     def __init__(self, path: Path, settings: dict[str, Any], trying: float) -> None:
         with limited(OPENING):
             self._classifier = OnnxClassifier(path, **settings)
+            self._rounding = self._classifier.straight_through()
         with limited(trying):
             self._seconds_an_image = self._try()
 
@@ -51,7 +52,8 @@ class Worker:
         """Return what the other process has to know of the classifier."""
         classifier = self._classifier
         names = "sha256 input_name layout input_shape takes_whole_pixels in_words"
-        return {name: getattr(classifier, name) for name in names.split()}
+        facts = {name: getattr(classifier, name) for name in names.split()}
+        return facts | {"straight_through": self._rounding}
 
     def logits(self, images: np.ndarray) -> list[np.ndarray]:
         """Return the logits."""

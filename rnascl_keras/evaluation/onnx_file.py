@@ -7,6 +7,7 @@ is needed, and neither is imported. It is opened and run in a process of its own
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rnascl_keras.evaluation.evaluate import Evaluation
@@ -48,4 +49,11 @@ def attack_file(
     layout = classifier.layout or "each image as a row"
     words = f"takes {layout}, {classifier.in_words}"
     say(f"{path.name}: {words}; images go into {classifier.input_name!r}")
+    rounding = classifier.straight_through()
+    if rounding and "square" not in request.attacks:
+        say(
+            f"{path.name}: gradients go through {', '.join(rounding)} as if it did not round, "
+            "which can mislead attacks that follow them; square is run beside."
+        )
+        request = replace(request, attacks=[*request.attacks, "square"])
     return evaluate_classifier(path, classifier, classifier.input_shape, request)

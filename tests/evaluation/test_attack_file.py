@@ -208,3 +208,19 @@ def test_help_takes_little_time():
         seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert "MODEL.onnx" in done.stdout
     assert min(seconds) < 1
+
+
+def test_square_is_run_beside_gradients_that_go_straight_through(rnascl, tmp_path):
+    model = onnx.load(linear_classifier(tmp_path / "plain.onnx"))
+    model.graph.node[2].input[0] = "signs"
+    model.graph.node.insert(2, helper.make_node("Sign", ["flat"], ["signs"]))
+    path, data, out = (tmp_path / name for name in ("signs.onnx", "d.npz", "out.json"))
+    onnx.save(model, path)
+    shifted = IMAGES - 0.5
+    labels = (np.sign(shifted.reshape(N, -1)) @ WEIGHT + BIAS).argmax(1)
+    np.savez(data, x=IMAGES, y=labels)
+    options = ("--data", data, "--n", 5, "--check", 0, "--json", out, "--mean", "0.5")
+    result = rnascl("attack", path, *options, "--attacks", "fgsm")
+    assert result.code == 0, result.err
+    assert "through Sign as if it did not round" in result.err
+    assert set(json.loads(out.read_text())["accuracy"]) == {"clean", "fgsm", "square", "worst"}
