@@ -1,0 +1,82 @@
+"""Limits for `.keras` files from anywhere: looked at before they are built, and before they run."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rnascl_keras.errors import UserError, printable
+from rnascl_keras.units import count
+
+if TYPE_CHECKING:
+    import keras
+
+MOST_CONFIG = 64 * 2**20
+"""Bytes of a model's description; a network of a thousand layers has one or two million."""
+MOST_OBJECTS = 20_000
+"""Layers, initialisers and the like: Keras takes minutes to build more. An EfficientNetV2-L has
+some 6,000."""
+MOST_VALUES = 2**28
+"""Values that one layer may give for one image; those of large networks are a hundredth of it."""
+
+
+def check_description(path: Path) -> None:
+    """Raise UserError where a file describes more than Keras can build in reasonable time; what is
+    no `.keras` file at all is left to Keras, which says so."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            if file.getinfo("config.json").file_size > MOST_CONFIG:
+                raise UserError(
+                    f"{path} describes its model in more than {count(MOST_CONFIG)}B; a classifier "
+                    "takes far less. Save it again, or another."
+                )
+            described = json.loads(file.read("config.json"))
+    except UserError:
+        raise
+    except (OSError, KeyError, ValueError, RecursionError, zipfile.BadZipFile, NotImplementedError):
+        return
+    objects = sum(1 for part in _parts(described) if "class_name" in part)
+    if objects > MOST_OBJECTS:
+        raise UserError(
+            f"{path} describes {objects:,} layers and other objects; at most {MOST_OBJECTS:,} are "
+            "built. Give a smaller classifier."
+        )
+
+
+def check_sizes(model: keras.Model, path: Path) -> None:
+    """Raise UserError where a layer would give more than any image classifier needs."""
+    for layer, shape in _outputs(model):
+        sizes = [size for size in shape[1:] if isinstance(size, int)]
+        if math.prod(sizes) > MOST_VALUES:
+            raise UserError(
+                f"{path}: layer {printable(layer)!r} gives {tuple(shape)}, more than "
+                f"{MOST_VALUES:,} values for an image; no classifier needs them."
+            )
+
+
+def _parts(described: Any) -> Iterator[dict[str, Any]]:
+    """Yield every dictionary in a description."""
+    pending = [described]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, dict):
+            yield part
+            pending.extend(part.values())
+        elif isinstance(part, list):
+            pending.extend(part)
+
+
+def _outputs(model: Any) -> Iterator[tuple[str, tuple]]:
+    """Yield the name of every operation and the shape of what it gives, also in nested models."""
+    pending = [model]
+    while pending:
+        for operation in getattr(pending.pop(), "operations", []):
+            if hasattr(operation, "operations"):
+                pending.append(operation)
+            for node in operation._inbound_nodes:
+                for tensor in node.output_tensors:
+                    yield operation.name, tuple(tensor.shape or ())
