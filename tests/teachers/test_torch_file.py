@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import struct
 import sys
 import types
 import zipfile
@@ -15,6 +17,7 @@ import pytest
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.teachers.published.torch_file import MAGIC, PROTOCOL, read_torch_file
+from rnascl_keras.teachers.published.torch_pickle import load_pickle
 
 FORMATS = ("zip", "legacy")
 
@@ -311,3 +314,69 @@ def compressed(path, content):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", content)
     return path
+
+
+def text(value):
+    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
+
+
+def zipped(path, body, storage=bytes(48)):
+    """A file of the zip format whose pickle is `body`."""
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", b"\x80\x02" + body + b".")
+        file.writestr("archive/data/0", storage)
+    return path
+
+
+DEEP = b"N" + b"\x85" * 200_000
+"""A tuple in a tuple, 200,000 times: to hash it ends the process."""
+TWICE = b"K\x01K\x02\x86q\x01" + b"0h\x01h\x01\x86q\x01" * 60
+"""t = (t, t), sixty times: to hash it never ends."""
+ORDERED = b"ccollections\nOrderedDict\n"
+
+
+@pytest.mark.parametrize("key", [DEEP, TWICE], ids=["deep", "twice"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda key: b"}" + key + b"Ns",
+        lambda key: b"}(" + key + b"Nu",
+        lambda key: b"(" + key + b"Nd",
+        lambda key: ORDERED + b"]" + key + b"N\x86a\x85R",
+        lambda key: ORDERED + b")R" + key + b"Ns",
+    ],
+    ids=["item", "items", "dict", "ordered", "ordered item"],
+)
+def test_keys_that_cannot_be_hashed_are_refused(key, around, tmp_path):
+    path = zipped(tmp_path / "bomb.pt", around(key))
+    with pytest.raises(UserError, match="a key that is no name or number"):
+        read_torch_file(path)
+
+
+def test_members_of_sets_are_looked_at_too():
+    for made in (b"\x8f(" + TWICE + b"\x90", b"(" + TWICE + b"\x91"):
+        with pytest.raises(pickle.UnpicklingError, match="a key that is no name"):
+            load_pickle(io.BytesIO(b"\x80\x04" + made + b"."))
+
+
+def test_a_storage_is_read_once_however_many_tensors_lie_in_it(tmp_path, monkeypatch):
+    storage = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu")
+    storage += b"J" + struct.pack("<i", 12) + b"tQ"
+    items = b"".join(
+        text(f"w{k}")
+        + b"ctorch._utils\n_rebuild_tensor_v2\n("
+        + storage
+        + bytes([75, k])  # the offset
+        + b"K\x01\x85K\x01\x85\x89}tR"
+        for k in range(12)
+    )
+    numbers = np.arange(12, dtype=np.float32)
+    path = zipped(tmp_path / "many.pt", ORDERED + b")R(" + items + b"u", numbers.tobytes())
+    reads = []
+    read = zipfile.ZipFile.read
+    monkeypatch.setattr(
+        zipfile.ZipFile, "read", lambda self, name: reads.append(name) or read(self, name)
+    )
+    found = read_torch_file(path)
+    assert [found[f"w{k}"].item() for k in range(12)] == numbers.tolist()
+    assert reads.count("archive/data/0") == 1

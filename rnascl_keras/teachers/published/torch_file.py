@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import mmap
@@ -119,7 +120,9 @@ def _state_dict(content: Any, path: Path) -> State:
 
 
 def _arrays(content: Any, path: Path, read: Callable[[str], bytes]) -> dict[str, np.ndarray]:
-    """Return the state_dict's arrays; `read` gives a storage's bytes by its key."""
+    """Return the state_dict's arrays; `read` gives a storage's bytes by its key, each read once
+    however many tensors lie in it."""
+    read = functools.cache(read)
     state = _state_dict(content, path)
     claimed = sum(math.prod(tensor.size) for tensor in state.values())
     if claimed > path.stat().st_size:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import mmap
 import pickle
 import pickletools
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, ClassVar, NamedTuple, cast
 
 import numpy as np
 
@@ -26,6 +26,8 @@ STORAGES = {
     "ByteStorage": "u1",
     "BoolStorage": "?",
 }
+
+PLAIN_KEYS = (bool, bytes, float, int, str)
 
 INERT_PACKAGES = ("argparse", "cox", "dill", "numpy", "robustness")
 """What published checkpoints (Engstrom et al.'s, for one) keep beside the weights: settings,
@@ -73,8 +75,6 @@ class StoredTensor(NamedTuple):
         """
         kind, _, length = self.storage
         numbers = np.frombuffer(content, "<" + STORAGES[kind], count=length)
-        if kind == "BFloat16Storage":
-            numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
         integers = (self.offset, *self.size, *self.stride)
         if len(self.size) != len(self.stride) or min(integers) < 0:
             raise ValueError(f"a tensor of size {self.size} has strides {self.stride}")
@@ -85,12 +85,31 @@ class StoredTensor(NamedTuple):
             raise ValueError(f"a tensor of size {self.size} lies in a storage of {length} numbers")
         strides = [step * numbers.itemsize for step in self.stride]
         view = np.lib.stride_tricks.as_strided(numbers[self.offset :], self.size, strides)
+        if kind == "BFloat16Storage":
+            return (view.astype(np.uint32) << 16).view(np.float32)
         with np.errstate(over="ignore"):  # too large for float32 is told as not finite
             return view.astype(np.float32)
 
 
+def check_key(key: Any) -> None:
+    """Raise UnpicklingError for what is no plain key, or a tuple of these.
+
+    To hash a tuple of tuples Python goes down into each: a deep one ends the process, one that
+    holds itself twice, sixty times over, never ends.
+    """
+    parts = key if isinstance(key, tuple) else (key,)
+    if not all(part is None or type(part) in PLAIN_KEYS for part in parts):
+        raise pickle.UnpicklingError("a dictionary or a set has a key that is no name or number")
+
+
 class Mapping(dict):
     """In place of `collections.OrderedDict`, without its attributes."""
+
+    def __init__(self, items: Any = ()) -> None:
+        super().__init__()
+        for key, value in items:
+            check_key(key)
+            self[key] = value
 
     def __setstate__(self, state: Any) -> None:
         """Leave out `_metadata`, which a state_dict carries."""
@@ -117,12 +136,53 @@ class Inert:
         pass
 
 
-class TensorUnpickler(pickle.Unpickler):
+# Python's own unpickler is written twice; the one in Python can be told what to look at.
+_Unpickler: Any = pickle._Unpickler  # type: ignore[attr-defined]
+
+
+class TensorUnpickler(_Unpickler):
     """Unpickles numbers, strings, containers and `StoredTensor`s; `storages` are those met."""
+
+    dispatch: ClassVar[dict[int, Any]] = dict(_Unpickler.dispatch)
 
     def __init__(self, file: BinaryIO | mmap.mmap) -> None:
         super().__init__(file, encoding="utf-8", errors="replace")
         self.storages: dict[str, Storage] = {}
+
+    def load_setitem(self) -> None:
+        """Set an item of a dictionary."""
+        check_key(self.stack[-2])
+        _Unpickler.load_setitem(self)
+
+    def load_setitems(self) -> None:
+        """Set many of them."""
+        for key in self.stack[::2]:
+            check_key(key)
+        _Unpickler.load_setitems(self)
+
+    def load_additems(self) -> None:
+        """Add members to a set."""
+        for member in self.stack:
+            check_key(member)
+        _Unpickler.load_additems(self)
+
+    def load_frozenset(self) -> None:
+        """Make a frozen set."""
+        for member in self.stack:
+            check_key(member)
+        _Unpickler.load_frozenset(self)
+
+    def load_dict(self) -> None:
+        """Make a dictionary."""
+        for key in self.stack[::2]:
+            check_key(key)
+        _Unpickler.load_dict(self)
+
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.ADDITEMS[0]] = load_additems
+    dispatch[pickle.FROZENSET[0]] = load_frozenset
+    dispatch[pickle.DICT[0]] = load_dict
 
     def find_class(self, module: str, name: str) -> Any:
         if module == "torch" and name in STORAGES:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.teachers.published.torch_file import read_torch_file
 
 
@@ -48,13 +48,15 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
         return load_file(path)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise UserError(f"{path} is not a readable .safetensors: {error}.") from error
+    except Exception as error:  # also of types that NumPy has not, such as float8
+        raise UserError(
+            f"{path} is not a readable .safetensors of float64, float32, float16 or bfloat16: "
+            f"{one_line(error)}."
+        ) from error
 
 
 READERS = {

@@ -1,0 +1,74 @@
+"""`.keras` files that describe too much are refused before they are built, or before they run."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import keras
+import pytest
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.models.bounds import MOST_OBJECTS
+from rnascl_keras.models.saving import load_model
+
+layers = keras.layers
+
+
+@pytest.fixture
+def spoiled(tmp_path):
+    """A function: (change of the description) -> the file of a small model, changed."""
+
+    def write(change):
+        images = keras.Input((8, 8, 1))
+        model = keras.Model(images, layers.Dense(10, name="d")(layers.Flatten()(images)))
+        model.save(tmp_path / "plain.keras")
+        path = tmp_path / "spoiled.keras"
+        with zipfile.ZipFile(tmp_path / "plain.keras") as plain, zipfile.ZipFile(path, "w") as made:
+            for name in plain.namelist():
+                content = plain.read(name)
+                if name == "config.json":
+                    content = json.dumps(change(json.loads(content))).encode()
+                made.writestr(name, content)
+        return path
+
+    return write
+
+
+def test_very_many_layers(spoiled):
+    def change(config):
+        config["config"]["layers"] += config["config"]["layers"][-1:] * MOST_OBJECTS
+        return config
+
+    with pytest.raises(UserError, match="layers and other objects; at most 20,000 are built"):
+        load_model(spoiled(change))
+
+
+def test_a_long_description(spoiled):
+    with pytest.raises(UserError, match="describes its model in more than"):
+        load_model(spoiled(lambda config: config | {"note": "x" * 70_000_000}))
+
+
+@pytest.mark.parametrize(
+    "large",
+    [
+        lambda: layers.RepeatVector(10**9, name="huge"),
+        lambda: keras.Sequential([keras.Input((10,)), layers.RepeatVector(10**8, name="huge")]),
+    ],
+    ids=["layer", "nested"],
+)
+def test_a_layer_that_gives_far_too_much(large, tmp_path):
+    images = keras.Input((8, 8, 1))
+    x = large()(layers.Dense(10)(layers.Flatten()(images)))
+    path = tmp_path / "huge.keras"
+    keras.Model(images, layers.GlobalAveragePooling1D()(x)).save(path)
+    with pytest.raises(UserError, match=r"layer '(huge|sequential)' gives \(None, 10+, 10\), more than"):
+        load_model(path)
+
+
+def test_what_is_no_keras_file_is_told_by_keras(tmp_path):
+    for content in (b"", b"PK\x03\x04", b"text"):
+        path = tmp_path / "no.keras"
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="cannot be loaded as a Keras model"):
+            load_model(path)
