@@ -88,7 +88,7 @@ def _check_sizes(path: Path, file: np.lib.npyio.NpzFile) -> None:
     for name in NAMES:
         if name not in file:
             continue
-        with file.zip.open(f"{name}.npy") as member:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as member:
             read = np.lib.format.read_magic(member)
             header = np.lib.format.read_array_header_1_0
             if read != (1, 0):

@@ -25,10 +25,10 @@ class Parts:
 
     def __init__(self, images: Any) -> None:
         self._data = images if isinstance(images, ImageData) else None
-        self._array = None if self._data else np.asarray(images)
+        self._array = np.asarray(images if self._data is None else [])
 
     def __len__(self) -> int:
-        return len(self._array) if self._array is not None else len(self._data or ())
+        return len(self._array if self._data is None else self._data)
 
     def first(self, count: int) -> np.ndarray:
         """Return the first images, floats in [0, 1]; see `of`."""
@@ -42,7 +42,7 @@ class Parts:
         """
         if self._data is not None:
             return checked_images(self._data.pixels.slice(rows.start, rows.stop).all())
-        return checked_images(self._array[rows] if self._array is not None else [])
+        return checked_images(self._array[rows])
 
     def rows(self) -> Iterator[slice]:
         """Yield which images are in each part."""

@@ -98,9 +98,12 @@ class TrainingModel(DistributedModel):
             UserError: labels are out of range, pixels are not in [0, 1], or a `ModelCheckpoint`
                 would save the whole model.
         """
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = keras.tree.flatten(callbacks or [])
-        for callback in getattr(callbacks, "callbacks", callbacks):
+        listed: Any = callbacks
+        if isinstance(callbacks, keras.callbacks.CallbackList):
+            listed = callbacks.callbacks
+        else:
+            callbacks = listed = keras.tree.flatten(callbacks or [])
+        for callback in listed:
             if isinstance(callback, keras.callbacks.ModelCheckpoint):
                 self._check_saves_weights(callback)
         return super().fit(*args, callbacks=callbacks, **kwargs)
