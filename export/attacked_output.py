@@ -7,6 +7,7 @@ figures that mean nothing, so an output is taken only where it can be no other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 from onnx import TensorProto, helper
@@ -15,9 +16,9 @@ from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.export.gradient.final_activation import final_activation, without_final_activation
 from rnascl_keras.export.gradient.preparation import inferred
 
-_FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16}
+_FLOATS: set[int] = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16}
 # Of a quantised file, logits can be whole numbers; elsewhere those are labels.
-_WHOLE = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32}
+_WHOLE: set[int] = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32}
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def _cut(model: onnx.ModelProto, name: str, others: tuple[str, ...]) -> Attacked
     return AttackedOutput(model, name, activation, known, is_binary, others)
 
 
-def _append(graph: onnx.GraphProto, operator: str, inputs: list[str], **attributes: int) -> None:
+def _append(graph: onnx.GraphProto, operator: str, inputs: list[str], **attributes: Any) -> None:
     """Add a node at the end, and make what it gives the output."""
     taken = {x for node in graph.node for x in (*node.input, *node.output)}
     name = next(n for k in range(len(taken) + 1) if (n := f"logits_{k}") not in taken)

@@ -145,7 +145,7 @@ class OnnxClassifier:
         """Return the same of one batch, of any loss: `told` are labels and targets, or the slopes
         of the loss "linear"."""
         names = ("slopes",) if loss == "linear" else ("labels", "targets")
-        given = dict(zip(names, told, strict=True))
+        given: dict[str, np.ndarray] = dict(zip(names, told, strict=True))
         needed = {name: given[name] for name in LOSS_NEEDS[loss]}
         return self._run_gradient(loss, images, needed, len(images))
 

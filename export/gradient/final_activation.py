@@ -140,8 +140,9 @@ def _axis(node: onnx.NodeProto, known: KnownTensors) -> int:
     """Return the axis of a softmax."""
     if node.op_type == "Div":  # written out
         node = known.producers[node.input[1]]
-        if len(node.input) > 1 and known.value(node.input[1]) is not None:
-            return int(np.ravel(known.value(node.input[1]))[0])
+        axes = known.value(node.input[1]) if len(node.input) > 1 else None
+        if axes is not None:
+            return int(axes.ravel()[0])
     given = [helper.get_attribute_value(a) for a in node.attribute if a.name in ("axis", "axes")]
     # -1 from opset 13 on, before that 1: the same for the two axes of logits
     return int(np.ravel(given[0])[0]) if given else -1

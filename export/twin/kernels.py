@@ -71,7 +71,7 @@ def qgemm(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto
     if c:  # int32, in units of alpha * a_scale * b_scale
         unit = rewriting.node("Mul", a_scale, b_scale)
         if alpha != 1.0:
-            unit = rewriting.node("Mul", unit, rewriting.constant(np.float32(alpha)))
+            unit = rewriting.node("Mul", unit, rewriting.constant(np.array(alpha, np.float32)))
         whole = rewriting.node("Cast", c, to=TensorProto.FLOAT)
         parts.append(rewriting.node("Mul", whole, unit))
     made = rewriting.node("Gemm", *parts, **attributes)
@@ -151,7 +151,8 @@ def qlinear_unary(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.N
 def qlinear_concat(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """Tensors of scales of their own, joined."""
     scale, zero, *given = node.input
-    parts = [rewriting.dequantised(*given[k : k + 3]) for k in range(0, len(given), 3)]
+    triples = zip(given[::3], given[1::3], given[2::3], strict=True)
+    parts = [rewriting.dequantised(x, own, offset) for x, own, offset in triples]
     made = rewriting.node("Concat", *parts, **_attributes(node))
     rewriting.quantised(made, scale, zero, node.output[0])
     yield from rewriting.take()

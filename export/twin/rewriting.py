@@ -61,10 +61,11 @@ class Rewriting:
         """Return (x - zero) * scale, along `axis` where there is one scale or zero a slice."""
         parts = [x, scale or self.one, *([zero] if zero else [])]
         if not scale and zero and self._is_vector(zero):
-            shape = self.known.shape(zero)
+            shape: Any = self.known.shape(zero)
             parts[1] = self.constant(np.ones(shape, np.float32))
         vector = any(self._is_vector(name) for name in parts[1:])
-        return self.node("DequantizeLinear", *parts, **({"axis": axis} if vector else {}))
+        along: dict[str, Any] = {"axis": axis} if vector else {}
+        return self.node("DequantizeLinear", *parts, **along)
 
     def dequantised_into(self, output: str, x: str, dtype: int | None) -> Iterator[onnx.NodeProto]:
         """Make what a Cast of whole numbers to `dtype` does, with a gradient."""
