@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,10 +32,10 @@ class SharedArrays:
         self._owned = path is None
         if path is None:
             folder = _IN_MEMORY if _IN_MEMORY.is_dir() else None
-            self._file: Any = tempfile.NamedTemporaryFile(prefix="rnascl_", dir=folder)  # noqa: SIM115
-        else:
-            self._file = open(path, "r+b")  # noqa: SIM115
-        self.path: str = self._file.name
+            number, path = tempfile.mkstemp(prefix="rnascl_", dir=folder)
+            os.close(number)
+        self._file = open(path, "r+b")  # noqa: SIM115  closed by `close`
+        self.path = path
         self._map: mmap.mmap | None = None
 
     def put(self, arrays: Sequence[np.ndarray]) -> list[Described]:
@@ -54,11 +56,19 @@ class SharedArrays:
         self._reach(end)
         return [self._view(entry).copy() for entry in described]
 
+    def hide(self) -> None:
+        """Take the file's name away, once the other side has opened it: then nothing is left of it
+        however both processes end. Some systems let no open file go; there it is removed later."""
+        with contextlib.suppress(OSError):
+            os.unlink(self.path)
+
     def close(self) -> None:
         """Give the file back, and remove it where it was made here."""
         if self._map is not None:
             self._map.close()
         self._file.close()
+        if self._owned:
+            self.hide()
 
     def _reach(self, end: int) -> None:
         """Map at least so many bytes of the file."""

@@ -58,6 +58,7 @@ class GuardedClassifier:
         self.close = weakref.finalize(self, _end, self._process, self._arrays)
         first = {"path": str(path), "settings": settings, "trying": trying}
         facts = self._exchange(first | {"arrays": self._arrays.path})["facts"]
+        self._arrays.hide()
         self.sha256: str = facts["sha256"]
         self.input_name: str = facts["input_name"]
         self.layout: str | None = facts["layout"]

@@ -173,3 +173,12 @@ def test_arrays_are_shared_and_grow():
     assert os.path.exists(here.path)
     here.close()
     assert not os.path.exists(here.path)
+
+
+def test_nothing_is_left_of_the_arrays(plain):
+    classifier = GuardedClassifier(plain)
+    assert not os.path.exists(classifier._arrays.path)
+    classifier.logits(IMAGES)
+    classifier.close()
+    with pytest.raises(ModelFailed):
+        classifier.logits(IMAGES)
