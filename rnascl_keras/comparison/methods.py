@@ -14,10 +14,10 @@ from rnascl_keras.errors import check_name
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.attention_terms import UniformAttention
 from rnascl_keras.method.distill import CrossLayerDistiller
-from rnascl_keras.method.distiller import Distiller, asks_live
+from rnascl_keras.method.distiller import Distiller
 from rnascl_keras.method.inner_attacks import GaussianNoise
 from rnascl_keras.method.robust_distillation import Robust, ard, rslad
-from rnascl_keras.method.teacher import Teacher
+from rnascl_keras.method.teacher import Chooser, Teacher
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.settings import Finetune, Tutored
@@ -47,7 +47,7 @@ class Method:
 
     def distiller(
         self,
-        teacher: keras.Model | Teacher,
+        teacher: keras.Model | Teacher | Chooser,
         student: keras.Model,
         architecture: Architecture,
         recipe: Recipe,
@@ -59,18 +59,9 @@ class Method:
             terms, attack = self.composed(settings)
             arguments = {"teacher_taps": recipe.search.taps, **settings.step_arguments()}
             return Distiller(teacher, student, terms, attack, seed=seed, **arguments)
-        arguments = {"teacher_taps": recipe.search.taps, **self._arguments(settings)}
+        arguments = settings.arguments() | self.arguments(settings)
+        arguments["teacher_taps"] = recipe.search.taps
         return CrossLayerDistiller(teacher, student, architecture.tutors, seed=seed, **arguments)
-
-    def asks_live(self, settings: Tutored) -> bool:
-        """Return whether `distiller` wants the teacher itself, and no cache will do."""
-        if self.composed:
-            terms, attack = self.composed(settings)
-            return asks_live(terms, attack)
-        return self._arguments(settings)["gradient_weight"] > 0
-
-    def _arguments(self, settings: Tutored) -> dict[str, Any]:
-        return settings.arguments() | self.arguments(settings)
 
 
 def _without_tutors(searched: Searched, seed: int) -> Architecture:

@@ -190,9 +190,8 @@ class _Row:
         run, settings = self.run, self.settings
         keras.utils.set_random_seed(1000 * self.seed + 7)
         student = load_model(self.searched) if self.method.adversarial else architecture.build()
-        live = self.method.asks_live(settings)
         trainer = self.method.distiller(
-            run.who_answers(live=live), student, architecture, run.recipe, settings, self.seed
+            run.who_answers, student, architecture, run.recipe, settings, self.seed
         )
         trainer.compile(
             optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size))

@@ -12,7 +12,7 @@ from rnascl_keras.method.attention_terms import TutoredAttention
 from rnascl_keras.method.distiller import Distiller
 from rnascl_keras.method.gradient_alignment import GradientAlignment
 from rnascl_keras.method.output_losses import KLDistillation
-from rnascl_keras.method.teacher import Teacher
+from rnascl_keras.method.teacher import Chooser, Teacher
 from rnascl_keras.method.terms import CrossEntropy, OutputTerm, Term
 from rnascl_keras.method.trades import Trades, TradesTerm
 
@@ -48,7 +48,7 @@ class CrossLayerDistiller(Distiller):
 
     def __init__(
         self,
-        teacher: keras.Model | Teacher,
+        teacher: keras.Model | Teacher | Chooser,
         student: keras.Model,
         tutors: Sequence[Tutor] = (),
         *,

@@ -14,7 +14,7 @@ from rnascl_keras.method.inner_attacks import InnerAttack
 from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.step import Need, Step
 from rnascl_keras.method.taps import tap
-from rnascl_keras.method.teacher import LiveTeacher, Teacher, as_teacher
+from rnascl_keras.method.teacher import Chooser, LiveTeacher, Teacher, as_teacher, chosen
 from rnascl_keras.method.terms import Term, as_terms
 from rnascl_keras.method.training import TrainingModel, accuracy, descend
 
@@ -39,7 +39,8 @@ class Distiller(TrainingModel):
 
     Args:
         teacher: a robust image classifier. Or a `TeacherCache`: `fit` then takes
-            its `training_batches`.
+            its `training_batches`. Or a function that gives one of them, when it is told whether
+            the terms and attacks need the model itself.
         student: a functional or Sequential classifier for the same images and classes. Of one that
             ends in a softmax or a sigmoid the logits before it are trained, see `logits_of`.
         terms: addends of the loss, each reported under its name besides "loss" and "accuracy".
@@ -59,7 +60,7 @@ class Distiller(TrainingModel):
 
     def __init__(
         self,
-        teacher: keras.Model | Teacher,
+        teacher: keras.Model | Teacher | Chooser,
         student: keras.Model,
         terms: Sequence[Term | keras.distillation.DistillationLoss],
         attack: InnerAttack | None = None,
@@ -73,6 +74,7 @@ class Distiller(TrainingModel):
     ) -> None:
         terms = as_terms(terms)
         super().__init__(student, ("loss", *(term.name for term in terms), "accuracy"), name)
+        teacher = chosen(teacher, asks_live(terms, attack, shown))
         check_needs(terms, attack, shown, live=isinstance(teacher, keras.Model))
         self._teacher = as_teacher(
             teacher, teacher_taps, map_size, student.input_shape[1:], self.classes

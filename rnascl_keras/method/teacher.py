@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import FunctionType, MethodType
 from typing import Any, Protocol
 
 import keras
@@ -118,6 +119,15 @@ class LiveTeacher:
             lambda x: (self.source(x, training=False),), images, labels
         )
         return gradients
+
+
+Chooser = Callable[[bool], keras.Model | Teacher]
+"""Whether the teacher itself is needed -> that, or where it is not, a cache of its answers."""
+
+
+def chosen(teacher: keras.Model | Teacher | Chooser, live: bool) -> keras.Model | Teacher:
+    """Return the teacher, or what a function that was given in its place gives."""
+    return teacher(live) if isinstance(teacher, FunctionType | MethodType) else teacher
 
 
 def as_teacher(

@@ -198,7 +198,7 @@ def _distill(
     trades: Trades | None,
 ) -> None:
     model = CrossLayerDistiller(
-        teacher=run.who_answers(live=settings.gradient_weight > 0),
+        teacher=run.who_answers,
         student=student,
         tutors=architecture.tutors,
         trades=trades,

@@ -128,6 +128,21 @@ def test_what_asks_a_live_teacher():
     assert asks_live([CrossEntropy()], GaussianNoise(0.1, needs=[Need.LIVE_TEACHER]))
 
 
+@pytest.mark.parametrize(
+    ("terms", "live"), [([CrossEntropy()], False), ([GradientAlignment()], True)]
+)
+def test_a_distiller_says_itself_whether_it_needs_the_live_teacher(terms, live):
+    asked = []
+
+    def choose(live):
+        asked.append(live)
+        return make_teacher()
+
+    distiller = Distiller(choose, make_teacher(), terms)
+    assert asked == [live]
+    assert distiller.teacher.name == "tiny_teacher"
+
+
 def test_a_cache_does_for_all_but_a_live_teacher(tmp_path):
     build(tmp_path)
     cache = opened(tmp_path)
