@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from rnascl_keras.errors import UserError, check_name, nearest
 from rnascl_keras.method.spaces import SearchSpace, get_space
+from rnascl_keras.section import Settings
 from rnascl_keras.settings import (
     Cache,
     Data,
@@ -23,7 +24,6 @@ from rnascl_keras.settings import (
     Export,
     Finetune,
     Search,
-    Settings,
     Teacher,
     Train,
     Training,

@@ -4,31 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from rnascl_keras.units import parse_number
-
-
-def _fraction(value: Any) -> Any:
-    """Let `"8/255"` stand for a number; what is none is left for pydantic to refuse."""
-    number = parse_number(value) if isinstance(value, str) else None
-    return value if number is None else number
-
-
-Radius = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
-Positive = Annotated[float, BeforeValidator(_fraction), Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-
-
-class Settings(BaseModel):
-    """Settings with a fixed set of typed keys; `arguments()` are those of what they configure."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
-    )
-
-    def _only(self, *names: str) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in names}
+from rnascl_keras.section import Count, Positive, Radius, Settings
 
 
 class Data(Settings):
@@ -180,9 +158,27 @@ class Tutored(Distillation):
 
 
 class Train(Tutored):
-    """`start` is `scratch` (A.1) or `supernet`, its weights sliced."""
+    """`start` is `scratch` (A.1) or `supernet`, its weights sliced.
+
+    `robust` puts the terms of a method of `robust_distillation`, on adversarial images of the
+    student, in place of eq. 3's cross-entropy and KL, whose settings then have no effect; the
+    attention stays. Its attack takes `steps` of `step_size` within `epsilon`; `rslad_n_fgsm` one of
+    `epsilon`. The rows of a comparison, each a method of its own, do not go by it.
+    """
 
     start: Literal["scratch", "supernet"] = "scratch"
+    robust: Literal["ard", "rslad", "rslad_n_fgsm"] | None = None
+    epsilon: Radius = 8 / 255
+    step_size: Positive = 2 / 255
+    steps: Count = 10
+
+    def robust_arguments(self) -> dict[str, Any]:
+        """Return those of `robust_distillation.make_robust`."""
+        return {"name": self.robust, **self._only("epsilon", "step_size", "steps")}
+
+    def made_from(self) -> dict[str, Any]:
+        unused = () if self.robust else ("robust", "epsilon", "step_size", "steps")
+        return {key: value for key, value in super().made_from().items() if key not in unused}
 
 
 class Finetune(Tutored):

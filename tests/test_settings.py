@@ -9,7 +9,9 @@ from rnascl_keras.data import load_data
 from rnascl_keras.export import quantise
 from rnascl_keras.method.derive import select
 from rnascl_keras.method.gumbel import decayed_temperature
+from rnascl_keras.method.robust_distillation import ROBUST, make_robust
 from rnascl_keras.method.trades import Trades
+from rnascl_keras.recipe import load_recipe
 from rnascl_keras.settings import (
     Data,
     Derive,
@@ -24,6 +26,7 @@ from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 
 OTHER_NAMES = {"beta": "trades_beta", "least_agreement": "agreement", "teacher_taps": "taps"}
+OTHER_NAMES |= {"name": "robust"}
 OTHER_NAMES |= {"start": "gumbel_temperature", "rate": "gumbel_decay"}
 
 
@@ -37,6 +40,7 @@ OTHER_NAMES |= {"start": "gumbel_temperature", "rate": "gumbel_decay"}
         (Search(gumbel_decay=0.1), Search.temperature_arguments, decayed_temperature),
         (Derive(max_macs=8e5), Derive.arguments, select),
         (Train(gamma_t=3), Train.arguments, CrossLayerDistiller),
+        (Train(robust="rslad", steps=3), Train.robust_arguments, make_robust),
         (Finetune(gamma_t=3), Finetune.arguments, CrossLayerDistiller),
         (Finetune(trades_beta=2), Finetune.trades_arguments, Trades),
         (Export(agreement=0.5), Export.arguments, quantise),
@@ -51,3 +55,24 @@ def test_arguments_are_known_to_what_they_are_for(section, arguments, configured
         own = name if name in type(section).model_fields else OTHER_NAMES[name]
         assert value == getattr(section, own), name
     assert all(getattr(section, key) in given.values() for key in section.model_fields_set)
+
+
+@pytest.mark.parametrize("name", ["none", *ROBUST])
+def test_every_robust_method_is_a_setting_of_the_training(name):
+    changes = [f"train.robust={name}", "train.epsilon=4/255", "train.steps=3"]
+    train = load_recipe("digits", changes).train
+    given = train.robust_arguments()
+    name = None if name == "none" else name
+    assert given == {"name": name, "epsilon": 4 / 255, "step_size": 2 / 255, "steps": 3}
+    assert (make_robust(**given) is None) == (name is None)
+
+
+def test_the_attack_of_no_robust_method_changes_no_result():
+    assert Train(steps=3).made_from() == Train().made_from()
+    robust = Train(robust="rslad", steps=3).made_from()
+    changed = {key: robust[key] for key in robust.keys() - Train().made_from().keys()}
+    attack = {"epsilon": 8 / 255, "step_size": 2 / 255, "steps": 3}
+    assert changed == {"robust": "rslad", **attack}
+    recipe = load_recipe("digits")
+    kept = {key: value for key, value in recipe.model_dump(mode="json").items() if key != "train"}
+    assert recipe.made_from() == {**kept, "train": recipe.train.made_from()}

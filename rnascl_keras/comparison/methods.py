@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ from rnascl_keras.method.attention_terms import UniformAttention
 from rnascl_keras.method.distill import CrossLayerDistiller
 from rnascl_keras.method.distiller import Distiller
 from rnascl_keras.method.inner_attacks import GaussianNoise
-from rnascl_keras.method.robust_distillation import Robust, ard, rslad
+from rnascl_keras.method.robust_distillation import ROBUST, Robust, ard, rslad
 from rnascl_keras.method.teacher import Chooser, Teacher
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.recipe import Recipe
@@ -123,6 +124,11 @@ def _inner(settings: Tutored) -> dict[str, Any]:
     return {name: getattr(own, name) for name in names}
 
 
+def _robust(name: str, make: Callable[..., Robust]) -> Method:
+    """Return the method of this name that goes by one of `ROBUST`, or of its kind."""
+    return Method(name, True, architecture=_without_tutors, composed=lambda s: make(**_inner(s)))
+
+
 def _softened(settings: Tutored) -> dict[str, Any]:
     return {**_reversed(settings), "softening": SOFTENING}
 
@@ -194,30 +200,11 @@ METHODS = {
         architecture=_without_tutors,
         arguments=lambda s: {"kl_weight": 0.0, **_trades(s)},
     ),
-    "ard": Method(
-        "ARD",
-        True,
-        architecture=_without_tutors,
-        composed=lambda s: ard(**_inner(s)),
-    ),
-    "rslad": Method(
-        "RSLAD",
-        True,
-        architecture=_without_tutors,
-        composed=lambda s: rslad(**_inner(s)),
-    ),
-    "ard_published": Method(
-        "ARD, published scale",
-        True,
-        architecture=_without_tutors,
-        composed=lambda s: ard(**_inner(s), scale="published"),
-    ),
-    "rslad_published": Method(
-        "RSLAD, published scale",
-        True,
-        architecture=_without_tutors,
-        composed=lambda s: rslad(**_inner(s), scale="published"),
-    ),
+    "ard": _robust("ARD", ard),
+    "rslad": _robust("RSLAD", rslad),
+    "ard_published": _robust("ARD, published scale", partial(ard, scale="published")),
+    "rslad_published": _robust("RSLAD, published scale", partial(rslad, scale="published")),
+    "rslad_n_fgsm": _robust("RSLAD, N-FGSM", ROBUST["rslad_n_fgsm"]),
 }
 START = "searched"
 """The method from whose student the adversarial ones go on."""

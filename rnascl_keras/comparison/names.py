@@ -25,5 +25,6 @@ METHOD_NAMES = (
     "rslad",
     "ard_published",
     "rslad_published",
+    "rslad_n_fgsm",
 )
 """The keys of `methods.METHODS`, in its order."""

@@ -176,7 +176,7 @@ class _Row:
         values = run.recipe.model_dump(mode="json")
         told = {"data": values["data"], "views": run.recipe.views, "seed": run.recipe.seed}
         told["evaluation"] = values["evaluation"]
-        settings = self.settings.model_dump(mode="json")
+        settings = self.settings.made_from()
         parts = [self.key, [*told.values()], settings, [*inputs.values()], vars(self.measures)]
         section = "finetune" if self.method.adversarial else "train"
         asked = {"radii": list(self.measures.radii), "auto-attack": self.measures.auto_attack}

@@ -7,11 +7,13 @@ from typing import Any
 
 import keras
 
+from rnascl_keras.errors import UserError
 from rnascl_keras.method.architecture import Tutor
 from rnascl_keras.method.attention_terms import TutoredAttention
 from rnascl_keras.method.distiller import Distiller
 from rnascl_keras.method.gradient_alignment import GradientAlignment
 from rnascl_keras.method.output_losses import KLDistillation
+from rnascl_keras.method.robust_distillation import Robust
 from rnascl_keras.method.teacher import Chooser, Teacher
 from rnascl_keras.method.terms import CrossEntropy, OutputTerm, Term
 from rnascl_keras.method.trades import Trades, TradesTerm
@@ -31,10 +33,15 @@ class CrossLayerDistiller(Distiller):
         gradient_weight: of one further term, see `gradient_alignment.alignment_loss`; 0: without
             it. The teacher's input gradients are not in a cache, so it has to be a model.
         trades: replaces the cross-entropy by TRADES' objective (section 4.1).
+        robust: replaces the cross-entropy and the distillation term by others on adversarial
+            images, with their attack: one of `robust_distillation.ROBUST`, say.
         attention: makes the attention term of tutors and gamma_t: `TutoredAttention` or
             `UniformAttention`.
         settings: `shown`, `teacher_taps` (as in the search), `map_size` (likewise),
             `weight_decay`, `seed` and `name` of `Distiller`.
+
+    Raises:
+        UserError: both `trades` and `robust` are given.
 
     Example::
 
@@ -59,17 +66,24 @@ class CrossLayerDistiller(Distiller):
         softening: float = 1.0,
         gradient_weight: float = 0.0,
         trades: Trades | None = None,
+        robust: Robust | None = None,
         attention: AttentionTerm = TutoredAttention,
         name: str = "cross_layer_distiller",
         **settings: Any,
     ) -> None:
-        terms = [
+        if trades and robust:
+            raise UserError("trades and robust both replace the cross-entropy; give one of them.")
+        on_logits = [
             *classification_terms(trades, classification_weight),
             OutputTerm(KLDistillation(kl, softening), kl_weight, "kl"),
+        ]
+        told, attack = robust or (on_logits, trades)
+        terms = [
+            *told,
             attention(tutors, gamma_t),
             *([GradientAlignment(gradient_weight)] if gradient_weight else []),
         ]
-        super().__init__(teacher, student, terms, trades, name=name, **settings)
+        super().__init__(teacher, student, terms, attack, name=name, **settings)
         self.tutors = tuple(tutors)
         self.gamma_t = gamma_t
         self.classification_weight = classification_weight
@@ -78,6 +92,7 @@ class CrossLayerDistiller(Distiller):
         self.softening = softening
         self.gradient_weight = gradient_weight
         self.trades = trades
+        self.robust = robust
 
 
 def classification_terms(trades: Trades | None, weight: float) -> list[Term]:

@@ -103,6 +103,20 @@ class StepPGD:
         )
 
 
+def n_fgsm(objective: Objective, epsilon: float) -> StepPGD:
+    """One step of `epsilon` from a uniform start twice as wide (de Jorge et al., 2022).
+
+    The result is not projected into the ball, but may lie up to 3 `epsilon` away: that keeps
+    training with a single step from catastrophic overfitting.
+
+    Args:
+        objective: as of `StepPGD`.
+        epsilon: radius that is trained for, in pixel units of [0, 1].
+    """
+    # The start and the step together reach no farther than this ball
+    return StepPGD(objective, uniform_start(2 * epsilon), 3 * epsilon, step_size=epsilon, steps=1)
+
+
 @dataclass(frozen=True)
 class GaussianNoise:
     """Noise of each image's own, clipped to [0, 1]; as `shown`, the student sees it alone.

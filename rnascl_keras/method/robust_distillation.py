@@ -1,4 +1,4 @@
-"""Distillation on adversarial images of the student: ARD and RSLAD, each as terms and attack.
+"""Distillation on adversarial images of the student: each method as its terms and its attack.
 
 Distiller(teacher, student, *ard(epsilon=8 / 255, step_size=2 / 255, steps=10))
 
@@ -10,12 +10,13 @@ is meant: "sum", as in the papers' equations, or "published", as in their script
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rnascl_keras.errors import look_up
 from rnascl_keras.method.inner_attacks import (
     InnerAttack,
     StepPGD,
+    n_fgsm,
     normal_start,
     on_labels,
     on_teacher,
@@ -82,12 +83,51 @@ def rslad(
     Raises:
         UserError: unknown `scale`.
     """
+    attack = StepPGD(on_teacher, normal_start(0.001), epsilon, step_size, steps)
+    return _soft_labels(adversarial_share, scale), attack
+
+
+def rslad_n_fgsm(*, epsilon: float, adversarial_share: float = 5 / 6, scale: str = "sum") -> Robust:
+    """RSLAD's terms on images that one step of N-FGSM makes, at a fraction of the cost.
+
+    The step raises KL(teacher(x) || student(x')), so the teacher may be a cache.
+
+    Args:
+        epsilon: of `inner_attacks.n_fgsm`, in pixel units of [0, 1].
+        adversarial_share, scale: as of `rslad`.
+
+    Raises:
+        UserError: unknown `scale`.
+    """
+    return _soft_labels(adversarial_share, scale), n_fgsm(on_teacher, epsilon)
+
+
+ROBUST: dict[str, Callable[..., Robust]] = {
+    "ard": ard,
+    "rslad": rslad,
+    "rslad_n_fgsm": lambda epsilon, step_size, steps: rslad_n_fgsm(epsilon=epsilon),
+}
+"""The methods by name: of `epsilon`, `step_size` and `steps`, otherwise as in their papers."""
+
+
+def make_robust(name: str | None, *, epsilon: float, step_size: float, steps: int) -> Robust | None:
+    """Return one of `ROBUST`, or None where no name is given.
+
+    Raises:
+        UserError: there is none of this name.
+    """
+    if name is None:
+        return None
+    made = look_up("robust", name, ROBUST)
+    return made(epsilon=epsilon, step_size=step_size, steps=steps)
+
+
+def _soft_labels(adversarial_share: float, scale: str) -> list[Term]:
     divergence = _divergence(scale)
-    terms = [
+    return [
         OutputTerm(divergence, 1 - adversarial_share, "kl"),
         OutputTerm(divergence, adversarial_share, "robust_kl", adversarial=True),
     ]
-    return terms, StepPGD(on_teacher, normal_start(0.001), epsilon, step_size, steps)
 
 
 def _divergence(scale: str, softening: float = 1.0) -> KLDistillation:

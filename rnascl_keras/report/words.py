@@ -209,10 +209,13 @@ def _teacher_words(teacher: dict[str, Any]) -> str:
 
 
 def _training_words(settings: dict[str, Any]) -> str:
+    trained = settings["train"]
     words = (
-        f"{settings['search']['epochs']} epochs of search, {settings['train']['epochs']} of "
+        f"{settings['search']['epochs']} epochs of search, {trained['epochs']} of "
         "distillation with the chosen tutors (eq. 3)"
     )
+    if robust := trained.get("robust"):  # earlier reports are without
+        words += f", by {robust} within radius {radius(trained['epsilon'])}"
     if tuned := settings["finetune"]:
         words += (
             f", {tuned['epochs']} of TRADES within radius {radius(tuned['epsilon'])}, "

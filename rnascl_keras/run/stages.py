@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.callbacks import ChoiceHistograms, ChoiceHistory, GumbelTemperatureDecay
 from rnascl_keras.method.derive import check_budget, copy_sliced_weights, select
 from rnascl_keras.method.distill import CrossLayerDistiller
 from rnascl_keras.method.gumbel import tutor_seed
 from rnascl_keras.method.outcome import SearchOutcome
+from rnascl_keras.method.robust_distillation import make_robust
 from rnascl_keras.method.search import CrossLayerSearch
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.taps import tap
@@ -141,15 +143,17 @@ def derive(run: Run, _: str) -> None:
 
 
 def train(run: Run, signature: str) -> None:
-    """Train the derived student by eq. 3; write `student.keras`."""
+    """Train the derived student by eq. 3, or robustly; write `student.keras`."""
+    settings, architecture = run.recipe.train, run.architecture
     seed_stage(run, 3)
-    architecture = run.architecture
     student = architecture.build()
-    if run.recipe.train.start == "supernet":
+    if settings.start == "supernet":
         supernet = Supernet(architecture.space, architecture.input_shape, architecture.classes)
         load_weights(supernet, run.path("search/supernet.weights.h5"))
         copy_sliced_weights(supernet, student)
-    _distill(run, "train", signature, student, architecture, run.recipe.train, None)
+    robust = make_robust(**settings.robust_arguments())
+    told = "eq. 3" + (f", its terms on logits those of {settings.robust}" if robust else "")
+    _distill(run, "train", signature, student, settings, told, robust=robust)
     if run.is_chief:
         save_model(student, run.path("student.keras"))
 
@@ -162,7 +166,8 @@ def finetune(run: Run, signature: str) -> None:
     seed_stage(run, 4)
     student = run.student("student")
     trades = Trades(**settings.trades_arguments())
-    _distill(run, "finetune", signature, student, run.architecture, settings, trades)
+    told = f"TRADES, {trades.steps} inner steps"
+    _distill(run, "finetune", signature, student, settings, told, trades=trades)
     if run.is_chief:
         save_model(student, run.path("student_trades.keras"))
 
@@ -193,20 +198,20 @@ def _distill(
     stage: str,
     signature: str,
     student: keras.Model,
-    architecture: Architecture,
     settings: Tutored,
-    trades: Trades | None,
+    told: str,
+    **objective: Any,
 ) -> None:
+    architecture = run.architecture
     model = CrossLayerDistiller(
         teacher=run.who_answers,
         student=student,
         tutors=architecture.tutors,
-        trades=trades,
         seed=run.recipe.seed,
         teacher_taps=run.recipe.search.taps,
+        **objective,
         **settings.arguments(),
     )
     model.compile(optimizer=sgd(settings, run.data.train.steps_per_epoch(settings.batch_size)))
-    method = f"TRADES, {trades.steps} inner steps" if trades else "eq. 3"
-    what = f"{architecture.parameters:,} parameters, {method}"
+    what = f"{architecture.parameters:,} parameters, {told}"
     fit_stage(run, stage, signature, model, settings, what, cache=run.cache)

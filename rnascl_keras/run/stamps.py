@@ -34,7 +34,7 @@ STAGE_NAMES = (
 
 def origin_of(run: Run, stage: RunStage) -> Origin:
     """Return all from which a stage is made: settings, its seed, files."""
-    values = {**run.recipe.model_dump(mode="json"), "views": run.recipe.views}
+    values = {**run.recipe.made_from(), "views": run.recipe.views}
     settings = {key: _value_at(values, key) for key in (*stage.settings, "seed")}
     inputs = {name: _hash(run.path(name)) for name in stage.needs(run)}
     outside = {name: content_hash(path) for name, path in stage.outside(run).items()}

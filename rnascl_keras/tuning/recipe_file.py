@@ -7,7 +7,7 @@ from typing import Any
 
 from rnascl_keras.method.spaces import SearchSpace, Stage
 from rnascl_keras.recipe import Recipe
-from rnascl_keras.settings import Settings
+from rnascl_keras.section import Settings
 
 INDENT = "    "
 WIDTH = 80

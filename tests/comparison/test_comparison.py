@@ -66,6 +66,7 @@ def test_each_method_trains_by_its_own_terms():
     plain, attacked = ["cross_entropy", "kl", "attention"], ["cross_entropy", "trades"]
     own = {"ard": ["kl", "cross_entropy"], "rslad": ["kl", "robust_kl"]}
     own |= {f"{name}_published": terms for name, terms in own.items()}
+    own["rslad_n_fgsm"] = own["rslad"]
     own |= {name: [*attacked, "kl", "attention"] for name in ("trades", "searched_trades")}
     own |= {name: [*plain, "gradient_alignment"] for name in METHODS if "align" in name}
     for name, method in METHODS.items():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import log_softmax
 from test_distill import cross_entropy
 from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teacher, sgd, tiny_batch
@@ -12,7 +13,8 @@ from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.method.attention_terms import UniformAttention
 from rnascl_keras.method.distiller import Distiller
 from rnascl_keras.method.inner_attacks import GaussianNoise
-from rnascl_keras.method.robust_distillation import ard, rslad
+from rnascl_keras.method.robust_distillation import ard, make_robust, rslad, rslad_n_fgsm
+from rnascl_keras.method.trades import Trades
 
 IMAGES, LABELS = tiny_batch()
 INNER = {"epsilon": 0.2, "step_size": 0.05, "steps": 5}
@@ -108,6 +110,52 @@ def test_their_images_stay_in_the_ball_and_raise_what_they_should(robust):
     noise = np.random.default_rng(0).choice([-0.2, 0.2], IMAGES.shape).astype("float32")
     random = np.clip(IMAGES + noise, 0, 1)
     assert raised(attacked) > raised(IMAGES) + 2 * abs(raised(random) - raised(IMAGES))
+
+
+def test_n_fgsm_takes_one_step_from_its_wide_start_and_lowers_what_it_raised():
+    """The loss on its images, and the step by finite differences from where it began."""
+    trainer = make(rslad_n_fgsm, epsilon=0.05)
+    for _ in range(20):  # moving statistics that fit the images
+        trainer.student(IMAGES, training=True)
+    gray = np.float32(0.5 + 0 * IMAGES)
+    drawn = tf.identity(trainer.attack.start(gray, keras.random.SeedGenerator(4)))
+    assert 0.09 < np.abs(drawn - gray).max() <= 0.1
+    attacked = np.asarray(trainer.attacked(trainer.ask((gray, LABELS))).adversarial)
+    step = attacked - drawn
+    np.testing.assert_allclose(np.abs(step), 0.05, atol=1e-6)  # of the radius, nothing clipped
+    assert np.abs(attacked - gray).max() > 0.1
+    soft = trainer.teacher(gray)
+    gain = kl(soft, trainer.student(drawn + 0.02 * step)) - kl(soft, trainer.student(drawn))
+    assert gain > 0
+    (_, attack), inner = make_robust("rslad_n_fgsm", **INNER), INNER["epsilon"]
+    assert (attack.steps, attack.step_size, attack.epsilon) == (1, inner, 3 * inner)
+
+
+def test_the_terms_of_rslad_on_n_fgsm_s_images_recomputed():
+    attacked = adversarial_of(make(rslad_n_fgsm, epsilon=0.1))
+    again = make(rslad_n_fgsm, epsilon=0.1)
+    clean, robust = (again.student(x, training=True) for x in (IMAGES, attacked))
+    soft = again.teacher(IMAGES)
+    found = make(rslad_n_fgsm, epsilon=0.1).train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["loss"]) == pytest.approx(
+        kl(soft, clean) / 6 + 5 * kl(soft, robust) / 6, rel=1e-4
+    )
+
+
+def test_a_robust_method_takes_the_place_of_eq_3_s_terms_on_logits():
+    """The attention stays, and its tutors."""
+    robust = make_robust("rslad", **INNER)
+    distiller = make_distiller(robust=robust, gamma_t=2.0)
+    assert [term.name for term in distiller.terms] == ["kl", "robust_kl", "attention"]
+    parts = distiller.train_on_batch(IMAGES, LABELS, return_dict=True)
+    expected = parts["kl"] / 6 + 5 * parts["robust_kl"] / 6 + 2 * parts["attention"]
+    assert float(parts["loss"]) == pytest.approx(float(expected), rel=1e-5)
+    assert float(parts["attention"]) > 0
+    with pytest.raises(UserError, match="trades and robust both replace"):
+        make_distiller(robust=robust, trades=Trades())
+    assert make_robust(None, **INNER) is None
+    with pytest.raises(UserError, match="Did you mean 'rslad'"):
+        make_robust("rsald", **INNER)
 
 
 def test_only_the_student_sees_the_noise():

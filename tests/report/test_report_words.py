@@ -110,6 +110,12 @@ def test_card_of_a_trained_teacher_and_without_data():
     card = model_card({**REPORT, "data": DATA, "settings": settings})
     assert card["Teacher"] == "digits_cnn, trained by pgd within radius 0.1 for 20 epochs."
     assert "5 of TRADES within radius 0.1, 5 inner steps" in card["Training"]
+    settings["train"] |= {"robust": "rslad", "epsilon": 8 / 255}
+    card = model_card({**REPORT, "data": DATA, "settings": settings})
+    assert "tutors (eq. 3), by rslad within radius 8/255, " in card["Training"]
+    del settings["train"]["robust"]  # a report of an earlier version
+    card = model_card({**REPORT, "data": DATA, "settings": settings})
+    assert "tutors (eq. 3), 5 of TRADES" in card["Training"]
     assert model_card(REPORT) == {}
 
 

@@ -16,6 +16,7 @@ import pytest
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files import hashes
+from rnascl_keras.method.teacher import LiveTeacher
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run import models as model_files
@@ -155,6 +156,17 @@ def test_input_gradients_are_aligned_on_the_cache_s_views(cached, tiny, capsys):
     assert "gradient_alignment" in capsys.readouterr().out
     run_stages(work_in(cached, tiny, "train.epochs=1"), ["train"])
     assert "kl: " in (out := capsys.readouterr().out) and "gradient_alignment" not in out
+
+
+def test_a_robust_training_reads_the_cache_too(cached, tiny, capsys, monkeypatch):
+    """N-FGSM's images change what the student sees, not what the teacher is asked."""
+    monkeypatch.setattr(LiveTeacher, "answers", None)
+    changes = "train.robust=rslad_n_fgsm", "train.epsilon=0.1", "train.epochs=1"
+    run_stages(work_in(cached, tiny, *changes), ["train"])
+    out = capsys.readouterr().out
+    assert "robust_kl: " in out and "attention: " in out and "cross_entropy" not in out
+    noted = read(cached / ".stages" / "train.json")["made_from"]["settings"]["train"]
+    assert (noted["robust"], noted["epsilon"]) == ("rslad_n_fgsm", 0.1)
 
 
 @pytest.mark.parametrize(
