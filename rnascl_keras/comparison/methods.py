@@ -17,7 +17,7 @@ from rnascl_keras.method.attention_terms import UniformAttention
 from rnascl_keras.method.distill import CrossLayerDistiller
 from rnascl_keras.method.distiller import Distiller
 from rnascl_keras.method.inner_attacks import GaussianNoise
-from rnascl_keras.method.robust_distillation import ROBUST, Robust, ard, rslad
+from rnascl_keras.method.robust_distillation import ROBUST, Robust, adaad, ard, rslad
 from rnascl_keras.method.teacher import Chooser, Teacher
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.recipe import Recipe
@@ -205,6 +205,8 @@ METHODS = {
     "ard_published": _robust("ARD, published scale", partial(ard, scale="published")),
     "rslad_published": _robust("RSLAD, published scale", partial(rslad, scale="published")),
     "rslad_n_fgsm": _robust("RSLAD, N-FGSM", ROBUST["rslad_n_fgsm"]),
+    "adaad": _robust("AdaAD", adaad),
+    "adaad_published": _robust("AdaAD, published scale", partial(adaad, scale="published")),
 }
 START = "searched"
 """The method from whose student the adversarial ones go on."""

@@ -26,5 +26,7 @@ METHOD_NAMES = (
     "ard_published",
     "rslad_published",
     "rslad_n_fgsm",
+    "adaad",
+    "adaad_published",
 )
 """The keys of `methods.METHODS`, in its order."""

@@ -71,12 +71,20 @@ def on_teacher(step: Step) -> Callable[[Tensor], Tensor]:
     return lambda x: losses.kl_divergence(step.teacher_logits, step.student(x, training=False))
 
 
+def on_both(step: Step) -> Callable[[Tensor], Tensor]:
+    """Raise KL(teacher || student), both on the same image (AdaAD's attack).
+
+    The teacher's answer changes with the image, and the gradient goes through it too.
+    """
+    return lambda x: losses.kl_divergence(step.ask_teacher(x), step.student(x, training=False))
+
+
 @dataclass(frozen=True)
 class StepPGD:
     """Projected signed ascent on an objective, the student being in inference mode.
 
     Args:
-        objective: what is raised: `on_labels`, `on_teacher`.
+        objective: what is raised: `on_labels`, `on_teacher`, `on_both`.
         start: where from: `uniform_start(epsilon)`, `normal_start(0.001)`.
         epsilon: radius of the L-infinity ball in pixel units of [0, 1].
         step_size: of a step, in the same units.

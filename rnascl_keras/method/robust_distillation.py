@@ -13,16 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from rnascl_keras.errors import look_up
+from rnascl_keras.method.adversarial_terms import AdaptiveKL
 from rnascl_keras.method.inner_attacks import (
     InnerAttack,
     StepPGD,
     n_fgsm,
     normal_start,
+    on_both,
     on_labels,
     on_teacher,
     uniform_start,
 )
 from rnascl_keras.method.output_losses import KLDistillation
+from rnascl_keras.method.step import Need
 from rnascl_keras.method.terms import CrossEntropy, OutputTerm, Term
 
 Robust = tuple[Sequence[Term], InnerAttack]
@@ -102,10 +105,42 @@ def rslad_n_fgsm(*, epsilon: float, adversarial_share: float = 5 / 6, scale: str
     return _soft_labels(adversarial_share, scale), n_fgsm(on_teacher, epsilon)
 
 
+def adaad(
+    *,
+    epsilon: float,
+    step_size: float,
+    steps: int,
+    adversarial_share: float = 1.0,
+    scale: str = "sum",
+) -> Robust:
+    """Adaptive adversarial distillation (Huang et al., 2023).
+
+    alpha KL(teacher(x') || student(x')) + (1 - alpha) KL(teacher(x) || student(x)); x' raises the
+    first from beside the image. The teacher is asked about every x', so it cannot be a cache. Their
+    script's alpha is 1; it averages over the classes of CIFAR-10 and sums over those of CIFAR-100.
+
+    Args:
+        epsilon, step_size, steps: of the ascent, in pixel units of [0, 1].
+        adversarial_share: their alpha.
+        scale: of both terms, "sum" or "published", see above.
+
+    Raises:
+        UserError: unknown `scale`.
+    """
+    divergence = _divergence(scale)
+    terms = [
+        OutputTerm(divergence, 1 - adversarial_share, "kl"),
+        AdaptiveKL(divergence, adversarial_share),
+    ]
+    live = (Need.LIVE_TEACHER,)
+    return terms, StepPGD(on_both, normal_start(0.001), epsilon, step_size, steps, needs=live)
+
+
 ROBUST: dict[str, Callable[..., Robust]] = {
     "ard": ard,
     "rslad": rslad,
     "rslad_n_fgsm": lambda epsilon, step_size, steps: rslad_n_fgsm(epsilon=epsilon),
+    "adaad": adaad,
 }
 """The methods by name: of `epsilon`, `step_size` and `steps`, otherwise as in their papers."""
 

@@ -1,9 +1,12 @@
-"""ARD, RSLAD, noisy images and uniform tutors recomputed."""
+"""ARD, RSLAD, AdaAD, N-FGSM, noisy images and uniform tutors recomputed."""
+
+import dataclasses
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from cached_teacher import build, opened, ten_class_teacher
 from scipy.special import log_softmax
 from test_distill import cross_entropy
 from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teacher, sgd, tiny_batch
@@ -13,7 +16,7 @@ from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.method.attention_terms import UniformAttention
 from rnascl_keras.method.distiller import Distiller
 from rnascl_keras.method.inner_attacks import GaussianNoise
-from rnascl_keras.method.robust_distillation import ard, make_robust, rslad, rslad_n_fgsm
+from rnascl_keras.method.robust_distillation import adaad, ard, make_robust, rslad, rslad_n_fgsm
 from rnascl_keras.method.trades import Trades
 
 IMAGES, LABELS = tiny_batch()
@@ -87,13 +90,63 @@ def test_at_the_published_scale_rslad_is_one_by_the_classes_of_its_sum():
         assert float(found["published"][name]) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("robust", [ard, rslad])
+@pytest.mark.parametrize("share", [1.0, 0.3])
+@pytest.mark.parametrize("scale", ["sum", "published"])
+def test_adaad_recomputed(share, scale):
+    """Both are asked about the adversarial images; the published scale is the mean."""
+    settings = {**INNER, "adversarial_share": share, "scale": scale}
+    attacked = adversarial_of(make(adaad, **settings))
+    again = make(adaad, **settings)
+    clean, robust = (again.student(x, training=True) for x in (IMAGES, attacked))
+    expected = share * kl(again.teacher(attacked), robust)
+    expected += (1 - share) * kl(again.teacher(IMAGES), clean)
+    expected /= 1 if scale == "sum" else CLASSES
+    found = make(adaad, **settings).train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["loss"]) == pytest.approx(expected, rel=1e-4)
+    other = kl(again.teacher(IMAGES), robust) / (1 if scale == "sum" else CLASSES)
+    assert abs(float(found["adaptive_kl"]) - other) > 1e-3 * other
+
+
+def test_the_gradient_of_adaad_s_attack_goes_through_the_teacher_too():
+    """Its first step by finite differences, of some pixels."""
+    trainer = make(adaad, **INNER)
+    for _ in range(20):  # moving statistics that fit the images
+        trainer.student(IMAGES, training=True)
+    gray = tf.constant(0.5 + 0.1 * (IMAGES - 0.5))
+    step = trainer.ask((gray, LABELS))
+    attack = dataclasses.replace(trainer.attack, steps=1, start=lambda images, noise: images)
+    moved = np.sign(np.asarray(attack.perturb(step)) - gray)
+
+    def raised(images):
+        teacher, student = np.float64(trainer.teacher(images)), np.float64(trainer.student(images))
+        p, q = log_softmax(teacher, -1), log_softmax(student, -1)
+        return np.sum(np.exp(p) * (p - q), -1)  # (batch,)
+
+    differences = []
+    for row, column in [(0, 0), (3, 4), (7, 7), (2, 6), (5, 1)]:
+        change = np.zeros(gray.shape, "float32")
+        change[:, row, column] = 0.02
+        difference = raised(gray + change) - raised(gray - change)
+        differences.append((difference, moved[:, row, column, 0]))
+    slopes, signs = (np.concatenate(x) for x in zip(*differences, strict=True))
+    clear = np.abs(slopes) > np.quantile(np.abs(slopes), 0.3)  # float32 rounds the others
+    assert np.mean(np.sign(slopes[clear]) == signs[clear]) > 0.95
+
+
+def test_adaad_refuses_a_cache(tmp_path):
+    build(tmp_path)
+    message = "cache does not hold the teacher's answers on other.*'adaptive_kl' needs"
+    with pytest.raises(UserError, match=message):
+        Distiller(opened(tmp_path), ten_class_teacher(), *adaad(**INNER))
+
+
+@pytest.mark.parametrize("robust", [ard, rslad, adaad])
 def test_an_unknown_scale_is_told(robust):
     with pytest.raises(UserError, match="Did you mean 'published'"):
         robust(**INNER, scale="publishd")
 
 
-@pytest.mark.parametrize("robust", [ard, rslad])
+@pytest.mark.parametrize("robust", [ard, rslad, adaad])
 def test_their_images_stay_in_the_ball_and_raise_what_they_should(robust):
     trainer = make(robust, **INNER)
     for _ in range(20):  # moving statistics that fit the images
@@ -105,6 +158,8 @@ def test_their_images_stay_in_the_ball_and_raise_what_they_should(robust):
 
     def raised(images):
         logits = trainer.student(images)
+        if robust is adaad:
+            return kl(trainer.teacher(images), logits)
         return cross_entropy(logits) if robust is ard else kl(teacher_logits, logits)
 
     noise = np.random.default_rng(0).choice([-0.2, 0.2], IMAGES.shape).astype("float32")

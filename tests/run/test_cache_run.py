@@ -169,6 +169,12 @@ def test_a_robust_training_reads_the_cache_too(cached, tiny, capsys, monkeypatch
     assert (noted["robust"], noted["epsilon"]) == ("rslad_n_fgsm", 0.1)
 
 
+def test_adaad_asks_the_teacher_live_beside_the_cache(cached, tiny, capsys):
+    changes = "train.robust=adaad", "train.epsilon=0.1", "train.steps=1", "train.epochs=1"
+    run_stages(work_in(cached, tiny, *changes), ["train"])
+    assert "adaptive_kl: " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("setting", "redone"),
     [
