@@ -168,7 +168,7 @@ class Train(Tutored):
     """
 
     start: Literal["scratch", "supernet"] = "scratch"
-    robust: Literal["ard", "rslad", "rslad_n_fgsm", "adaad"] | None = None
+    robust: Literal["ard", "rslad", "rslad_n_fgsm", "adaad", "adaad_entropy"] | None = None
     epsilon: Radius = 8 / 255
     step_size: Positive = 2 / 255
     steps: Count = 10

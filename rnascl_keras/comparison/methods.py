@@ -206,6 +206,7 @@ METHODS = {
     "rslad_published": _robust("RSLAD, published scale", partial(rslad, scale="published")),
     "rslad_n_fgsm": _robust("RSLAD, N-FGSM", ROBUST["rslad_n_fgsm"]),
     "adaad": _robust("AdaAD", adaad),
+    "adaad_entropy": _robust("AdaAD, weighted by entropy", ROBUST["adaad_entropy"]),
     "adaad_published": _robust("AdaAD, published scale", partial(adaad, scale="published")),
 }
 START = "searched"

@@ -27,6 +27,7 @@ METHOD_NAMES = (
     "rslad_published",
     "rslad_n_fgsm",
     "adaad",
+    "adaad_entropy",
     "adaad_published",
 )
 """The keys of `methods.METHODS`, in its order."""

@@ -73,6 +73,14 @@ def draw_for_images(draw: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
     return tf.gather(hands, context.replica_id_in_sync_group, axis=1)
 
 
+def of_all_replicas(values: Tensor) -> Tensor:
+    """Return the values of the global batch, of which this replica has `values`, (batch, ...)."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return values
+    return context.all_gather(values, axis=0)
+
+
 def moving_statistics(model: keras.Model) -> list[Any]:
     """Return the moving means and variances of a model's batch normalisations."""
     return [v for x in _normalizations(model) for v in (x.moving_mean, x.moving_variance)]

@@ -11,9 +11,10 @@ is meant: "sum", as in the papers' equations, or "published", as in their script
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from rnascl_keras.errors import look_up
-from rnascl_keras.method.adversarial_terms import AdaptiveKL
+from rnascl_keras.method.adversarial_terms import AdaptiveKL, entropy_weights
 from rnascl_keras.method.inner_attacks import (
     InnerAttack,
     StepPGD,
@@ -111,6 +112,7 @@ def adaad(
     step_size: float,
     steps: int,
     adversarial_share: float = 1.0,
+    entropy_weighted: bool = False,
     scale: str = "sum",
 ) -> Robust:
     """Adaptive adversarial distillation (Huang et al., 2023).
@@ -122,15 +124,18 @@ def adaad(
     Args:
         epsilon, step_size, steps: of the ascent, in pixel units of [0, 1].
         adversarial_share: their alpha.
+        entropy_weighted: whether an image counts in the first by the teacher's entropy on x', see
+            `adversarial_terms.entropy_weights`.
         scale: of both terms, "sum" or "published", see above.
 
     Raises:
         UserError: unknown `scale`.
     """
     divergence = _divergence(scale)
+    weighing = entropy_weights if entropy_weighted else None
     terms = [
         OutputTerm(divergence, 1 - adversarial_share, "kl"),
-        AdaptiveKL(divergence, adversarial_share),
+        AdaptiveKL(divergence, adversarial_share, weighing=weighing),
     ]
     live = (Need.LIVE_TEACHER,)
     return terms, StepPGD(on_both, normal_start(0.001), epsilon, step_size, steps, needs=live)
@@ -141,6 +146,7 @@ ROBUST: dict[str, Callable[..., Robust]] = {
     "rslad": rslad,
     "rslad_n_fgsm": lambda epsilon, step_size, steps: rslad_n_fgsm(epsilon=epsilon),
     "adaad": adaad,
+    "adaad_entropy": partial(adaad, entropy_weighted=True),
 }
 """The methods by name: of `epsilon`, `step_size` and `steps`, otherwise as in their papers."""
 

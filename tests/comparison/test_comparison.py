@@ -70,7 +70,7 @@ def test_each_method_trains_by_its_own_terms():
         "adaad": ["kl", "adaptive_kl"],
     }
     own |= {f"{name}_published": terms for name, terms in own.items()}
-    own["rslad_n_fgsm"] = own["rslad"]
+    own |= {"rslad_n_fgsm": own["rslad"], "adaad_entropy": own["adaad"]}
     own |= {name: [*attacked, "kl", "attention"] for name in ("trades", "searched_trades")}
     own |= {name: [*plain, "gradient_alignment"] for name in METHODS if "align" in name}
     for name, method in METHODS.items():
