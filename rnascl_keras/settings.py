@@ -163,12 +163,12 @@ class Train(Tutored):
     `robust` puts the terms of a method of `robust_distillation`, on adversarial images of the
     student, in place of eq. 3's cross-entropy and KL, whose settings then have no effect; the
     attention stays. Its attack takes `steps` of `step_size` within `epsilon`; `rslad_n_fgsm` one of
-    `epsilon`. `adaad` asks the teacher itself, also where there is a cache. The rows of a
-    comparison, each a method of its own, do not go by it.
+    `epsilon`. `adaad`, alone or with more, and `igdm` ask the teacher itself, also where there is a
+    cache. The rows of a comparison, each a method of its own, do not go by it.
     """
 
     start: Literal["scratch", "supernet"] = "scratch"
-    robust: Literal["ard", "rslad", "rslad_n_fgsm", "adaad", "adaad_entropy"] | None = None
+    robust: Literal["ard", "rslad", "rslad_n_fgsm", "adaad", "adaad_entropy", "igdm"] | None = None
     epsilon: Radius = 8 / 255
     step_size: Positive = 2 / 255
     steps: Count = 10

@@ -37,7 +37,7 @@ from tiny_models import (  # noqa: E402
 )
 
 from rnascl_keras.distribution.replicas import synchronized_batch_norm  # noqa: E402
-from rnascl_keras.method.robust_distillation import adaad  # noqa: E402
+from rnascl_keras.method.robust_distillation import adaad, igdm  # noqa: E402
 from rnascl_keras.method.trades import Trades  # noqa: E402
 from rnascl_keras.run.checkpoint import training_state  # noqa: E402
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer  # noqa: E402
@@ -67,6 +67,7 @@ MODELS = {
     "distiller": make_distiller,
     "trades": lambda: make_distiller(trades=Trades(steps=2, start_deviation=0.05)),
     "regularized": regularized,
+    "igdm": lambda: make_distiller(robust=igdm(epsilon=0.1, step_size=0.05, steps=2)),
     "entropy_weighted": lambda: make_distiller(
         robust=adaad(epsilon=0.1, step_size=0.05, steps=2, entropy_weighted=True)
     ),

@@ -207,6 +207,7 @@ METHODS = {
     "rslad_n_fgsm": _robust("RSLAD, N-FGSM", ROBUST["rslad_n_fgsm"]),
     "adaad": _robust("AdaAD", adaad),
     "adaad_entropy": _robust("AdaAD, weighted by entropy", ROBUST["adaad_entropy"]),
+    "igdm": _robust("AdaAD + IGDM", ROBUST["igdm"]),
     "adaad_published": _robust("AdaAD, published scale", partial(adaad, scale="published")),
 }
 START = "searched"

@@ -28,6 +28,7 @@ METHOD_NAMES = (
     "rslad_n_fgsm",
     "adaad",
     "adaad_entropy",
+    "igdm",
     "adaad_published",
 )
 """The keys of `methods.METHODS`, in its order."""

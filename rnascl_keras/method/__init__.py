@@ -11,8 +11,8 @@ In the paper's order, with what each file hands out:
   `callbacks`; `outcome.SearchOutcome`, and `derive.derive`, an `architecture.Architecture` of it;
 - eq. 3 and 4.1, training and TRADES: `distill.CrossLayerDistiller`, eq. 3 by name. Under it
   `distiller.Distiller`, a step of `terms` (also `attention_terms`, `output_losses`,
-  `gradient_alignment`) and an attack (`trades`, `inner_attacks`); ARD and RSLAD as such:
-  `robust_distillation`.
+  `gradient_alignment`, `adversarial_terms`) and an attack (`trades`, `inner_attacks`); ARD, RSLAD,
+  AdaAD and IGDM as such: `robust_distillation`.
 
 What search and distillers share is `training`; a `step` is what is known in one.
 """

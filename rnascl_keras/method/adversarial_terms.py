@@ -75,3 +75,35 @@ class AdaptiveKL(Term):
         if self.weighing:
             values *= self.weighing(teacher_logits)
         return ops.mean(values)
+
+
+class IndirectGradients(Term):
+    """How differently teacher and student change between x + d and x - d (IGDM, Lee et al., 2024).
+
+    s KL(softmax(T(x + d) - T(x - d)) || softmax(S(x + d) - S(x - d))), d being the change that the
+    attack made of x, T and S the logits, and s the part of the epochs that have begun: it rises
+    linearly to 1. Where both are nearly linear within the ball, the differences are 2 d times their
+    input gradients, so these are matched without a second derivative. As in their script, the
+    student is in training mode at both places, and x - d is not clipped to [0, 1].
+
+    Args:
+        divergence: in which direction, and how it goes over the classes.
+        weight, name: as of `Term`; their script's weight is 1 for CIFAR-10, 10 for CIFAR-100.
+    """
+
+    needs = (Need.ADVERSARIAL, Need.LIVE_TEACHER, Need.EPOCH_SHARE)
+
+    def __init__(
+        self,
+        divergence: KLDistillation,
+        weight: float | None = 1.0,
+        name: str = "indirect_gradients",
+    ) -> None:
+        super().__init__(name, weight)
+        self.divergence = divergence
+
+    def compute(self, step: Step) -> Tensor:
+        opposite = 2.0 * step.images - step.adversarial  # x - d
+        teacher = step.ask_teacher(step.adversarial) - step.ask_teacher(opposite)
+        student = step.adversarial_logits - step.student(opposite, training=True)
+        return step.epoch_share * ops.mean(self.divergence.of_images(teacher, student))

@@ -10,6 +10,7 @@ import keras
 
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.method.batches import unpack_batch
+from rnascl_keras.method.epoch_share import EpochShare
 from rnascl_keras.method.inner_attacks import InnerAttack
 from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.step import Need, Step
@@ -86,6 +87,7 @@ class Distiller(TrainingModel):
         self.map_size = self._teacher.map_size
         self.weight_decay = weight_decay
         self.noise = keras.random.SeedGenerator(seed)
+        self._epochs = EpochShare() if Need.EPOCH_SHARE in self.needs else None
         for term in terms:
             term.check(self._teacher, self.classifier)
         self._asked = self._teacher_layers()
@@ -101,6 +103,15 @@ class Distiller(TrainingModel):
     def needs(self) -> set[Need]:
         """What the terms need of a step."""
         return {need for term in self.terms for need in term.needs}
+
+    def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
+        """As `TrainingModel.fit`; terms that need `Need.EPOCH_SHARE` are told of each epoch."""
+        if self._epochs and isinstance(callbacks, keras.callbacks.CallbackList):
+            self._epochs.set_params(callbacks.params)
+            callbacks.callbacks.append(self._epochs)
+        elif self._epochs:
+            callbacks = [*keras.tree.flatten(callbacks or []), self._epochs]
+        return super().fit(*args, callbacks=callbacks, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         step = self.attacked(self.ask(data))
@@ -124,6 +135,7 @@ class Distiller(TrainingModel):
             student=self.classifier,
             noise=self.noise,
             teacher_logits=logits,
+            epoch_share=self._epochs.share.value if self._epochs else None,
             # (batch, layers asked for, p) -> one (batch, p) each
             teacher_maps={layer: maps[:, k] for k, (_, layer) in enumerate(self._asked)},
         )

@@ -20,6 +20,7 @@ class Need(Enum):
     ADVERSARIAL = "adversarial images"
     INPUT_GRADIENTS = "input gradients"
     LIVE_TEACHER = "answers on other images than the batch's"
+    EPOCH_SHARE = "part of the epochs that have begun"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Step:
         teacher_maps: unit maps of those layers that terms name, (batch, p) each, by layer.
         adversarial: what the attack made of the images, (batch, h, w, c); `Need.ADVERSARIAL`.
         teacher_gradients: of the teacher's cross-entropy, as images; `Need.INPUT_GRADIENTS`.
+        epoch_share: part of the epochs of a `fit` that have begun, this one included, a scalar in
+            (0, 1]; `Need.EPOCH_SHARE`.
 
     An attack knows these up to `teacher_maps`; a term knows besides:
 
@@ -54,6 +57,7 @@ class Step:
     teacher_maps: Mapping[str, Tensor] = field(default_factory=dict)
     adversarial: Tensor | None = None
     teacher_gradients: Tensor | None = None
+    epoch_share: Tensor | None = None
     logits: Tensor | None = None
     activations: Mapping[str, Tensor] = field(default_factory=dict)
     gradients: Tensor | None = None

@@ -71,6 +71,7 @@ def test_each_method_trains_by_its_own_terms():
     }
     own |= {f"{name}_published": terms for name, terms in own.items()}
     own |= {"rslad_n_fgsm": own["rslad"], "adaad_entropy": own["adaad"]}
+    own["igdm"] = [*own["adaad"], "indirect_gradients"]
     own |= {name: [*attacked, "kl", "attention"] for name in ("trades", "searched_trades")}
     own |= {name: [*plain, "gradient_alignment"] for name in METHODS if "align" in name}
     for name, method in METHODS.items():
@@ -80,7 +81,7 @@ def test_each_method_trains_by_its_own_terms():
         trainer = method.distiller(*models, architecture, recipe, settings, 3)
         assert [term.name for term in trainer.terms] == own.get(name, plain), name
         live = asks_live(trainer.terms, trainer.attack, trainer.shown)
-        assert live == ("align" in name or "adaad" in name), name
+        assert live == ("align" in name or "adaad" in name or name == "igdm"), name
         assert (trainer.attack is not None) == method.adversarial, name
         assert (trainer.shown is not None) == (name in ("noisy", "combined")), name
     attack = METHODS["ard"].distiller(*models, architecture, recipe, recipe.finetune, 3).attack

@@ -28,7 +28,7 @@ def test_two_replicas_train_as_one():
 
 @pytest.mark.slow
 def test_two_replicas_train_every_other_model_as_one():
-    assert_equal_on(2, "distiller", "pgd", "trades_teacher")
+    assert_equal_on(2, "distiller", "pgd", "trades_teacher", "igdm")
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from rnascl_keras.method.callbacks import (
     GumbelTemperatureDecay,
     read_history,
 )
+from rnascl_keras.method.robust_distillation import igdm
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.run.checkpoint import Checkpoint, training_state
 
@@ -74,6 +75,9 @@ MODELS = {
     "search": make_search,
     "distiller": lambda: make_distiller(
         trades=Trades(steps=1), optimizer=keras.optimizers.Adam(0.01)
+    ),
+    "igdm": lambda: make_distiller(
+        robust=igdm(epsilon=0.1, step_size=0.05, steps=1), compiling=EAGER
     ),
 }
 
