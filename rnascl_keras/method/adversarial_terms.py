@@ -34,10 +34,11 @@ def entropy_weights(teacher_logits: Tensor) -> Tensor:
         float32 (batch,).
     """
     log_p = log_probabilities(teacher_logits)
-    entropy = -ops.sum(ops.exp(log_p) * log_p, axis=-1)
+    negative: Tensor = ops.sum(ops.exp(log_p) * log_p, axis=-1)
+    entropy = -negative
     every = of_all_replicas(entropy)  # (batch,) -> (global batch,)
-    least = ops.min(every)
-    mean = ops.mean(every - least)
+    least: Tensor = ops.min(every)
+    mean: Tensor = ops.mean(every - least)
     spread = mean > 1e-6  # nats; below it the differences are rounding
     weights = (entropy - least) / ops.where(spread, mean, 1.0)
     return ops.where(spread, weights, ops.ones_like(weights))
@@ -106,4 +107,5 @@ class IndirectGradients(Term):
         opposite = 2.0 * step.images - step.adversarial  # x - d
         teacher = step.ask_teacher(step.adversarial) - step.ask_teacher(opposite)
         student = step.adversarial_logits - step.student(opposite, training=True)
-        return step.epoch_share * ops.mean(self.divergence.of_images(teacher, student))
+        value: Tensor = ops.mean(self.divergence.of_images(teacher, student))
+        return step.epoch_share * value
