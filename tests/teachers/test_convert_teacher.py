@@ -254,7 +254,7 @@ def changed(name, value):
         (dict, ("--architecture", "digits_cnn"), "unknown; expected one of resnet20"),
         (dict, ("--mean", "0.1,x"), "--mean takes one number per channel"),
         (dict, ("--mean", "0.1,0.1,0.1"), "one value per channel for both"),
-        (dict, ("--mean", "0,0,0", "--std", "1,nan,1"), "not finite"),
+        (dict, ("--mean", "0,0,0", "--std", "1,nan,1"), "takes one number per channel"),
         (dict, ("--out", "teacher.h5"), r"end in \.keras"),
         (
             lambda state: {**state, "mu": torch.zeros(3), "sigma": torch.zeros(3)}, (),
