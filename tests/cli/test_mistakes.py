@@ -98,7 +98,7 @@ def test_a_teacher_that_is_no_classifier(refused, tiny, work, tmp_path):
         ({"factor": 2.0}, "[0, 1]"),
         ({"factor": -1.0}, "[0, 1]"),
         ({"factor": np.nan}, "NaN or infinite pixels in 40 of 40"),
-        ({"labels": np.full(40, -1)}, "classes start at 0"),
+        ({"labels": np.full(40, -1)}, "y holds -1; expected classes numbered from 0"),
         ({"labels": np.full(40, 10)}, "labels range from 10 to 10"),
         ({"labels": np.zeros(39, int)}, "40 images in x and 39 labels"),
         ({"labels": np.zeros(40)}, "expected an integer class"),

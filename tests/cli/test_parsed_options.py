@@ -64,6 +64,7 @@ def test_evaluate_and_attack_ask_the_same_by_the_same_options(rnascl, called):
         "std": (1.0, 2.0, 3.0),
         "layout": "NCHW",
         "output": "z",
+        "trust": False,
         "providers": ["a", "b"],
     }
 

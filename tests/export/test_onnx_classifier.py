@@ -12,6 +12,7 @@ from rnascl_keras.attacks import losses
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.export.gradient.losses import name_in_graph
+from rnascl_keras.export.onnx_gradient import input_gradient_model
 from tests.small_onnx import CONVOLUTIONS
 
 
@@ -184,11 +185,11 @@ def test_operators_without_a_gradient_are_counted_in_one_short_line(save, images
     assert "\n" not in message and len(message) < 500
 
 
-def test_integer_operators_are_to_be_quantised_anew(save, images):
+def test_integer_operators_are_to_be_quantised_anew(save):
     nodes = "q = Cast<to=2>(x) i = ConvInteger(q, k) n = Cast<to=1>(i)" + CONVOLUTIONS
     kernel = np.ones((3, 3, 1, 1), np.uint8)
     with pytest.raises(UserError, match="quantise it anew as QDQ, or attack it with"):
-        OnnxClassifier(save(nodes, k=kernel)).loss_and_gradient(images, LABELS)
+        input_gradient_model(onnx.load(save(nodes, k=kernel)))
 
 
 LOOP = """
