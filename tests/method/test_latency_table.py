@@ -236,14 +236,14 @@ def test_a_bad_table_is_refused(change, tmp_path):
 
 def test_a_run_that_searches_for_speed(work, tiny, rnascl, refused, tmp_path):
     settings = ("--workdir", work, "--set", "search.cost=latency")
-    first = rnascl("search", tiny, *settings)
+    first = rnascl("search", tiny, *settings, "--overwrite")
     assert first.code == 0 and "search: measuring the latency" in first.err, first.err
     measured = (work / "latency_table.json").read_bytes()
     assert rnascl("search", tiny, *settings).err.count("already done") == 1
-    again = rnascl("search", tiny, *settings, "--set", "search.beta=0.3")
+    again = rnascl("search", tiny, *settings, "--set", "search.beta=0.3", "--overwrite")
     assert "search: latencies as in" in again.err
     assert (work / "latency_table.json").read_bytes() == measured
-    whole = rnascl("run", tiny, *settings)
+    whole = rnascl("run", tiny, *settings, "--overwrite")
     assert whole.code == 0 and " ms predicted" in whole.err, whole.err
     report = read_json(work / "report.json")
     prediction = report["latency_prediction"]
@@ -258,7 +258,7 @@ def test_a_run_that_searches_for_speed(work, tiny, rnascl, refused, tmp_path):
     # a table of another device, and what is none
     elsewhere = tmp_path / "device.json"
     elsewhere.write_bytes(measured)
-    given = (*settings, "--set", f"search.latency_table={elsewhere}")
+    given = (*settings, "--set", f"search.latency_table={elsewhere}", "--overwrite")
     assert rnascl("search", tiny, *given).code == 0
     elsewhere.write_text("{}")
     assert "is no table of a space's latencies" in refused("search", tiny, *given)
