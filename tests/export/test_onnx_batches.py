@@ -28,7 +28,10 @@ class FakeSession:
     """Doubles its images, adds the labels, and notes the sizes of its batches."""
 
     def __init__(self, rows=lambda count: count):
-        self.path, self.inputs = Path("m.onnx"), [SimpleNamespace(name="pixels")]
+        self.path, self.inputs = (
+            Path("m.onnx"),
+            [SimpleNamespace(name="pixels", type="tensor(float)")],
+        )
         self.rows, self.sizes, self.threads = rows, [], set()
 
     def run(self, names, feeds):
@@ -42,7 +45,7 @@ class FakeSession:
 def run(batches, session, count, *, fixed=None, batch_size=128):
     images = np.random.default_rng(0).random((count, 4, 4, 3), np.float32)
     labels = np.arange(count)
-    given = SimpleNamespace(batch=fixed, encode=lambda x: x)
+    given = SimpleNamespace(batch=fixed, encode=lambda x, kind: x)
     results = batches.run(session, ["y", "l"], given, images, {"labels": labels}, batch_size)
     np.testing.assert_array_equal(results[0], 2 * images.reshape(count, -1) + labels[:, None])
     np.testing.assert_array_equal(results[1], labels)
@@ -104,3 +107,15 @@ def test_an_error_of_onnxruntimes_in_one_piece_is_told_in_one_line(tmp_path):
     with pytest.raises(UserError, match="fails on these images") as caught:
         classifier.logits(images)
     assert "\n" not in str(caught.value)
+
+
+def test_kernels_that_look_at_the_whole_batch_get_one_image_at_a_time():
+    """Dynamic quantisation takes the range of its batch: an image's answer depends on others."""
+    dynamic = model()
+    dynamic.graph.node.insert(
+        0, helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero"])
+    )
+    session = FakeSession()
+    assert run(Batches(dynamic, 2, CPU), session, 5) == [1] * 5
+    providers = ("CUDAExecutionProvider", *CPU)
+    assert run(Batches(dynamic, 2, providers), FakeSession(), 5) == [1] * 5
