@@ -127,6 +127,12 @@ def children_of(process):
         return [int(child) for child in file.read().split()]
 
 
+def ticks_of(process):
+    """How long a process has computed, in the system's ticks."""
+    with open(f"/proc/{process}/stat") as file:
+        return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="asks Linux for a process's children")
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_signals_are_obeyed_while_a_file_hangs(sent, code, save, tmp_path):
@@ -137,7 +143,10 @@ def test_signals_are_obeyed_while_a_file_hangs(sent, code, save, tmp_path):
         assert "images go into 'x'" in process.stderr.readline()
         while not (children := children_of(process.pid)):
             time.sleep(0.05)
-        time.sleep(0.5)  # into the hang
+        (child,) = children
+        before = ticks_of(child)
+        while ticks_of(child) < before + 60:  # some 0.6 s of computing: into the hang
+            time.sleep(0.05)
         process.send_signal(sent)
         # by the signal, not by the limit that ends what hangs, which is another code
         assert process.wait(30) == code

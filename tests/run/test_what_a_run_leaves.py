@@ -65,6 +65,15 @@ def test_architecture_json_describes_the_student(whole_run):
     assert Architecture.load(whole_run.folder / "architecture.json").widths == (tuple(row),)
 
 
+def assert_looked_at(figures):
+    """False robustness was looked for; not where two epochs have left a model near chance."""
+    if figures["near_chance"]:
+        assert figures["check"] is None and figures["accuracy"]["clean"] <= 0.15
+        return
+    assert figures["check"]["n"] == 50
+    assert {f["name"] for f in figures["check"]["findings"]} >= {"black_box", "transfer"}
+
+
 def test_report_json_keeps_its_keys(whole_run, tiny):
     report = read(whole_run.folder / "report.json")
     promised = {"recipe", "seed", "versions", "epsilon", "n", *MODELS, "export"}
@@ -77,13 +86,13 @@ def test_report_json_keeps_its_keys(whole_run, tiny):
     )
     for model in MODELS:
         figures = report[model]
-        more = {"per_class", "check", "sweep", "bytes"}
+        more = {"per_class", "near_chance", "check", "sweep", "bytes"}
         assert set(figures) == {"parameters", "macs", "accuracy", "intervals"} | more
-        assert figures["check"]["n"] == figures["sweep"]["n"] == 50
+        assert figures["sweep"]["n"] == 50
+        assert_looked_at(figures)
         assert figures["sweep"]["epsilon"] == [0.025, 0.05, 0.1, 0.2]
         assert figures["sweep"]["accuracy"]["pgd20"][2] == figures["accuracy"]["pgd20"]
         assert figures["sweep"]["clean"] == figures["accuracy"]["clean"]
-        assert {f["name"] for f in figures["check"]["findings"]} >= {"black_box", "transfer"}
         assert set(figures["accuracy"]) == set(figures["intervals"]) == KEYS
         for key, accuracy in figures["accuracy"].items():
             low, high = figures["intervals"][key]
@@ -125,7 +134,8 @@ def test_the_figures_are_those_of_the_files(whole_run, snapshot):
         # The float file is the model; the int8 file is another function, and is attacked itself.
         assert set(figures["accuracy"]) == {"clean", *transfers, *(KEYS if int8 else ())}
         if int8:
-            assert set(figures["intervals"]) == KEYS and figures["check"]["n"] == 50
+            assert set(figures["intervals"]) == KEYS
+            assert_looked_at(figures)
             accuracy = figures["accuracy"]
             assert accuracy["worst"] <= min(accuracy[key] for key in KEYS)
 
