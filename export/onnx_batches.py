@@ -43,7 +43,7 @@ class Batches:
         self, model: onnx.ModelProto, threads: int | None, providers: Sequence[str]
     ) -> None:
         self._in_pieces = set(providers) == {CPU} and not _fixes_batch(model)
-        self._most = 1 if _mixes_images(model) else MOST_IN_PIECE
+        self._one_by_one = _mixes_images(model)
         self.threads_within = 1 if self._in_pieces else threads
         self._at_once = (threads or usable_cores()) if self._in_pieces else 1
         self._threads = ThreadPoolExecutor(self._at_once) if self._at_once > 1 else None
@@ -85,9 +85,9 @@ class Batches:
     def _pieces(self, count: int, fixed: int | None, batch_size: int) -> Iterator[np.ndarray]:
         """Yield the rows of each run; where the file fixes the size of its batches, the last one
         goes on behind the images."""
-        size = fixed or (1 if self._most == 1 else batch_size)
+        size = fixed or (1 if self._one_by_one else batch_size)
         if self._in_pieces:
-            size = min(-(-min(size, count) // self._at_once), self._most)
+            size = min(-(-min(size, count) // self._at_once), MOST_IN_PIECE)
         for first in range(0, count, size):
             yield np.arange(first, first + size if fixed else min(first + size, count))
 

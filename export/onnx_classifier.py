@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from rnascl_keras.attacks import losses
 from rnascl_keras.errors import UserError, naming
+from rnascl_keras.export.any_loss import AnyLoss
 from rnascl_keras.export.attacked_output import attacked_output
-from rnascl_keras.export.gradient.losses import name_in_graph
 from rnascl_keras.export.gradient.straight_through import straight_through_operators
 from rnascl_keras.export.onnx_batches import Batches
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
@@ -22,7 +22,7 @@ from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
 
 
-class OnnxClassifier:
+class OnnxClassifier(AnyLoss):
     """An ONNX file that turns images into logits, with its gradient; without TensorFlow.
 
     Images are given as pixels, NHWC, in [0, 1], whatever the file's own layout, type and
@@ -164,33 +164,6 @@ class OnnxClassifier:
         labels = {"labels": np.zeros(len(images), np.int64)}
         (twins,) = self._batches.run(session, ["logits"], self._input, images, labels, 128)
         return float(np.mean(twins.argmax(axis=1) == self.logits(images).argmax(axis=1)))
-
-    def logits_and_gradient(
-        self,
-        images: np.ndarray,
-        loss: Callable[..., tuple[np.ndarray, np.ndarray]],
-        labels: np.ndarray,
-        targets: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return logits, and the gradient by the pixels of a loss as `rnascl_keras.attacks` has it.
-
-        Args:
-            images: pixels (n, h, w, c) in [0, 1].
-            loss: (numpy, logits, labels, targets) -> (values, derivatives by the logits). Those of
-                `rnascl_keras.attacks.losses` become nodes of the graph; for others the file is run
-                twice.
-            labels, targets: (n,) integers.
-        """
-        name = name_in_graph(loss)
-        if name is not None:
-            logits, _, gradient = self.loss_and_gradient(
-                images, labels, name, targets, batch_size=len(images)
-            )
-            return logits, gradient
-        logits = self.logits(images, batch_size=len(images))
-        _, slopes = loss(np, logits, labels, targets)
-        told = {"slopes": np.asarray(slopes, logits.dtype)}
-        return logits, self._run_gradient("linear", images, told, len(images))[2]
 
     def _run_gradient(
         self, loss: str, images: np.ndarray, told: Mapping[str, np.ndarray | None], batch_size: int

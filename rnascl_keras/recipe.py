@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
+from rnascl_keras import settings
 from rnascl_keras.errors import UserError, check_name, nearest
 from rnascl_keras.method.spaces import SearchSpace, get_space
 from rnascl_keras.section import Settings
@@ -45,20 +46,6 @@ __all__ = [
     "recipe_names",
     "with_settings",
 ]
-
-
-_SECTIONS = (
-    Cache,
-    Data,
-    Derive,
-    Distribution,
-    Evaluation,
-    Export,
-    Finetune,
-    Search,
-    Teacher,
-    Train,
-)
 
 
 def _file_name(name: str) -> str:
@@ -232,10 +219,10 @@ def _unknown_keyword(name: str, place: Sequence[Any]) -> str:
         name: of the class that was called.
         place: of the keyword in it.
     """
-    sections = {kind.__name__: kind for kind in (Recipe, *_SECTIONS)}
     for step in place[:-1]:  # a section in a recipe
         name = str(step).title()
-    known = list(sections[name].model_fields) if name in sections else []
+    kind = Recipe if name == "Recipe" else getattr(settings, name, Settings)
+    known = list(kind.model_fields)
     what = "a recipe" if name == "Recipe" else f"section {name.lower()}"
     return (
         f"{what} has no setting {place[-1]!r}; expected some of {', '.join(known)}."

@@ -10,14 +10,14 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnascl_keras.errors import ModelFailed, UserError, printable
-from rnascl_keras.export.gradient.losses import name_in_graph
+from rnascl_keras.export.any_loss import AnyLoss
 from rnascl_keras.export.room.arrays import SharedArrays
 
 TRYING = 60.0
@@ -26,7 +26,7 @@ PATIENCE = 3600.0
 _TOO_LONG = "SIGPROF"
 
 
-class GuardedClassifier:
+class GuardedClassifier(AnyLoss):
     """As `OnnxClassifier`, with the file opened and run in a process of its own.
 
     That one is limited in memory and in time for each batch. Where it dies, it takes nothing with
@@ -77,21 +77,11 @@ class GuardedClassifier:
         (logits,) = self._ask("logits", [images])
         return logits
 
-    def logits_and_gradient(
-        self,
-        images: np.ndarray,
-        loss: Callable[..., tuple[np.ndarray, np.ndarray]],
-        labels: np.ndarray,
-        targets: np.ndarray,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """See `OnnxClassifier.logits_and_gradient`."""
-        name = name_in_graph(loss)
-        if name is not None:
-            logits, _, gradient = self._ask("gradient", [images, labels, targets], loss=name)
-            return logits, gradient
-        logits = self.logits(images)
-        slopes = np.asarray(loss(np, logits, labels, targets)[1], logits.dtype)
-        return logits, self._ask("gradient", [images, slopes], loss="linear")[2]
+    def by_name(
+        self, loss: str, images: np.ndarray, told: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """See `OnnxClassifier.by_name`."""
+        return self._ask("gradient", [images, *told], loss=loss)
 
     def check_gradient(self, images: np.ndarray) -> None:
         """See `OnnxClassifier.check_gradient`."""
