@@ -190,6 +190,7 @@ def test_probabilities_that_cannot_be_left_out_are_refused(make, what):
     ],
 )
 def test_logits_are_left_alone(make):
+    keras.utils.set_random_seed(0)  # some weights make clipped logits one-hot on every image
     model = make()
     assert logits_of(model) == logits_of(model)
     assert logits_of(model).model is model and not logits_of(model).remarks
