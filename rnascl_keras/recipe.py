@@ -86,6 +86,16 @@ class Recipe(Settings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _hold_images_out_where_the_best_epoch_is_kept(self) -> Recipe:
+        for name, section in self._phases().items():
+            if getattr(section, "keep", "last") == "best" and not self.data.validation:
+                raise UserError(
+                    f'{name}.keep="best" looks for the best epoch on images held out of training; '
+                    "give their number, e.g. data.validation=1000."
+                )
+        return self
+
     def trainings(self) -> list[tuple[str, Training]]:
         """Return the sections that train something, by name."""
         names = ["search", "train"] if self.teacher.weights else ["teacher", "search", "train"]

@@ -140,12 +140,32 @@ class Derive(Settings):
 
 class Tutored(Distillation):
     """Training with the chosen tutors, by eq. 3; the weights are 1 there, but for gamma_t.
-    `gradient_weight` adds input-gradient alignment (Shao et al., 2021)."""
+    `gradient_weight` adds input-gradient alignment (Shao et al., 2021).
+
+    `robust` puts the terms of a method of `robust_distillation`, on adversarial images of the
+    student, in place of eq. 3's cross-entropy and KL, whose settings then have no effect; the
+    attention stays, unless `gamma_t` is 0. `adversarial_share` is the part of the loss that is on
+    these images; None: as the method has it, and at 1 the student never sees another image. Its
+    attack takes `steps` of `step_size` within `epsilon`; `rslad_n_fgsm` one of `epsilon`. `adaad`,
+    alone or with more, and `igdm` ask the teacher itself, also where there is a cache. The rows of
+    a comparison, each a method of its own, do not go by these two.
+
+    `average` is the decay a step of a moving average of the weights, which is then the result; 0:
+    the last step's are. `keep="best"` keeps the epoch of the best PGD accuracy on the validation
+    images, at `epsilon`.
+    """
 
     gamma_t: float = 1.0
     classification_weight: Annotated[float, Field(ge=0)] = 1.0
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     gradient_weight: Annotated[float, Field(ge=0)] = 0.0
+    robust: Literal["ard", "rslad", "rslad_n_fgsm", "adaad", "adaad_entropy", "igdm"] | None = None
+    adversarial_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    epsilon: Radius = 8 / 255
+    step_size: Positive = 2 / 255
+    steps: Count = 10
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    keep: Literal["last", "best"] = "last"
 
     def arguments(self) -> dict[str, Any]:
         """Return those of `CrossLayerDistiller`."""
@@ -154,36 +174,40 @@ class Tutored(Distillation):
 
     def step_arguments(self) -> dict[str, Any]:
         """Return those among them that every `Distiller` takes, whatever its terms are."""
-        return self._only("map_size", "weight_decay")
-
-
-class Train(Tutored):
-    """`start` is `scratch` (A.1) or `supernet`, its weights sliced.
-
-    `robust` puts the terms of a method of `robust_distillation`, on adversarial images of the
-    student, in place of eq. 3's cross-entropy and KL, whose settings then have no effect; the
-    attention stays. Its attack takes `steps` of `step_size` within `epsilon`; `rslad_n_fgsm` one of
-    `epsilon`. `adaad`, alone or with more, and `igdm` ask the teacher itself, also where there is a
-    cache. The rows of a comparison, each a method of its own, do not go by it.
-    """
-
-    start: Literal["scratch", "supernet"] = "scratch"
-    robust: Literal["ard", "rslad", "rslad_n_fgsm", "adaad", "adaad_entropy", "igdm"] | None = None
-    epsilon: Radius = 8 / 255
-    step_size: Positive = 2 / 255
-    steps: Count = 10
+        robust_at = self.epsilon if self.keep == "best" else None
+        return {"robust_at": robust_at, **self._only("map_size", "weight_decay", "average")}
 
     def robust_arguments(self) -> dict[str, Any]:
         """Return those of `robust_distillation.make_robust`."""
-        return {"name": self.robust, **self._only("epsilon", "step_size", "steps")}
+        names = ("adversarial_share", "epsilon", "step_size", "steps")
+        return {"name": self.robust, **self._only(*names)}
 
     def made_from(self) -> dict[str, Any]:
-        unused = () if self.robust else ("robust", "epsilon", "step_size", "steps")
-        return {key: value for key, value in super().made_from().items() if key not in unused}
+        values = super().made_from()
+        return {key: value for key, value in values.items() if key not in self._unused()}
+
+    def _unused(self) -> set[str]:
+        """Return the settings that have no effect as the others are."""
+        without_robust = set() if self.robust else {"robust", "adversarial_share"}
+        off = {"average": 0.0, "keep": "last", "adversarial_share": None}
+        return without_robust | {key for key, value in off.items() if getattr(self, key) == value}
+
+
+class Train(Tutored):
+    """`start` is `scratch` (A.1) or `supernet`, its weights sliced."""
+
+    start: Literal["scratch", "supernet"] = "scratch"
+
+    def _unused(self) -> set[str]:
+        unused = super()._unused()
+        if self.robust:
+            return unused
+        unused |= {"step_size", "steps"}
+        return unused if self.keep == "best" else unused | {"epsilon"}
 
 
 class Finetune(Tutored):
-    """TRADES in place of eq. 3's cross-entropy (section 4.1)."""
+    """TRADES in place of eq. 3's cross-entropy (section 4.1), or `robust`."""
 
     epochs: Count = 20
     learning_rate: Positive = 0.01

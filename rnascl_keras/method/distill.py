@@ -27,7 +27,7 @@ class CrossLayerDistiller(Distiller):
     Args:
         teacher, student: as of `Distiller`.
         tutors: `architecture.tutors`; none means distillation from the logits alone.
-        gamma_t: weight of the attention loss.
+        gamma_t: weight of the attention loss; 0: without it.
         classification_weight, kl_weight: of the other two terms, which eq. 3 does not weigh.
         kl, softening: of the distillation term, see `losses.distillation_kl`.
         gradient_weight: of one further term, see `gradient_alignment.alignment_loss`; 0: without
@@ -38,7 +38,7 @@ class CrossLayerDistiller(Distiller):
         attention: makes the attention term of tutors and gamma_t: `TutoredAttention` or
             `UniformAttention`.
         settings: `shown`, `teacher_taps` (as in the search), `map_size` (likewise),
-            `weight_decay`, `seed` and `name` of `Distiller`.
+            `weight_decay`, `average`, `robust_at`, `seed` and `name` of `Distiller`.
 
     Raises:
         UserError: both `trades` and `robust` are given.
@@ -80,7 +80,7 @@ class CrossLayerDistiller(Distiller):
         told, attack = robust or (on_logits, trades)
         terms = [
             *told,
-            attention(tutors, gamma_t),
+            *([attention(tutors, gamma_t)] if gamma_t else []),
             *([GradientAlignment(gradient_weight)] if gradient_weight else []),
         ]
         super().__init__(teacher, student, terms, attack, name=name, **settings)

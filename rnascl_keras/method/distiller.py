@@ -13,16 +13,17 @@ from rnascl_keras.method.batches import unpack_batch
 from rnascl_keras.method.epoch_share import EpochShare
 from rnascl_keras.method.inner_attacks import InnerAttack
 from rnascl_keras.method.input_gradients import with_input_gradients
+from rnascl_keras.method.kept_weights import KeepsWeights
 from rnascl_keras.method.step import Need, Step
 from rnascl_keras.method.taps import tap
 from rnascl_keras.method.teacher import Chooser, LiveTeacher, Teacher, as_teacher, chosen
 from rnascl_keras.method.terms import Term, as_terms
-from rnascl_keras.method.training import TrainingModel, accuracy, descend
+from rnascl_keras.method.training import accuracy, descend
 
 Tensor = Any
 
 
-class Distiller(TrainingModel):
+class Distiller(KeepsWeights):
     """Trains a student on a weighted sum of terms, under a teacher that is never updated.
 
     A step asks the teacher (`ask`), makes adversarial images where a term needs them (`attacked`),
@@ -53,6 +54,7 @@ class Distiller(TrainingModel):
             own where `teacher` is one.
         weight_decay: coupled L2 on convolution and dense kernels; the student's own regularizers
             are added too.
+        average, robust_at: as of `KeepsWeights.keep_copies`; then call `finish` after `fit`.
         seed: of `noise`, from which attack and `shown` draw.
 
     Raises:
@@ -70,6 +72,8 @@ class Distiller(TrainingModel):
         teacher_taps: str | Sequence[str] | None = None,
         map_size: tuple[int, int] | None = None,
         weight_decay: float = 2e-4,
+        average: float = 0.0,
+        robust_at: float | None = None,
         seed: int | None = None,
         name: str = "distiller",
     ) -> None:
@@ -93,6 +97,7 @@ class Distiller(TrainingModel):
         self._asked = self._teacher_layers()
         tapped = dict.fromkeys(layer for term in terms for layer in term.student_layers)
         self._student = tap(self.classifier, list(tapped)) if tapped else None
+        self.keep_copies(average, robust_at)
 
     @property
     def teacher(self) -> keras.Model | Teacher:
@@ -122,6 +127,7 @@ class Distiller(TrainingModel):
 
         parts = descend(decayed_loss, self.weight_variables, self.optimizer, step.labels)
         self.share_statistics()
+        self.average_weights()
         return self.record(parts, step.labels)
 
     def ask(self, data: Any) -> Step:
@@ -152,7 +158,10 @@ class Distiller(TrainingModel):
         return step
 
     def loss_parts(self, step: Step) -> dict[str, Tensor]:
-        """Return the loss of an `attacked` step, the terms by name, and the accuracy, scalars."""
+        """Return the loss of an `attacked` step, the terms by name, and the accuracy, scalars.
+
+        The accuracy is on the images, or on the adversarial ones where no term is `clean`.
+        """
         step = self._answered(step)
         parts = {term.name: term.compute(step) for term in self.terms}
         weighted = [
@@ -161,7 +170,8 @@ class Distiller(TrainingModel):
         loss = weighted[0]
         for value in weighted[1:]:
             loss += value
-        return {"loss": loss, **parts, "accuracy": accuracy(step.labels, step.logits)}
+        seen = step.adversarial_logits if step.logits is None else step.logits
+        return {"loss": loss, **parts, "accuracy": accuracy(step.labels, seen)}
 
     def _answered(self, step: Step) -> Step:
         """Return the step with what the student says in training mode, as far as needed."""
@@ -173,12 +183,13 @@ class Distiller(TrainingModel):
             logits, activations, _ = self._student(shown, training=True)
             return logits, dict(zip(self._student.names, activations, strict=True))
 
-        gradients = adversarial_logits = None
+        logits = gradients = adversarial_logits = None
+        activations: dict[str, Tensor] = {}
         if Need.INPUT_GRADIENTS in self.needs:
             (logits, activations), gradients = with_input_gradients(
                 clean_pass, step.images, step.labels
             )
-        else:
+        elif any(term.clean for term in self.terms):
             logits, activations = clean_pass(step.images)
         if Need.ADVERSARIAL in self.needs:
             adversarial_logits = self.classifier(step.adversarial, training=True)

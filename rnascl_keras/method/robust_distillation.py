@@ -44,7 +44,7 @@ def ard(
     epsilon: float,
     step_size: float,
     steps: int,
-    alpha: float = 1.0,
+    adversarial_share: float = 1.0,
     softening: float = 30.0,
     scale: str = "sum",
 ) -> Robust:
@@ -56,7 +56,7 @@ def ard(
 
     Args:
         epsilon, step_size, steps: of the ascent, in pixel units of [0, 1].
-        alpha, softening: see above.
+        adversarial_share, softening: their alpha and t.
         scale: of the KL term, "sum" or "published", see above.
 
     Raises:
@@ -64,8 +64,8 @@ def ard(
     """
     divergence = _divergence(scale, softening)
     terms = [
-        OutputTerm(divergence, alpha, "kl", adversarial=True),
-        CrossEntropy(1 - alpha),
+        OutputTerm(divergence, adversarial_share, "kl", adversarial=True),
+        CrossEntropy(1 - adversarial_share),
     ]
     return terms, StepPGD(on_labels, uniform_start(epsilon), epsilon, step_size, steps)
 
@@ -102,7 +102,8 @@ def rslad_n_fgsm(*, epsilon: float, adversarial_share: float = 5 / 6, scale: str
 
     Args:
         epsilon: of `inner_attacks.n_fgsm`, in pixel units of [0, 1].
-        adversarial_share, scale: as of `rslad`.
+        adversarial_share, scale: as of `rslad`; at a share of 1 the student never sees the images
+            themselves, which spares a third of the work.
 
     Raises:
         UserError: unknown `scale`.
@@ -145,7 +146,14 @@ def adaad(
     return terms, StepPGD(on_both, normal_start(0.001), epsilon, step_size, steps, needs=live)
 
 
-def igdm(*, epsilon: float, step_size: float, steps: int, alpha: float = 1.0) -> Robust:
+def igdm(
+    *,
+    epsilon: float,
+    step_size: float,
+    steps: int,
+    adversarial_share: float = 1.0,
+    alpha: float = 1.0,
+) -> Robust:
     """AdaAD with indirect gradient distillation (Lee et al., 2024).
 
     KL(teacher(x') || student(x')) + alpha times what `adversarial_terms.IndirectGradients` is.
@@ -153,16 +161,18 @@ def igdm(*, epsilon: float, step_size: float, steps: int, alpha: float = 1.0) ->
     Args:
         epsilon, step_size, steps: of AdaAD's ascent, in pixel units of [0, 1]; theirs are 8/255,
             2/255 and 10. (A later script of the authors' passes the first two in reverse.)
+        adversarial_share: of AdaAD.
         alpha: weight of the second in the last epoch, 1 for CIFAR-10 there.
     """
-    terms, attack = adaad(epsilon=epsilon, step_size=step_size, steps=steps)
+    ascent = {"epsilon": epsilon, "step_size": step_size, "steps": steps}
+    terms, attack = adaad(adversarial_share=adversarial_share, **ascent)
     return [*terms, IndirectGradients(_divergence("sum"), alpha)], attack
 
 
 ROBUST: dict[str, Callable[..., Robust]] = {
     "ard": ard,
     "rslad": rslad,
-    "rslad_n_fgsm": lambda epsilon, step_size, steps: rslad_n_fgsm(epsilon=epsilon),
+    "rslad_n_fgsm": lambda epsilon, step_size, steps, **more: rslad_n_fgsm(epsilon=epsilon, **more),
     "adaad": adaad,
     "adaad_entropy": partial(adaad, entropy_weighted=True),
     "igdm": igdm,
@@ -170,8 +180,15 @@ ROBUST: dict[str, Callable[..., Robust]] = {
 """The methods by name: of `epsilon`, `step_size` and `steps`, otherwise as in their papers."""
 
 
-def make_robust(name: str | None, *, epsilon: float, step_size: float, steps: int) -> Robust | None:
-    """Return one of `ROBUST`, or None where no name is given.
+def make_robust(
+    name: str | None,
+    *,
+    epsilon: float,
+    step_size: float,
+    steps: int,
+    adversarial_share: float | None = None,
+) -> Robust | None:
+    """Return one of `ROBUST`, or None where no name is given; a share of None is the method's own.
 
     Raises:
         UserError: there is none of this name.
@@ -179,15 +196,16 @@ def make_robust(name: str | None, *, epsilon: float, step_size: float, steps: in
     if name is None:
         return None
     made = look_up("robust", name, ROBUST)
-    return made(epsilon=epsilon, step_size=step_size, steps=steps)
+    share = {} if adversarial_share is None else {"adversarial_share": adversarial_share}
+    return made(epsilon=epsilon, step_size=step_size, steps=steps, **share)
 
 
 def _soft_labels(adversarial_share: float, scale: str) -> list[Term]:
     divergence = _divergence(scale)
-    return [
-        OutputTerm(divergence, 1 - adversarial_share, "kl"),
-        OutputTerm(divergence, adversarial_share, "robust_kl", adversarial=True),
-    ]
+    robust = OutputTerm(divergence, adversarial_share, "robust_kl", adversarial=True)
+    if adversarial_share == 1:
+        return [robust]
+    return [OutputTerm(divergence, 1 - adversarial_share, "kl"), robust]
 
 
 def _divergence(scale: str, softening: float = 1.0) -> KLDistillation:

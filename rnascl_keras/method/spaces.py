@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rnascl_keras.errors import UserError, look_up
@@ -68,6 +68,11 @@ class SearchSpace:
     def widths_everywhere(self, pick: Any) -> list[list[int]]:
         """Return the architecture in which each block takes `pick(choices)`, e.g. `max`."""
         return [[pick(stage.widths)] * stage.depth for stage in self.stages]
+
+    def with_one_choice(self, pick: Any) -> SearchSpace:
+        """Return the space of one architecture: each block takes `pick(choices)`, e.g. `max`."""
+        stages = (replace(stage, widths=(pick(stage.widths),)) for stage in self.stages)
+        return replace(self, name=f"{self.name} {pick.__name__}", stages=tuple(stages))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rows as plain values, for JSON."""

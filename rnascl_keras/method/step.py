@@ -42,7 +42,8 @@ class Step:
 
     An attack knows these up to `teacher_maps`; a term knows besides:
 
-        logits: the student's in training mode on what it was shown, (batch, classes).
+        logits: the student's in training mode on what it was shown, (batch, classes); None where
+            no term is `clean`.
         activations: of those student layers that terms name, (batch, h_i, w_i, c_i), by layer.
         gradients: of the student's cross-entropy, as images; `Need.INPUT_GRADIENTS`.
         adversarial_logits: the student's in training mode; `Need.ADVERSARIAL`.

@@ -30,11 +30,14 @@ class Term:
 
     Attributes:
         needs: what else than a clean pass it reads of a `Step`.
+        clean: whether it reads what the student says on the images themselves; where no term does,
+            the student is not asked about them.
         student_layers: names of those whose `Step.activations` it reads, see `taps.tap`.
         teacher_layers: names of those whose `Step.teacher_maps` it reads; None: all tapped ones.
     """
 
     needs: Collection[Need] = ()
+    clean: bool = True
     student_layers: Sequence[str] = ()
     teacher_layers: Sequence[str] | None = ()
 
@@ -104,6 +107,7 @@ class OutputTerm(Term):
         self.loss = loss
         self.adversarial = adversarial
         self.needs = (Need.ADVERSARIAL,) if adversarial else ()
+        self.clean = not adversarial
 
     def check(self, teacher: Teacher, student: keras.Model) -> None:
         """Let the loss look at the two models, where the teacher is one."""

@@ -12,6 +12,8 @@ import tensorflow as tf
 from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.distribution.replicas import synchronized_batch_norm
 from rnascl_keras.errors import Diverged, UserError
+from rnascl_keras.method.early_stopping import RobustEarlyStopping
+from rnascl_keras.method.kept_weights import KeepsWeights
 from rnascl_keras.run.begun import note_divergence
 from rnascl_keras.run.checkpoint import Checkpoint, RestOfEpoch
 from rnascl_keras.run.divergence import StopsWhenDiverged
@@ -20,7 +22,6 @@ from rnascl_keras.run.stopping import StopRequest, stopped_by_sigterm
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Search, Training
 from rnascl_keras.teachers.cache import TeacherCache
-from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
 from rnascl_keras.units import duration
 
 UNUSED = 0.1
@@ -48,13 +49,14 @@ def fit_stage(
     """Say what comes and how long it takes, go on from a checkpoint where there is one, fit.
 
     The batches are those of `cache` where the teacher's answers are in one. On SIGTERM the step is
-    finished and saved.
+    finished and saved. A model that keeps its best epoch is validated after each, where images are
+    held out; at the end it has the weights that it has kept.
 
     Args:
         run: whose strategy is in scope.
         stage: its name.
         signature: of all from which the stage is made; a checkpoint of another one is left alone.
-        model: compiled.
+        model: compiled; a `CrossLayerSearch`, or one that keeps weights.
         settings: of the training; the batch size is that over all replicas.
         what: is trained, in a few words.
         callbacks: of `fit`; those that write files, on the chief only.
@@ -101,7 +103,9 @@ class _Fit:
         cache: TeacherCache | None,
     ) -> None:
         run, epochs, batch_size = self.run, self.settings.epochs, self.settings.batch_size
-        if self._had_stopped_early(callbacks):
+        stopping = self._early_stopping()
+        if self._had_stopped_early(stopping):
+            self._finish()
             return
         if self.epoch or self.step:
             inside = f" and {self.step} steps" if self.step else ""
@@ -125,17 +129,39 @@ class _Fit:
                     steps_per_epoch=self.steps,
                     shuffle=False,
                     validation_data=held_out.batches(batch_size) if held_out else None,
-                    callbacks=[StopsWhenDiverged(), *rest, *callbacks, self.checkpoint],
+                    callbacks=[
+                        StopsWhenDiverged(),
+                        *rest,
+                        *callbacks,
+                        *([stopping] if stopping else []),
+                        self.checkpoint,
+                    ],
                     verbose=_verbosity(run),
                 )
             except Diverged as error:
                 if run.is_chief:
                     note_divergence(run, self.stage)
                 raise self._diverged(error) from error
+        self._finish()
 
-    def _had_stopped_early(self, callbacks: Sequence[keras.callbacks.Callback]) -> bool:
-        stoppers = [c for c in callbacks if isinstance(c, RobustEarlyStopping)]
-        if not self.epoch or not any(c.is_over(self.model, self.epoch) for c in stoppers):
+    def _early_stopping(self) -> RobustEarlyStopping | None:
+        """Return what keeps the best epoch, where that is wanted and images are held out."""
+        if self.run.data.validation is None or getattr(self.model, "best", None) is None:
+            return None
+        return RobustEarlyStopping(getattr(self.settings, "patience", None), self.run.say)
+
+    def _finish(self) -> None:
+        """Give the model the weights that it has kept."""
+        if not isinstance(self.model, KeepsWeights):
+            return
+        self.model.finish()
+        best = self.model.best
+        if best is not None and best.epoch.numpy() >= 0:
+            epoch, score = best.epoch.numpy(), best.score.numpy()
+            self.say(f"epoch {epoch + 1:.0f} is kept, validation PGD accuracy {score:.1%}")
+
+    def _had_stopped_early(self, stopping: RobustEarlyStopping | None) -> bool:
+        if not self.epoch or stopping is None or not stopping.is_over(self.model, self.epoch):
             return False
         self.say(f"had stopped early after epoch {self.epoch}")
         return True

@@ -152,22 +152,25 @@ def train(run: Run, signature: str) -> None:
         load_weights(supernet, run.path("search/supernet.weights.h5"))
         copy_sliced_weights(supernet, student)
     robust = make_robust(**settings.robust_arguments())
-    told = "eq. 3" + (f", its terms on logits those of {settings.robust}" if robust else "")
+    told = _robustly(settings) if robust else "eq. 3"
     _distill(run, "train", signature, student, settings, told, robust=robust)
     if run.is_chief:
         save_model(student, run.path("student.keras"))
 
 
 def finetune(run: Run, signature: str) -> None:
-    """Go on with TRADES in place of the cross-entropy; write `student_trades.keras`."""
+    """Go on with TRADES for the cross-entropy, or robustly; write `student_trades.keras`."""
     settings = run.recipe.finetune
     if settings is None:
         raise UserError(f"recipe {run.recipe.name} is without finetune: it is null.")
     seed_stage(run, 4)
     student = run.student("student")
-    trades = Trades(**settings.trades_arguments())
-    told = f"TRADES, {trades.steps} inner steps"
-    _distill(run, "finetune", signature, student, settings, told, trades=trades)
+    if robust := make_robust(**settings.robust_arguments()):
+        _distill(run, "finetune", signature, student, settings, _robustly(settings), robust=robust)
+    else:
+        trades = Trades(**settings.trades_arguments())
+        told = f"TRADES, {trades.steps} inner steps"
+        _distill(run, "finetune", signature, student, settings, told, trades=trades)
     if run.is_chief:
         save_model(student, run.path("student_trades.keras"))
 
@@ -191,6 +194,11 @@ def report(run: Run, _: str) -> None:
     from rnascl_keras.run.report_stage import report_run
 
     report_run(run)
+
+
+def _robustly(settings: Tutored) -> str:
+    """Say which losses replace eq. 3's."""
+    return f"eq. 3, its terms on logits those of {settings.robust}"
 
 
 def _distill(

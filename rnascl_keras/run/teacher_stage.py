@@ -12,7 +12,6 @@ from rnascl_keras.run.schedules import sgd
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
-from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
 
 
 def train_teacher(run: Run, signature: str) -> keras.Model:
@@ -25,14 +24,8 @@ def train_teacher(run: Run, signature: str) -> keras.Model:
         model = build_teacher(**network)
         trainer = AdversarialTrainer(model, seed=run.recipe.seed, **settings.arguments())
         trainer.compile(optimizer=sgd(settings, data.steps_per_epoch(settings.batch_size)))
-        held_out = run.data.validation is not None
-        stopping = [RobustEarlyStopping(settings.patience, run.say)] if held_out else []
         title = f"{settings.architecture}, {settings.method}"
-        fit_stage(run, "teacher", signature, trainer, settings, title, stopping)
-    trainer.finish()
-    if stopping:
-        epoch, score = trainer.best.epoch.numpy(), trainer.best.score.numpy()
-        run.say(f"teacher: epoch {epoch + 1:.0f} is kept, validation PGD accuracy {score:.1%}")
+        fit_stage(run, "teacher", signature, trainer, settings, title)
     if settings.precision == "float32":
         return model
     deployed = build_teacher(**network)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +9,15 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras.attacks.base import ascend, check_epsilon
-from rnascl_keras.distribution.replicas import draw_for_images, never_empty
+from rnascl_keras.distribution.replicas import draw_for_images
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.method.batches import unpack_batch
+from rnascl_keras.method.kept_weights import ROBUST_ACCURACY, KeepsWeights
 from rnascl_keras.method.losses import cross_entropy, trades_loss
 from rnascl_keras.method.trades import Trades
-from rnascl_keras.method.training import TrainingModel, accuracy, descend
-from rnascl_keras.teachers.weight_copies import WeightAverage, WeightCopy
+from rnascl_keras.method.training import accuracy, descend
 
 Tensor = Any
-
-VALIDATION_STEPS = 10
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ SCALES = {
 METHODS = (*SCALES, "trades")
 
 
-class AdversarialTrainer(TrainingModel):
+class AdversarialTrainer(KeepsWeights):
     """Trains `model` on adversarial images instead of the clean ones.
 
     `model` is trained in place. Compile the trainer with an optimizer only, `fit` it on batches of
@@ -101,12 +97,10 @@ class AdversarialTrainer(TrainingModel):
         seed: int = 0,
         name: str = "adversarial_trainer",
     ) -> None:
-        super().__init__(model, ("loss", "accuracy", "robust_accuracy"), name)
+        super().__init__(model, ("loss", "accuracy", ROBUST_ACCURACY), name)
         check_name("adversarial training method", method, METHODS)
         if steps < 1:
             raise UserError(f"adversarial training takes {steps} steps; expected at least 1.")
-        if not 0 <= average < 1:
-            raise UserError(f"average must be at least 0 and below 1; got {average}.")
         self.model = model
         self.method = method
         self.epsilon = check_epsilon(epsilon)
@@ -117,8 +111,7 @@ class AdversarialTrainer(TrainingModel):
         self.trades = Trades(trades_beta, epsilon, self.step_size, steps)
         self.weight_decay = weight_decay
         self.noise = keras.random.SeedGenerator(seed)
-        self.averaged = WeightAverage(model, average) if average else None
-        self.best = WeightCopy(model)
+        self.keep_copies(average, robust_at=epsilon)
 
     def attack(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the batch's adversarial images, (batch, h, w, c), for its labels, (batch,)."""
@@ -131,7 +124,14 @@ class AdversarialTrainer(TrainingModel):
             ),
             images,
         )
-        return self._ascend(images + noise, images, labels, self.scale.ball, self.steps)
+        return ascend(
+            lambda x: cross_entropy(labels, self.classifier(x, training=False)),
+            images + noise,
+            images,
+            epsilon=self.scale.ball * self.epsilon,
+            step_size=self.step_size,
+            steps=self.steps,
+        )
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
@@ -150,65 +150,5 @@ class AdversarialTrainer(TrainingModel):
 
         parts = descend(robust_loss, self.weight_variables, self.optimizer, labels)
         self.share_statistics()
-        if self.averaged:
-            self.averaged.update()
+        self.average_weights()
         return self.record(parts, labels)
-
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        """Cross-entropy and accuracy on clean images, and accuracy under PGD."""
-        logs = super().test_step(data)
-        images, labels = unpack_batch(data, self.classes)
-        shown, classes = never_empty(images, labels)
-        step = self.epsilon / 4
-        adversarial = self._ascend(shown, shown, classes, 1, VALIDATION_STEPS, step)
-        robust = accuracy(classes, self.classifier(adversarial, training=False))
-        return logs | self.record({"robust_accuracy": robust}, labels)
-
-    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`, on the averaged weights where there are such."""
-        with self._averaged_weights():
-            return super().evaluate(*args, **kwargs)
-
-    def keep_best(self, robust_accuracy: float, epoch: int) -> bool:
-        """Keep the weights that validation has just seen if they are the best so far."""
-        if robust_accuracy <= float(self.best.score.numpy()):
-            return False
-        with self._averaged_weights():
-            self.best.take(robust_accuracy, epoch)
-        return True
-
-    def finish(self) -> None:
-        """Put the best epoch's weights into `model`, or without validation the averaged ones."""
-        if self.best.epoch.numpy() >= 0:
-            self.best.put()
-        elif self.averaged:
-            self.averaged.put()
-
-    def _ascend(
-        self,
-        start: Tensor,
-        images: Tensor,
-        labels: Tensor,
-        ball: float,
-        steps: int,
-        step_size: float | None = None,
-    ) -> Tensor:
-        return ascend(
-            lambda x: cross_entropy(labels, self.classifier(x, training=False)),
-            start,
-            images,
-            epsilon=ball * self.epsilon,
-            step_size=step_size or self.step_size,
-            steps=steps,
-        )
-
-    @contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        if not self.averaged:
-            yield
-            return
-        self.averaged.swap()
-        try:
-            yield
-        finally:
-            self.averaged.swap()

@@ -45,7 +45,7 @@ def adversarial_of(trainer):
 
 @pytest.mark.parametrize("alpha", [1.0, 0.4])
 def test_ard_recomputed(alpha):
-    settings = {**INNER, "alpha": alpha, "softening": 30.0}
+    settings = {**INNER, "adversarial_share": alpha, "softening": 30.0}
     attacked = adversarial_of(make(ard, **settings))
     again = make(ard, **settings)
     clean, robust = (again.student(x, training=True) for x in (IMAGES, attacked))
@@ -70,12 +70,12 @@ def test_rslad_recomputed():
 @pytest.mark.parametrize("softening", [1.0, 30.0])
 def test_the_published_scale_is_the_mean_over_images_and_classes(softening):
     """Element by element, as PyTorch's KLDivLoss of both scripts averages."""
-    trainer = make(ard, **INNER, alpha=0.4, softening=softening, scale="published")
+    trainer = make(ard, **INNER, adversarial_share=0.4, softening=softening, scale="published")
     attacked = adversarial_of(trainer)
     clean, robust = (np.float64(trainer.student(x, training=True)) for x in (IMAGES, attacked))
     p, q = (log_softmax(np.float64(x) / softening, -1) for x in (trainer.teacher(IMAGES), robust))
     expected = 0.4 * softening**2 * np.mean(np.exp(p) * (p - q)) + 0.6 * cross_entropy(clean)
-    again = make(ard, **INNER, alpha=0.4, softening=softening, scale="published")
+    again = make(ard, **INNER, adversarial_share=0.4, softening=softening, scale="published")
     found = again.train_on_batch(IMAGES, LABELS, return_dict=True)
     assert float(found["loss"]) == pytest.approx(expected, rel=5e-4)
 

@@ -8,7 +8,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.run.checkpoint import Checkpoint
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
-from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
+from rnascl_keras.method.early_stopping import RobustEarlyStopping
 
 IMAGES = np.random.default_rng(0).uniform(size=(32, 8, 8, 1)).astype(np.float32)
 LABELS = np.arange(32) % 10
