@@ -108,6 +108,11 @@ class Recipe(Settings):
         """How many views of each image are cached; 0: none, the teacher is asked live."""
         return min(self.cache.views, max(phase.epochs for phase in self._phases().values()))
 
+    @property
+    def caches_gradients(self) -> bool:
+        """Whether there is a cache that holds the teacher's input gradients."""
+        return self.views > 0 and self.cache.gradients
+
     def _phases(self) -> dict[str, Distillation]:
         phases = {"search": self.search, "train": self.train, "finetune": self.finetune}
         return {name: phase for name, phase in phases.items() if phase}

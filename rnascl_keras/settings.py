@@ -87,9 +87,17 @@ class Cache(Settings):
     Search, training and fine-tuning then go through the same views, epoch e through e mod `views`,
     and never run the teacher. No more are made than the longest of them has epochs. 0 asks the
     teacher live in every step, about images varied anew in every epoch.
+
+    With `gradients` its input gradients are kept too, two bytes a pixel and channel: a
+    `gradient_weight` above 0 then does not run the teacher forward and backward in every step.
     """
 
     views: Annotated[int, Field(ge=0)] = 0
+    gradients: bool = False
+
+    def made_from(self) -> dict[str, Any]:
+        values = super().made_from()
+        return values if self.gradients else {"views": values["views"]}
 
 
 class Search(Distillation):

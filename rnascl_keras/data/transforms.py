@@ -8,7 +8,6 @@ are areas, then ratios, of the windows that `random_window` tries.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import tensorflow as tf
 
@@ -39,7 +38,7 @@ def augment_batch(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentatio
         float32 (b, h, w, c) in [0, 1].
     """
     if augmentation.random_window:
-        size: Any = images.shape[1:3]
+        size = (images.shape[1], images.shape[2])
 
         def scaled_window(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
             image, row = pair

@@ -9,8 +9,9 @@ from keras import ops
 
 from rnascl_keras.distribution.replicas import of_all_replicas
 from rnascl_keras.method.losses import log_probabilities
+from rnascl_keras.method.need import Need
 from rnascl_keras.method.output_losses import KLDistillation
-from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.step import Step
 from rnascl_keras.method.terms import Term
 
 Tensor = Any

@@ -31,7 +31,7 @@ class CrossLayerDistiller(Distiller):
         classification_weight, kl_weight: of the other two terms, which eq. 3 does not weigh.
         kl, softening: of the distillation term, see `losses.distillation_kl`.
         gradient_weight: of one further term, see `gradient_alignment.alignment_loss`; 0: without
-            it. The teacher's input gradients are not in a cache, so it has to be a model.
+            it. The teacher has to be a model, or a cache that holds its input gradients.
         trades: replaces the cross-entropy by TRADES' objective (section 4.1).
         robust: replaces the cross-entropy and the distillation term by others on adversarial
             images, with their attack: one of `robust_distillation.ROBUST`, say.

@@ -14,9 +14,10 @@ from rnascl_keras.method.epoch_share import EpochShare
 from rnascl_keras.method.inner_attacks import InnerAttack
 from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.kept_weights import KeepsWeights
-from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.need import OF_TEACHER, Need
+from rnascl_keras.method.step import Step
 from rnascl_keras.method.taps import tap
-from rnascl_keras.method.teacher import Chooser, LiveTeacher, Teacher, as_teacher, chosen
+from rnascl_keras.method.teacher import Chooser, Teacher, as_teacher, chosen
 from rnascl_keras.method.terms import Term, as_terms
 from rnascl_keras.method.training import accuracy, descend
 
@@ -41,8 +42,8 @@ class Distiller(KeepsWeights):
 
     Args:
         teacher: a robust image classifier. Or a `TeacherCache`: `fit` then takes
-            its `training_batches`. Or a function that gives one of them, when it is told whether
-            the terms and attacks need the model itself.
+            its `training_batches`. Or a function that gives one of them, when it is told what the
+            terms and attacks need of it, see `teacher.Chooser`.
         student: a functional or Sequential classifier for the same images and classes. Of one that
             ends in a softmax or a sigmoid the logits before it are trained, see `logits_of`.
         terms: addends of the loss, each reported under its name besides "loss" and "accuracy".
@@ -79,11 +80,11 @@ class Distiller(KeepsWeights):
     ) -> None:
         terms = as_terms(terms)
         super().__init__(student, ("loss", *(term.name for term in terms), "accuracy"), name)
-        teacher = chosen(teacher, asks_live(terms, attack, shown))
-        check_needs(terms, attack, shown, live=isinstance(teacher, keras.Model))
+        teacher = chosen(teacher, needs_of_teacher(terms, attack, shown))
         self._teacher = as_teacher(
             teacher, teacher_taps, map_size, student.input_shape[1:], self.classes
         )
+        check_needs(terms, attack, shown, self._teacher)
         self.student = student
         self.terms = terms
         self.attack = attack
@@ -134,6 +135,9 @@ class Distiller(KeepsWeights):
         """Return what the teacher says on a batch as `fit` hands it to a step."""
         images, labels = unpack_batch(data, self.classes)
         logits, maps = self._teacher.answers(data[0], [k for k, _ in self._asked])
+        gradients = None
+        if Need.INPUT_GRADIENTS in self.needs:
+            gradients = self._teacher.input_gradients(data[0], labels)
         return Step(
             images=images,
             labels=labels,
@@ -141,20 +145,17 @@ class Distiller(KeepsWeights):
             student=self.classifier,
             noise=self.noise,
             teacher_logits=logits,
+            teacher_gradients=gradients,
             epoch_share=self._epochs.share.value if self._epochs else None,
             # (batch, layers asked for, p) -> one (batch, p) each
             teacher_maps={layer: maps[:, k] for k, (_, layer) in enumerate(self._asked)},
         )
 
     def attacked(self, step: Step) -> Step:
-        """Return the step with what is constant in its descent, as far as a term needs it:
-        the adversarial images and the teacher's input gradients."""
-        # `check_needs` has seen to it that there are an attack and a live teacher for them
+        """Return the step with adversarial images, where a term needs them."""
+        # `check_needs` has seen to it that there is an attack
         if Need.ADVERSARIAL in self.needs and self.attack is not None:
             step = replace(step, adversarial=self.attack.perturb(step))
-        if Need.INPUT_GRADIENTS in self.needs and isinstance(self._teacher, LiveTeacher):
-            gradients = self._teacher.input_gradients(step.images, step.labels)
-            step = replace(step, teacher_gradients=gradients)
         return step
 
     def loss_parts(self, step: Step) -> dict[str, Tensor]:
@@ -216,28 +217,30 @@ class Distiller(KeepsWeights):
 
 
 def check_needs(
-    terms: Collection[Term], attack: InnerAttack | None, shown: InnerAttack | None, *, live: bool
+    terms: Collection[Term],
+    attack: InnerAttack | None,
+    shown: InnerAttack | None,
+    teacher: Teacher,
 ) -> None:
     """Raise UserError where a term's or an attack's needs cannot be met.
 
     Args:
         terms, attack, shown: as of `Distiller`.
-        live: whether the teacher is a model, not a cache of what one answered.
+        teacher: who answers.
     """
     given = [(term.name, term.needs) for term in terms]
     given += [(type(x).__name__, x.needs) for x in (attack, shown) if x is not None]
     for name, needs in given:
         if Need.ADVERSARIAL in needs and attack is None:
             raise UserError(f"{name!r} needs adversarial images; give attack=, e.g. Trades().")
-        for need in (Need.INPUT_GRADIENTS, Need.LIVE_TEACHER):
-            if need in needs and not live:
-                raise UserError(
-                    f"a cache does not hold the teacher's {need.value}, which {name!r} needs; "
-                    "give the teacher itself."
-                )
+        for need in OF_TEACHER.intersection(needs).difference(teacher.holds):
+            more = " or make it with them" if need is Need.INPUT_GRADIENTS else ""
+            raise UserError(
+                f"the cache does not hold the teacher's {need.value}, which {name!r} needs; give "
+                f"the teacher itself{more}."
+            )
 
 
-def asks_live(terms: Collection[Term], *attacks: InnerAttack | None) -> bool:
-    """Return whether a teacher's cache does not do for these: one needs the teacher itself."""
-    needs = {need for x in (*terms, *filter(None, attacks)) for need in x.needs}
-    return bool(needs & {Need.INPUT_GRADIENTS, Need.LIVE_TEACHER})
+def needs_of_teacher(terms: Collection[Term], *attacks: InnerAttack | None) -> set[Need]:
+    """Return which of `need.OF_TEACHER` these need."""
+    return {need for x in (*terms, *filter(None, attacks)) for need in x.needs} & OF_TEACHER

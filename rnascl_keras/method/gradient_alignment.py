@@ -7,7 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from rnascl_keras.method.attention import guarded_sqrt
-from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.need import Need
+from rnascl_keras.method.step import Step
 from rnascl_keras.method.terms import Term
 
 Tensor = Any

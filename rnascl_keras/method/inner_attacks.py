@@ -17,7 +17,8 @@ import tensorflow as tf
 from rnascl_keras.attacks.ascent import ascend
 from rnascl_keras.distribution.replicas import draw_for_images
 from rnascl_keras.method import losses
-from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.need import Need
+from rnascl_keras.method.step import Step
 
 Tensor = Any
 Noise = keras.random.SeedGenerator

@@ -29,8 +29,8 @@ from rnascl_keras.method.inner_attacks import (
     on_teacher,
     uniform_start,
 )
+from rnascl_keras.method.need import Need
 from rnascl_keras.method.output_losses import KLDistillation
-from rnascl_keras.method.step import Need
 from rnascl_keras.method.terms import CrossEntropy, OutputTerm, Term
 
 Robust = tuple[Sequence[Term], InnerAttack]

@@ -1,10 +1,9 @@
-"""What a distiller knows in one step, and what its terms and attack may ask for."""
+"""What a distiller knows in one step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 import keras
@@ -12,15 +11,6 @@ import keras
 from rnascl_keras.method.teacher import Teacher
 
 Tensor = Any
-
-
-class Need(Enum):
-    """What a step computes only where a term or an attack says that it needs it."""
-
-    ADVERSARIAL = "adversarial images"
-    INPUT_GRADIENTS = "input gradients"
-    LIVE_TEACHER = "answers on other images than the batch's"
-    EPOCH_SHARE = "part of the epochs that have begun"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import FunctionType, MethodType
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.attention import default_map_size, unit_maps
 from rnascl_keras.method.input_gradients import with_input_gradients
+from rnascl_keras.method.need import OF_TEACHER, Need
 from rnascl_keras.method.taps import tap
 from rnascl_keras.models.classifiers import check_classifier
 from rnascl_keras.models.fingerprint import fingerprint
@@ -48,8 +49,17 @@ class Teacher(Protocol):
         """What was given: the model of the logits, or the cache."""
         ...
 
+    @property
+    def holds(self) -> Collection[Need]:
+        """Which of `need.OF_TEACHER` it can give."""
+        ...
+
     def answers(self, inputs: Any, layers: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
         """Return logits and unit maps, see `LiveTeacher.answers`."""
+        ...
+
+    def input_gradients(self, inputs: Any, labels: Tensor) -> Tensor:
+        """Return the teacher's, see `LiveTeacher.input_gradients`, if it `holds` them."""
         ...
 
 
@@ -70,6 +80,8 @@ class LiveTeacher:
         layers: names of the n_t tapped layers.
         map_size: as given.
     """
+
+    holds = OF_TEACHER
 
     def __init__(
         self, model: keras.Model, taps: str | Sequence[str], map_size: Sequence[int]
@@ -101,33 +113,39 @@ class LiveTeacher:
             (batch, classes), and float32 (batch, wanted layers, p) with rows of norm 1, or 0 for
             a map of zeros.
         """
-        images = inputs["images"] if isinstance(inputs, dict) else inputs
-        logits, activations, _ = self._tapped(images)
+        logits, activations, _ = self._tapped(_images(inputs))
         wanted = activations if layers is None else [activations[k] for k in layers]
         if not wanted:
             return logits, tf.zeros((tf.shape(logits)[0], 0, self.map_size[0] * self.map_size[1]))
         return logits, unit_maps(wanted, self.map_size)
 
-    def input_gradients(self, images: Tensor, labels: Tensor) -> Tensor:
+    def input_gradients(self, inputs: Any, labels: Tensor) -> Tensor:
         """Return how each image's cross-entropy changes with its pixels, float32 (batch, h, w, c).
 
         Args:
-            images: (batch, h, w, c).
+            inputs: as of `answers`.
             labels: (batch,).
         """
         _, gradients = with_input_gradients(
-            lambda x: (self.source(x, training=False),), images, labels
+            lambda x: (self.source(x, training=False),), _images(inputs), labels
         )
         return gradients
 
 
-Chooser = Callable[[bool], keras.Model | Teacher]
-"""Whether the teacher itself is needed -> that, or where it is not, a cache of its answers."""
+def _images(inputs: Any) -> Tensor:
+    return inputs["images"] if isinstance(inputs, dict) else inputs
 
 
-def chosen(teacher: keras.Model | Teacher | Chooser, live: bool) -> keras.Model | Teacher:
+Chooser = Callable[[Collection[Need]], keras.Model | Teacher]
+"""Which of `need.OF_TEACHER` are needed -> a cache of the teacher's answers that holds them, or the
+teacher itself."""
+
+
+def chosen(
+    teacher: keras.Model | Teacher | Chooser, needs: Collection[Need]
+) -> keras.Model | Teacher:
     """Return the teacher, or what a function that was given in its place gives."""
-    return teacher(live) if isinstance(teacher, FunctionType | MethodType) else teacher
+    return teacher(needs) if isinstance(teacher, FunctionType | MethodType) else teacher
 
 
 def as_teacher(

@@ -13,7 +13,8 @@ from keras.config import floatx
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method import losses
-from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.need import Need
+from rnascl_keras.method.step import Step
 from rnascl_keras.method.teacher import Teacher
 
 Tensor = Any

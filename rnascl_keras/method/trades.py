@@ -12,7 +12,8 @@ import tensorflow as tf
 from rnascl_keras.attacks.ascent import ascend
 from rnascl_keras.method.inner_attacks import normal_start
 from rnascl_keras.method.losses import kl_divergence, trades_loss
-from rnascl_keras.method.step import Need, Step
+from rnascl_keras.method.need import Need
+from rnascl_keras.method.step import Step
 from rnascl_keras.method.terms import Term
 
 Tensor = Any

@@ -65,6 +65,7 @@ def cache_settings(run: Run) -> CacheSettings:
         "seed": recipe.seed,
         "taps": recipe.search.taps,
         "map_size": recipe.search.map_size,
+        "gradients": recipe.caches_gradients,
     }
     key = digest([content_hash(run.path("teacher.keras")), chosen])
     if key not in run.cache_settings:

@@ -21,7 +21,7 @@ class RunStage:
     Attributes:
         name: as on the command line.
         settings: the recipe's sections, or single settings in them, that it depends on; `views` is
-            the number that `Recipe.views` settles.
+            the number that `Recipe.views` settles, `gradients` what `Recipe.caches_gradients` says.
         needs: files it reads, made by earlier stages.
         makes: files it leaves behind.
         work: does it; takes the run and the stage's signature, by which a training that was cut
@@ -129,7 +129,7 @@ STAGES = (
     ),
     RunStage(
         "cache",
-        ("data", "views", "search.taps", "search.map_size"),
+        ("data", "views", "gradients", "search.taps", "search.map_size"),
         _files("teacher.keras"),
         _cached_files,
         stages.cache,

@@ -35,7 +35,10 @@ STAGE_NAMES = (
 def origin_of(run: Run, stage: RunStage) -> Origin:
     """Return all from which a stage is made: settings, its seed, files."""
     values = {**run.recipe.made_from(), "views": run.recipe.views}
-    settings = {key: _value_at(values, key) for key in (*stage.settings, "seed")}
+    if run.recipe.caches_gradients:  # of which a cache without them says nothing
+        values["gradients"] = True
+    names = [key for key in (*stage.settings, "seed") if key != "gradients" or key in values]
+    settings = {key: _value_at(values, key) for key in names}
     inputs = {name: _hash(run.path(name)) for name in stage.needs(run)}
     outside = {name: content_hash(path) for name, path in stage.outside(run).items()}
     return Origin(digest([settings, inputs, outside]), settings, inputs, outside)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from rnascl_keras.data import Splits
     from rnascl_keras.method.architecture import Architecture
+    from rnascl_keras.method.need import Need
     from rnascl_keras.teachers.cache import TeacherCache
     from rnascl_keras.teachers.cache.settings import CacheSettings
 
@@ -193,13 +194,10 @@ class Run:
     def _students(self) -> dict[str, keras.Model]:
         return {}
 
-    def who_answers(self, live: bool = False) -> keras.Model | TeacherCache:
-        """Return whom a distillation asks: the cache where there is one, else the teacher.
-
-        Where what it asks stands in no cache, such as input gradients, the teacher answers `live`.
-        Where it does not, it need not stay in memory.
-        """
-        if self.cache is None or live:
+    def who_answers(self, needs: Collection[Need] = ()) -> keras.Model | TeacherCache:
+        """Return whom a distillation asks: the cache where it `holds` what is needed, else the
+        teacher, which otherwise need not stay in memory."""
+        if self.cache is None or not set(needs) <= set(self.cache.holds):
             return self.teacher
         self.forget("teacher")
         return self.cache

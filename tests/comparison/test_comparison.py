@@ -12,7 +12,7 @@ from rnascl_keras.comparison.tutors import matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.method.architecture import Architecture, Tutor
-from rnascl_keras.method.distiller import asks_live
+from rnascl_keras.method.distiller import needs_of_teacher
 from rnascl_keras.method.inner_attacks import GaussianNoise
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.settings import Train
@@ -80,8 +80,8 @@ def test_each_method_trains_by_its_own_terms():
         models = make_teacher(), architecture.build()
         trainer = method.distiller(*models, architecture, recipe, settings, 3)
         assert [term.name for term in trainer.terms] == own.get(name, plain), name
-        live = asks_live(trainer.terms, trainer.attack, trainer.shown)
-        assert live == ("align" in name or "adaad" in name or name == "igdm"), name
+        live = needs_of_teacher(trainer.terms, trainer.attack, trainer.shown)
+        assert bool(live) == ("align" in name or "adaad" in name or name == "igdm"), name
         assert (trainer.attack is not None) == method.adversarial, name
         assert (trainer.shown is not None) == (name in ("noisy", "combined")), name
     attack = METHODS["ard"].distiller(*models, architecture, recipe, recipe.finetune, 3).attack

@@ -9,13 +9,13 @@ from tiny_models import make_distiller, make_search, make_teacher, sgd, tiny_bat
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.distill import CrossLayerDistiller
-from rnascl_keras.method.distiller import Distiller, asks_live
+from rnascl_keras.method.distiller import Distiller, needs_of_teacher
 from rnascl_keras.method.gradient_alignment import GradientAlignment
 from rnascl_keras.method.inner_attacks import GaussianNoise, StepPGD, on_labels, uniform_start
 from rnascl_keras.method.losses import kl_divergence
+from rnascl_keras.method.need import Need
 from rnascl_keras.method.output_losses import KLDistillation
 from rnascl_keras.method.robust_distillation import rslad
-from rnascl_keras.method.step import Need
 from rnascl_keras.method.teacher import LiveTeacher
 from rnascl_keras.method.terms import CrossEntropy, OutputTerm, Term
 from rnascl_keras.method.trades import Trades, TradesTerm
@@ -122,10 +122,10 @@ def test_a_term_and_an_attack_may_ask_the_teacher_about_other_images():
 
 
 def test_what_asks_a_live_teacher():
-    assert not asks_live([CrossEntropy(), TradesTerm()], Trades(), None)
-    assert not asks_live(*rslad(epsilon=0.1, step_size=0.1, steps=1)[:1])
-    assert asks_live([CrossEntropy(), GradientAlignment()])
-    assert asks_live([CrossEntropy()], GaussianNoise(0.1, needs=[Need.LIVE_TEACHER]))
+    assert not needs_of_teacher([CrossEntropy(), TradesTerm()], Trades(), None)
+    assert not needs_of_teacher(*rslad(epsilon=0.1, step_size=0.1, steps=1)[:1])
+    assert needs_of_teacher([CrossEntropy(), GradientAlignment()])
+    assert needs_of_teacher([CrossEntropy()], GaussianNoise(0.1, needs=[Need.LIVE_TEACHER]))
 
 
 @pytest.mark.parametrize(

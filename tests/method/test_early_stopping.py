@@ -3,12 +3,15 @@
 import keras
 import numpy as np
 import pytest
+from tiny_models import make_distiller, tiny_batch
 
+from rnascl_keras.attacks import PGD
 from rnascl_keras.errors import UserError
+from rnascl_keras.method.early_stopping import RobustEarlyStopping
+from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.checkpoint import Checkpoint
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
-from rnascl_keras.method.early_stopping import RobustEarlyStopping
 
 IMAGES = np.random.default_rng(0).uniform(size=(32, 8, 8, 1)).astype(np.float32)
 LABELS = np.arange(32) % 10
@@ -22,15 +25,22 @@ def make_trainer(**settings):
     return trainer
 
 
-def test_the_average_equals_numpy_moving_statistics_included():
-    trainer = make_trainer(average=0.2)
-    expected = [value.astype(float) for value in trainer.model.get_weights()]
+def make_student_trainer(**settings):
+    compiling = {"jit_compile": False}
+    return make_distiller(optimizer=keras.optimizers.SGD(0.05), compiling=compiling, **settings)
+
+
+@pytest.mark.parametrize("make", [make_trainer, make_student_trainer])
+def test_the_average_equals_numpy_moving_statistics_included(make):
+    trainer = make(average=0.2)
+    images, labels = (IMAGES, LABELS) if make is make_trainer else tiny_batch()
+    expected = [value.astype(float) for value in trainer.classifier.get_weights()]
     for step in range(1, 4):
-        trainer.train_on_batch(IMAGES, LABELS)
+        trainer.train_on_batch(images, labels)
         keep = min(0.2, (1 + step) / (10 + step))
         expected = [
             keep * old + (1 - keep) * new
-            for old, new in zip(expected, trainer.model.get_weights(), strict=True)
+            for old, new in zip(expected, trainer.classifier.get_weights(), strict=True)
         ]
     for copy, value in zip(trainer.averaged.copies, expected, strict=True):
         np.testing.assert_allclose(copy, value, atol=1e-6)
@@ -116,3 +126,20 @@ def make_trainer_from(saved):
 def test_without_validation_images_it_says_so():
     with pytest.raises(UserError, match="needs validation_data"):
         make_trainer().fit(IMAGES, LABELS, verbose=0, callbacks=[RobustEarlyStopping()])
+
+
+def test_a_student_without_a_best_epoch_is_validated_on_clean_images():
+    images, labels = tiny_batch()
+    plain, kept = make_student_trainer(), make_student_trainer(robust_at=0.05)
+    assert "robust_accuracy" not in plain.evaluate(images, labels, return_dict=True, verbose=0)
+    logs = kept.evaluate(images, labels, return_dict=True, verbose=0)
+    right = PGD(0.05, steps=10, step_size=0.0125, random_start=False)
+    attacked = right.perturb(kept.student, images, labels)
+    found = np.mean(np.argmax(kept.student(attacked), -1) == labels)
+    assert logs["robust_accuracy"] == pytest.approx(found, abs=1.5 / len(labels))
+    assert plain.best is None and kept.keep_best(logs["robust_accuracy"], 0)
+
+
+def test_without_images_held_out_a_recipe_keeps_no_best_epoch():
+    with pytest.raises(UserError, match="train.keep.*e.g. data.validation=1000"):
+        load_recipe("digits", ["train.keep=best", "data.validation=0"])

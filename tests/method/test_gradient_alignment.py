@@ -110,7 +110,7 @@ def test_by_default_it_is_absent_and_costs_nothing(monkeypatch):
     assert Train().gradient_weight == Finetune().gradient_weight == 0
 
 
-def test_a_cache_cannot_say_it(tmp_path):
+def test_a_cache_that_does_not_hold_them_cannot_say_it(tmp_path):
     build(tmp_path)
     with pytest.raises(UserError, match="cache does not hold the teacher's input gradients"):
         make_distiller(teacher=opened(tmp_path), gradient_weight=1.0)

@@ -197,6 +197,24 @@ def test_the_terms_of_rslad_on_n_fgsm_s_images_recomputed():
     )
 
 
+def test_a_student_that_sees_adversarial_images_alone_is_not_asked_about_others():
+    """Its loss and moving statistics are those of one pass over the adversarial images."""
+    alone = {"epsilon": 0.1, "adversarial_share": 1.0}
+    attacked = adversarial_of(make(rslad_n_fgsm, **alone))
+    again, trained = make(rslad_n_fgsm, **alone), make(rslad_n_fgsm, **alone)
+    soft = again.teacher(IMAGES)
+    robust = again.student(attacked, training=True)
+    found = trained.train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert set(found) == {"loss", "robust_kl", "accuracy"}
+    assert float(found["loss"]) == pytest.approx(kl(soft, robust), rel=1e-4)
+    assert float(found["accuracy"]) == pytest.approx(np.mean(np.argmax(robust, -1) == LABELS))
+    pairs = zip(again.student.weights, trained.student.weights, strict=True)
+    moving = [(ours, theirs) for ours, theirs in pairs if "moving" in ours.path]
+    assert moving
+    for ours, theirs in moving:
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
 def test_a_robust_method_takes_the_place_of_eq_3_s_terms_on_logits():
     """The attention stays, and its tutors."""
     robust = make_robust("rslad", **INNER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 import shutil
 import time
 from collections import Counter
@@ -151,11 +152,20 @@ def test_a_run_goes_through_the_same_stages_to_a_report(cached, tiny, rnascl, mo
 
 
 def test_input_gradients_are_aligned_on_the_cache_s_views(cached, tiny, capsys):
-    """The teacher itself gives its own; a cache does not hold them."""
+    """The teacher itself gives its own; this cache does not hold them."""
     run_stages(work_in(cached, tiny, "train.gradient_weight=1", "train.epochs=1"), ["train"])
     assert "gradient_alignment" in capsys.readouterr().out
     run_stages(work_in(cached, tiny, "train.epochs=1"), ["train"])
     assert "kl: " in (out := capsys.readouterr().out) and "gradient_alignment" not in out
+
+
+def test_input_gradients_are_aligned_on_those_of_a_cache(cached, tiny, capsys, monkeypatch):
+    changes = "cache.gradients=true", "train.gradient_weight=1", "train.epochs=1"
+    run = work_in(cached, tiny, *changes, "search.epochs=1")
+    run_stages(run, ["cache", "search", "derive"])
+    monkeypatch.setattr(LiveTeacher, "input_gradients", None)
+    run_stages(run, ["train"])
+    assert "gradient_alignment" in capsys.readouterr().out
 
 
 def test_a_robust_training_reads_the_cache_too(cached, tiny, capsys, monkeypatch):
@@ -167,6 +177,23 @@ def test_a_robust_training_reads_the_cache_too(cached, tiny, capsys, monkeypatch
     assert "robust_kl: " in out and "attention: " in out and "cross_entropy" not in out
     noted = read(cached / ".stages" / "train.json")["made_from"]["settings"]["train"]
     assert (noted["robust"], noted["epsilon"]) == ("rslad_n_fgsm", 0.1)
+
+
+def test_students_are_averaged_and_their_best_epoch_is_kept(tiny, tmp_path, whole_run, capsys):
+    """Training and fine-tuning, both on adversarial images alone."""
+    kept = "average=0.8", "keep=best", "robust=rslad_n_fgsm", "adversarial_share=1", "epochs=2"
+    changes = ["data.validation=40", "train.gamma_t=0", "finetune.gamma_t=0", "train.epsilon=0.1"]
+    changes += [f"{section}.{setting}" for section in ("train", "finetune") for setting in kept]
+    (tmp_path / ".stages").mkdir()
+    shutil.copyfile(whole_run.folder / "teacher.keras", tmp_path / "teacher.keras")
+    said = []
+    run_stages(work_in(tmp_path, tiny, *changes, say=said.append), ASKED)
+    out = capsys.readouterr().out
+    assert "val_robust_accuracy: " in out and "robust_kl: " in out
+    for stage in ("train", "finetune"):
+        assert any(re.match(rf"{stage}: epoch \d is kept, validation PGD", x) for x in said)
+    settings = read(tmp_path / ".stages" / "train.json")["made_from"]["settings"]["train"]
+    assert (settings["average"], settings["keep"]) == (0.8, "best")
 
 
 def test_adaad_asks_the_teacher_live_beside_the_cache(cached, tiny, capsys):

@@ -64,7 +64,8 @@ def build_cache(
         data: the training images.
         batch_size: images that the teacher is asked about at a time.
         say: takes each line of progress.
-        settings: `views`, `augmentation`, `seed`, `taps`, `map_size` of `CacheSettings.of`.
+        settings: `views`, `augmentation`, `seed`, `taps`, `map_size`, `gradients` of
+            `CacheSettings.of`.
 
     Raises:
         UserError: the teacher does not fit the images or gives no finite logits, or the disk has
@@ -87,7 +88,7 @@ def fill_cache(
     """As `build_cache`, whose settings, teacher and data `made_from` stands for."""
     check_writable(Path(folder) / INDEX)
     live = LiveTeacher(teacher, made_from.taps, made_from.map_size)
-    row = data.classes + len(live.layers) * int(np.prod(made_from.map_size))
+    row = made_from.row(data.input_shape, data.classes, len(live.layers))
     shards = plan(made_from.fingerprint, made_from.views, len(data), row, images_per_shard(row))
     build = _Build(Path(folder), live, data, made_from, batch_size, say)
     strategy = tf.distribute.get_strategy()
@@ -204,8 +205,8 @@ class _Build:
         )
 
     def _rows(self, shard: Shard, bar: tqdm) -> Iterator[np.ndarray]:
-        for images, _ in self._batches(shard):
-            rows, finite = self._ask(images)
+        for images, labels in self._batches(shard):
+            rows, finite = self._ask(images, labels)
             if not tf.reduce_all(finite):
                 raise UserError(
                     f"teacher {self.live.name!r} gives infinite or undefined (NaN) values on the "
@@ -214,7 +215,7 @@ class _Build:
             yield rows.numpy()
             bar.update(len(rows))
 
-    def _row(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _row(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return float16 (batch, row), and whether each row is finite, (batch,).
 
         Of the logits, the distance to the largest is kept: a softmax does not see the shift, and
@@ -223,19 +224,23 @@ class _Build:
         logits, maps = self.live.answers(images)
         logits = tf.cast(logits, tf.float32)
         logits -= tf.reduce_max(logits, axis=-1, keepdims=True)
-        flat = tf.reshape(maps, (tf.shape(maps)[0], -1))  # (batch, n_t, p) -> (batch, n_t * p)
-        finite = tf.reduce_all(tf.math.is_finite(tf.concat([logits, flat], axis=1)), axis=1)
-        rows = tf.concat([tf.maximum(logits, LOWEST), flat], axis=1)
+        size = tf.shape(maps)[0]
+        said = [tf.reshape(maps, (size, -1))]  # (batch, n_t, p) -> (batch, n_t * p)
+        if self.settings.gradients:
+            gradients = self.live.input_gradients(images, labels)
+            said.append(tf.reshape(gradients, (size, -1)))
+        finite = tf.reduce_all(tf.math.is_finite(tf.concat([logits, *said], axis=1)), axis=1)
+        rows = tf.concat([tf.maximum(logits, LOWEST), *said], axis=1)
         return tf.cast(rows, tf.float16), finite
 
     def _seconds(self, batches: int = 3) -> float:
         """Return the seconds the teacher takes for a batch, the fastest after the first."""
         taken = []
         first = self.data.view_batches(0, min(self.batch_size, len(self.data)))
-        images = next(iter(first))[0]
+        images, labels = next(iter(first))
         for _ in range(1 + batches):
             start = time.perf_counter()
-            self._ask(images)[0].numpy()
+            self._ask(images, labels)[0].numpy()
             taken.append(time.perf_counter() - start)
         return min(taken[1:])
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.attention import normalize
+from rnascl_keras.method.need import Need
 from rnascl_keras.teachers.cache.index import read_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
 from rnascl_keras.teachers.cache.shards import DAMAGED, VALUE, Shard, listed, plan
@@ -35,6 +36,7 @@ class TeacherCache:
         layers: names of the teacher's n_t tapped layers.
         map_size: common (height, width) of the maps.
         taps: where they were taken.
+        holds: which of `need.OF_TEACHER` it can give: input gradients, where they were kept.
         views: of each image.
         name: of the teacher.
         fingerprint: of the teacher's weights.
@@ -58,6 +60,7 @@ class TeacherCache:
         self.map_size = settings.map_size
         self.taps = settings.taps
         self.views = settings.views
+        self.holds = frozenset({Need.INPUT_GRADIENTS} if settings.gradients else ())
         self._settings = settings
         self._data = data
         self._folder = folder
@@ -88,7 +91,8 @@ class TeacherCache:
         Returns:
             ``({"images": float32 (b, h, w, c), "teacher_logits": float16 (b, classes),
             "teacher_maps": float16 (b, n_t, p)}, labels int64 (b,))``, without end. Of the
-            logits, the distance to the largest.
+            logits, the distance to the largest. Where gradients are kept, also
+            "teacher_gradients": float16 (b, h, w, c).
         """
         batches = self._data.training_batches(
             batch_size,
@@ -149,6 +153,11 @@ class TeacherCache:
         maps = ops.cast(maps, floatx())
         return logits, normalize(maps) if maps.shape[1] else maps
 
+    def input_gradients(self, inputs: Any, labels: Tensor) -> Tensor:
+        """Return the teacher's input gradients, as `LiveTeacher.input_gradients`, rounded to
+        float16; only where the cache `holds` them."""
+        return tf.cast(inputs["teacher_gradients"], tf.float32)
+
     def _with_answers(
         self, images: Tensor, labels: Tensor, indices: Tensor, views: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
@@ -156,10 +165,13 @@ class TeacherCache:
         # Not stateful, so tf.data runs it in parallel and ahead also where all is deterministic.
         rows = tf.numpy_function(self._look_up, (indices, views), tf.float16, stateful=False)
         rows = tf.ensure_shape(rows, (size, self._shards[0].row))
-        # (b, classes + n_t * p) -> (b, classes), (b, n_t, p)
+        # (b, classes + n_t * p (+ h * w * c)) -> (b, classes), (b, n_t, p) (, (b, h, w, c))
         p = self.map_size[0] * self.map_size[1]
-        maps = tf.reshape(rows[:, self.classes :], (size, len(self.layers), p))
+        end = self.classes + len(self.layers) * p
+        maps = tf.reshape(rows[:, self.classes : end], (size, len(self.layers), p))
         answers = {"teacher_logits": rows[:, : self.classes], "teacher_maps": maps}
+        if self._settings.gradients:
+            answers["teacher_gradients"] = tf.reshape(rows[:, end:], (size, *self.input_shape))
         return {"images": images, **answers}, labels
 
     def _look_up(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
@@ -212,8 +224,7 @@ def open_whole(folder: Path, data: ImageData, wanted: CacheSettings, *, mend: st
             f"the cache {folder} was made with other settings ({'; '.join(differences)}); make it "
             f"again with {mend}."
         )
-    p = wanted.map_size[0] * wanted.map_size[1]
-    row = content["classes"] + len(content["layers"]) * p
+    row = wanted.row(content["image_shape"], content["classes"], len(content["layers"]))
     shards = plan(wanted.fingerprint, wanted.views, len(data), row, content["images_per_shard"])
     _check_shards(folder, shards, content["shards"], mend)
     return TeacherCache(content, wanted, data, folder, shards)

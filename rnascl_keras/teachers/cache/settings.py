@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ WORDS = {
     "taps": "the teacher's taps",
     "map_size": "the size of the maps",
     "views": "the number of views",
+    "gradients": "the input gradients",
 }
 
 
@@ -43,6 +45,7 @@ class CacheSettings:
         taps: where the teacher's maps are taken.
         map_size: common (height, width) of the maps.
         views: of each image.
+        gradients: whether input gradients are kept too, as `LiveTeacher.input_gradients`.
     """
 
     teacher: str
@@ -54,6 +57,7 @@ class CacheSettings:
     taps: str | tuple[str, ...]
     map_size: tuple[int, int]
     views: int
+    gradients: bool = False
 
     @classmethod
     def of(
@@ -66,6 +70,7 @@ class CacheSettings:
         seed: int = 0,
         taps: str | Sequence[str] = "conv",
         map_size: Sequence[int] | None = None,
+        gradients: bool = False,
     ) -> CacheSettings:
         """Return the settings of a teacher on images.
 
@@ -87,11 +92,24 @@ class CacheSettings:
             taps=taps if isinstance(taps, str) else tuple(taps),
             map_size=(height, width),
             views=views,
+            gradients=gradients,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON has them."""
-        return json.loads(json.dumps(asdict(self)))
+        """Return the settings as JSON has them; no word of gradients that are not kept."""
+        content = json.loads(json.dumps(asdict(self)))
+        return content if self.gradients else {k: v for k, v in content.items() if k != "gradients"}
+
+    def row(self, input_shape: Sequence[int], classes: int, layers: int) -> int:
+        """Return how many values are kept of each image: logits, maps, then gradients.
+
+        Args:
+            input_shape: (height, width, channels) of the images.
+            classes: number of classes.
+            layers: of the teacher that are tapped.
+        """
+        maps = layers * math.prod(self.map_size)
+        return classes + maps + (math.prod(input_shape) if self.gradients else 0)
 
     @property
     def fingerprint(self) -> str:
@@ -103,8 +121,9 @@ class CacheSettings:
     def differences(self, other: dict[str, Any]) -> list[str]:
         """Return in words what is other in the settings of a `cache.json`, e.g. ``seed: 0, now
         1``."""
+        now = self.to_dict()
         return [
-            f"{WORDS.get(key, key)}: {other.get(key)!r}, now {value!r}"
-            for key, value in self.to_dict().items()
-            if other.get(key) != value
+            f"{WORDS.get(key, key)}: {other.get(key)!r}, now {now.get(key)!r}"
+            for key in dict.fromkeys([*now, *other])
+            if other.get(key) != now.get(key)
         ]

@@ -122,6 +122,34 @@ def test_a_step_has_the_same_losses_and_nearly_the_same_gradients(cache, make):
         assert np.linalg.norm(theirs - ours) <= 5e-3 * step + 1e-6
 
 
+def test_a_cache_of_input_gradients_holds_the_live_teacher_s(tmp_path):
+    """A step of KDIGA alone, live and cached; without gradients a cache does not do for it."""
+    build(tmp_path, gradients=True)
+    cache = opened(tmp_path, gradients=True)
+    alone = {"classification_weight": 0.0, "kl_weight": 0.0, "gamma_t": 0.0, "tutors": ()}
+    settings = {"gradient_weight": 1.0, "optimizer": keras.optimizers.SGD(1.0), **alone}
+    live = distiller_under(ten_class_teacher(), **settings, compiling=EAGER)
+    cached = distiller_under(cache, **settings, compiling=EAGER)
+    (inputs, labels), (images, _) = (
+        next(iter(b)) for b in (cache.training_batches(20), live_batches(20))
+    )
+    right = LiveTeacher(ten_class_teacher(), "conv", cache.map_size).input_gradients(images, labels)
+    found = cache.input_gradients(inputs, labels)
+    np.testing.assert_allclose(found, right, rtol=FLOAT16, atol=1e-7)
+    assert np.abs(right).max() > 1e-3
+    losses = [
+        float(model.train_on_batch(x, labels, return_dict=True)["gradient_alignment"])
+        for model, x in ((live, images), (cached, inputs))
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=FLOAT16)
+    for ours, theirs in zip(
+        values(live.weight_variables), values(cached.weight_variables), strict=True
+    ):
+        np.testing.assert_allclose(theirs, ours, rtol=1e-2, atol=1e-4)
+    with pytest.raises(UserError, match="input gradients: True, now None"):
+        opened(tmp_path)
+
+
 def test_a_cached_search_selects_the_same_architecture(cache):
     """A whole compiled search, six epochs of it: widths, tutors and the teacher's fingerprint."""
     space, found = SearchSpace("two blocks", (Stage(2, (4, 2)),), stem_width=4), []
