@@ -62,15 +62,14 @@ def measure_latency_table(
             ms = np.empty((len(inputs), len(outputs)))
             for i, before in enumerate(inputs):
                 for k, own in enumerate(outputs):
-                    ms[i, k] = measured(_block(before, own, *place))
+                    ms[i, k] = measured(_block(space, before, own, *place))
                     bar.update()
             return BlockLatency(inputs, outputs, ms)
 
         grids = tuple(grid(*block) for block in blocks)
     widths = blocks[-1][2]
-    tails = [measured(_tail(n, *last, space.head_width, classes)) for n in widths]
-    channels = input_shape[2]
-    stem = _stem(channels, space.stem_width, *input_shape[:2], space.stem_stride)
+    tails = [measured(_tail(space, n, *last, classes)) for n in widths]
+    stem = _stem(space, *input_shape)
     return LatencyTable(
         made_with=made_with(space, input_shape, classes, threads),
         overhead=measured(NOTHING),
@@ -108,24 +107,29 @@ _Part = tuple
 NOTHING: _Part = ((1, 1, 1), ())
 
 
-def _block(before: int, own: int, height: int, width: int, stride: int, residual: bool) -> _Part:
-    hidden = EXPANSION * before
+def _block(
+    space: SearchSpace, before: int, own: int, height: int, width: int, stride: int, residual: bool
+) -> _Part:
+    hidden, squeezed = EXPANSION * before, space.squeezed(before)
     operations: list[tuple] = [
-        ("conv", before, hidden, 1, 1, 1, True),
-        ("conv", hidden, hidden, 3, stride, hidden, True),
-        ("conv", hidden, own, 1, 1, 1, False),
+        ("conv", before, hidden, 1, 1, 1, space.activation),
+        ("conv", hidden, hidden, 3, stride, hidden, space.activation),
+        *([("squeeze_excite", hidden, squeezed, space.activation)] if squeezed else []),
+        ("conv", hidden, own, 1, 1, 1, None),
     ]
     if residual:
         operations.append(("add", before, own))
     return (before, height, width), tuple(operations)
 
 
-def _stem(channels: int, own: int, height: int, width: int, stride: int) -> _Part:
-    return (channels, height, width), (("conv", channels, own, 3, stride, 1, True),)
+def _stem(space: SearchSpace, height: int, width: int, channels: int) -> _Part:
+    convolution = ("conv", channels, space.stem_width, 3, space.stem_stride, 1, space.activation)
+    return (channels, height, width), (convolution,)
 
 
-def _tail(before: int, height: int, width: int, head: int | None, classes: int) -> _Part:
-    convolution = (("conv", before, head, 1, 1, 1, True),) if head else ()
+def _tail(space: SearchSpace, before: int, height: int, width: int, classes: int) -> _Part:
+    head = space.head_width
+    convolution = (("conv", before, head, 1, 1, 1, space.activation),) if head else ()
     return (before, height, width), (*convolution, ("dense", head or before, classes))
 
 
@@ -172,12 +176,17 @@ class _Graph:
         kernel: int,
         stride: int,
         groups: int,
-        relu: bool,
+        activation: str | None,
     ) -> str:
         weight = self._weight(own, before // groups, kernel, kernel)
         settings = {"kernel_shape": [kernel] * 2, "strides": [stride] * 2, "group": groups}
         y = self._node("Conv", x, weight, self._weight(own), auto_pad="SAME_UPPER", **settings)
-        return self._node("Relu", y) if relu else y
+        return self._activated(y, activation) if activation else y
+
+    def squeeze_excite(self, x: str, hidden: int, squeezed: int, activation: str) -> str:
+        y = self.conv(self._node("GlobalAveragePool", x), hidden, squeezed, 1, 1, 1, activation)
+        y = self._node("Sigmoid", self.conv(y, squeezed, hidden, 1, 1, 1, None))
+        return self._node("Mul", x, y)
 
     def add(self, y: str, before: int, own: int) -> str:
         x = "x"
@@ -192,6 +201,13 @@ class _Graph:
     def dense(self, x: str, before: int, own: int) -> str:
         x = self._node("Flatten", self._node("GlobalAveragePool", x))
         return self._node("Gemm", x, self._weight(before, own), self._weight(own))
+
+    def _activated(self, x: str, activation: str) -> str:
+        if activation == "relu":
+            return self._node("Relu", x)
+        if activation == "hard_swish":
+            return self._node("HardSwish", x)
+        return self._node("Mul", x, self._node("Sigmoid", x))
 
     def _weight(self, *shape: int) -> str:
         return self._constant(self._random.normal(0, 0.1, shape).astype("float32"))

@@ -13,6 +13,7 @@ from rnascl_keras.cli.options import OverwriteOption, SetOption, StrategyOption,
 from rnascl_keras.cli.parsing import parse_channels, parse_normalisation
 from rnascl_keras.cli.start import open_run, quiet_start, run_stages, say
 from rnascl_keras.errors import UserError
+from rnascl_keras.students import student_file, student_names
 
 app = typer.Typer()
 
@@ -22,7 +23,11 @@ app = typer.Typer()
 def evaluate(
     context: typer.Context,
     model: Annotated[
-        str, typer.Argument(metavar="RECIPE|MODEL.keras", help="A recipe's run, or one model.")
+        str,
+        typer.Argument(
+            metavar="RECIPE|MODEL.keras|STUDENT",
+            help="A recipe's run, one model, or a student that comes with the package.",
+        ),
     ],
     workdir: WorkdirOption = None,
     set_: SetOption = None,
@@ -34,7 +39,8 @@ def evaluate(
     """Accuracy on clean images and under attack, of a run's models or of any MODEL.keras."""
     if model.endswith(".onnx"):
         raise UserError(f"evaluate takes a RECIPE or a MODEL.keras; type `rnascl attack {model}`.")
-    is_file = model.endswith(".keras")
+    path = _file_of(model, ".keras")
+    is_file = path.suffix == ".keras"
     _check_options(context, is_file)
     if not is_file:
         options = (workdir, measurement.data_dir, set_, strategy)
@@ -43,7 +49,7 @@ def evaluate(
     request = measurement.request(f"evaluate {model}")
     with quiet_start():
         from rnascl_keras.evaluation.keras_file import evaluate_file
-    evaluate_file(Path(model), request, strategy or "auto")
+    evaluate_file(path, request, strategy or "auto")
 
 
 def _check_options(context: typer.Context, is_file: bool) -> None:
@@ -65,7 +71,13 @@ def _check_options(context: typer.Context, is_file: bool) -> None:
 @app.command()
 @with_measurement
 def attack(
-    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An image classifier.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            metavar="MODEL.onnx|STUDENT",
+            help="An image classifier, or a student that comes with the package.",
+        ),
+    ],
     *,
     measurement: Measurement,
     mean: Annotated[
@@ -95,6 +107,7 @@ def attack(
     if model.suffix == ".keras":
         raise UserError(f"attack takes a MODEL.onnx; type `rnascl evaluate {model}`.")
     request = measurement.request(f"attack {model}")
+    model = _file_of(str(model), ".onnx")
     from rnascl_keras.data.sources import is_prepared
     from rnascl_keras.evaluation.onnx_file import attack_file
 
@@ -113,6 +126,12 @@ def attack(
         providers=providers.split(",") if providers else (),
         say=say,
     )
+
+
+def _file_of(named: str, form: str) -> Path:
+    """Return the file of that form of a student that comes with the package, where it is one's
+    name, else the path itself."""
+    return student_file(named, form) if named in student_names() else Path(named)
 
 
 @app.command("convert-teacher")

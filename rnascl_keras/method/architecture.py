@@ -77,9 +77,7 @@ class Architecture:
         logits = blocks.classifier(
             images,
             self._blocks,
-            stem_width=self.space.stem_width,
-            stem_stride=self.space.stem_stride,
-            head_width=self.space.head_width,
+            space=self.space,
             classes=self.classes,
         )
         return keras.Model(images, logits, name=name)
@@ -94,6 +92,8 @@ class Architecture:
                     width,
                     stride=stage.stride if position == 0 else 1,
                     residual=position > 0,
+                    activation=self.space.activation,
+                    squeezed=self.space.squeezed(x.shape[-1]),
                 )
         return x
 

@@ -1,8 +1,8 @@
 """The inverted residual: one definition for the supernet and the student.
 
-1x1 expansion, 3x3 depthwise, 1x1 projection, each with batch normalisation, ReLU after the first
-two (Sandler et al., 2018). The supernet passes masks; the student, whose layers have just the
-chosen widths, passes none.
+1x1 expansion, 3x3 depthwise, 1x1 projection, each with batch normalisation, ReLU or the space's
+own activation after the first two (Sandler et al., 2018). The supernet passes masks; the student,
+whose layers have just the chosen widths, passes none.
 
 A mask follows *every* convolution's own batch normalisation and activation. Once, after the
 expansion, would not do: the depthwise convolution's batch normalisation turns a masked channel's
@@ -18,7 +18,7 @@ import keras
 from keras import layers, ops
 from keras.config import floatx
 
-from rnascl_keras.method.spaces import EXPANSION
+from rnascl_keras.method.spaces import EXPANSION, SearchSpace
 
 Tensor = Any
 Mask = Callable[[Tensor], Tensor]
@@ -38,18 +38,19 @@ def convolution(
     *,
     kernel_size: int = 1,
     stride: int = 1,
-    relu: bool = True,
+    activation: str | None = "relu",
     mask: Mask | None = None,
 ) -> Tensor:
     """Convolution, its batch normalisation, its activation, its mask.
 
     Args:
         x: (batch, height, width, channels).
-        name: of the convolution; `_bn`, `_relu` are appended for what follows it.
+        name: of the convolution; `_bn`, `_relu` (or another activation) are appended for what
+            follows it.
         filters: output channels, or None for a depthwise convolution.
         kernel_size: side of the kernel.
         stride: in both directions.
-        relu: whether a ReLU follows.
+        activation: that follows, or None.
         mask: applied last, or None.
     """
     shared = {"strides": stride, "padding": "same", "use_bias": False, "name": name}
@@ -58,9 +59,32 @@ def convolution(
     else:
         x = layers.Conv2D(filters, kernel_size, **shared)(x)
     x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
-    if relu:
+    if activation == "relu":
         x = layers.ReLU(name=f"{name}_relu")(x)
+    elif activation:
+        x = layers.Activation(activation, name=f"{name}_{activation}")(x)
     return mask(x) if mask else x
+
+
+def squeeze_excite(
+    x: Tensor, name: str, squeezed: int, activation: str, mask: Mask | None = None
+) -> Tensor:
+    """Scale each channel by what all of them say together (Hu et al., 2018).
+
+    Args:
+        x: (batch, height, width, channels); masked channels are 0 and stay so.
+        name: of the block.
+        squeezed: channels between the two dense layers.
+        activation: between them; after the second there is a sigmoid.
+        mask: of the squeezed channels, or None.
+    """
+    channels = x.shape[-1]
+    y = layers.GlobalAveragePooling2D(name=f"{name}_squeeze_pool")(x)
+    y = layers.Dense(squeezed, activation=activation, name=f"{name}_squeeze")(y)
+    y = mask(y) if mask else y
+    y = layers.Dense(channels, activation="sigmoid", name=f"{name}_excite")(y)
+    y = layers.Reshape((1, 1, channels), name=f"{name}_excite_shape")(y)
+    return layers.Multiply(name=f"{name}_excited")([x, y])
 
 
 def fit_channels(x: Tensor, channels: int) -> Tensor:
@@ -78,7 +102,10 @@ def inverted_residual(
     *,
     stride: int,
     residual: bool,
+    activation: str = "relu",
+    squeezed: int = 0,
     hidden_mask: Callable[[str], Mask] | None = None,
+    squeezed_mask: Callable[[str], Mask] | None = None,
     output_mask: Callable[[str], Mask] | None = None,
 ) -> Tensor:
     """One block: out = mask(projection + input) where `residual`, else mask(projection).
@@ -89,8 +116,10 @@ def inverted_residual(
         width: output channels.
         stride: of the depthwise convolution.
         residual: whether the input is added. Its channels are padded or cut to `width`.
+        activation: after the first two convolutions.
+        squeezed: channels of the squeeze-and-excitation before the projection; 0: none.
         hidden_mask: gives, for the name of a convolution, its mask of 6 x input channels.
-        output_mask: likewise, of `width` channels.
+        squeezed_mask, output_mask: likewise, of `squeezed` and of `width` channels.
     """
     hidden = x.shape[-1] * EXPANSION
 
@@ -98,11 +127,14 @@ def inverted_residual(
         return masks(convolution_name) if masks else None
 
     expand, depthwise, project = (f"{name}_{part}" for part in ("expand", "depthwise", "project"))
-    y = convolution(x, expand, hidden, mask=mask_of(hidden_mask, expand))
-    y = convolution(
-        y, depthwise, None, kernel_size=3, stride=stride, mask=mask_of(hidden_mask, depthwise)
-    )
-    y = convolution(y, project, width, relu=False, mask=mask_of(output_mask, project))
+    shared = {"activation": activation}
+    y = convolution(x, expand, hidden, mask=mask_of(hidden_mask, expand), **shared)
+    shared |= {"kernel_size": 3, "stride": stride}
+    y = convolution(y, depthwise, None, mask=mask_of(hidden_mask, depthwise), **shared)
+    if squeezed:
+        mask = mask_of(squeezed_mask, f"{name}_squeeze")
+        y = squeeze_excite(y, name, squeezed, activation, mask)
+    y = convolution(y, project, width, activation=None, mask=mask_of(output_mask, project))
     if not residual:
         return y
     x = fit_channels(x, width)
@@ -114,20 +146,19 @@ def inverted_residual(
 def classifier(
     images: Tensor,
     body: Callable[[Tensor], Tensor],
-    *,
-    stem_width: int,
-    stem_stride: int,
-    head_width: int | None,
+    space: SearchSpace,
     classes: int,
 ) -> Tensor:
     """Stem, `body`, head convolution where the space has one, pooling, dense layer: logits.
 
     The dense layer computes in float32 also under mixed precision.
     """
-    x = convolution(images, "stem", stem_width, kernel_size=3, stride=stem_stride)
+    shared = {"activation": space.activation}
+    stem = {"kernel_size": 3, "stride": space.stem_stride}
+    x = convolution(images, "stem", space.stem_width, **stem, **shared)
     x = body(x)
-    if head_width:
-        x = convolution(x, "head", head_width)
+    if space.head_width:
+        x = convolution(x, "head", space.head_width, **shared)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return layers.Dense(classes, name="logits", dtype=floatx())(x)
 

@@ -7,7 +7,7 @@ normalisation's scale and offset, not its moving statistics.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,18 +26,24 @@ COMBINE = ("multiply", "add")
 
 @dataclass(frozen=True)
 class BlockCost:
-    """What a block costs, as a polynomial in its input width a and output width b.
+    """What a block costs, of its input width a and output width b.
 
-    MACs = `square` a^2 + `linear` a + `product` a b.
+    MACs = `square` a^2 + `linear` a + `product` a b + 12 a `squeezed`(a): in the last, the two
+    dense layers of its squeeze-and-excitation, `SearchSpace.squeezed` is not linear.
     """
 
     square: int
     linear: int
     product: int
+    squeezed: Callable[[int], int]
 
     def macs(self, a: int, b: int) -> int:
         """Multiply-adds for widths a and b."""
-        return self.square * a * a + self.linear * a + self.product * a * b
+        return self.square * a * a + self.linear * a + self.product * a * b + self.excite(a)
+
+    def excite(self, a: int) -> int:
+        """Those of the squeeze-and-excitation."""
+        return 2 * EXPANSION * a * self.squeezed(a)
 
 
 def sides(space: SearchSpace, input_shape: Sequence[int]) -> list[tuple[int, int, int, int]]:
@@ -60,6 +66,7 @@ def block_costs(space: SearchSpace, input_shape: Sequence[int]) -> list[BlockCos
             square=EXPANSION * h_in * w_in,  # 1x1 expansion: 6 a^2
             linear=9 * EXPANSION * h_out * w_out,  # 3x3 depthwise: 9 * 6 a
             product=EXPANSION * h_out * w_out,  # 1x1 projection: 6 a b
+            squeezed=space.squeezed,
         )
         for h_in, w_in, h_out, w_out in sides(space, input_shape)
     ]
@@ -99,6 +106,8 @@ def count_parameters(space: SearchSpace, widths: Widths, input_channels: int, cl
     for a, b in zip(flat, flat[1:], strict=False):
         hidden = EXPANSION * a
         total += a * hidden + 9 * hidden + hidden * b + 2 * (2 * hidden + b)
+        if squeezed := space.squeezed(a):  # two dense layers, each with its bias
+            total += 2 * hidden * squeezed + squeezed + hidden
     features = flat[-1]
     if space.head_width is not None:
         total += features * space.head_width + 2 * space.head_width
@@ -114,8 +123,9 @@ def expected_macs(
 ) -> Tensor:
     """Return the expectation of `count_macs` over independent choices, differentiable.
 
-    An expansion's input and hidden width are the same choice, so it costs 6 E[a^2], not 6 E[a]^2;
-    a projection's two widths are independent choices: 6 E[a] E[b].
+    An expansion's input and hidden width are the same choice, so it costs 6 E[a^2], not 6 E[a]^2,
+    and likewise what squeezes and excites them; a projection's two widths are independent choices:
+    6 E[a] E[b].
 
     Args:
         space: the search space.
@@ -142,7 +152,21 @@ def expected_macs(
             + cost.square * squares[k]
             + means[k] * (cost.linear + cost.product * means[k + 1])
         )
-    return total
+    return total + _expected_excitation(space, rows, probabilities)
+
+
+def _expected_excitation(
+    space: SearchSpace, rows: Sequence[Sequence[int]], probabilities: Sequence[Tensor]
+) -> Tensor:
+    """Return the part of `expected_macs` that squeezes and excites: of each block's input."""
+    if space.squeeze_excite is None:
+        return 0.0
+    cost = BlockCost(0, 0, 0, space.squeezed)
+    inputs = zip(rows[:-1], probabilities, strict=False)
+    expected = [
+        ops.sum(p * np.asarray([cost.excite(a) for a in row], floatx())) for row, p in inputs
+    ]
+    return float(cost.excite(space.stem_width)) + sum(expected)
 
 
 def largest_macs(space: SearchSpace, input_shape: Sequence[int], classes: int) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rnascl_keras.errors import UserError, look_up
+from rnascl_keras.errors import UserError, check_name, look_up
 
 EXPANSION = 6
 """Hidden channels of a block for each input channel (inverted residual)."""
+ACTIVATIONS = ("relu", "silu", "hard_swish")
+"""What may follow batch normalisation; the paper's blocks have ReLU."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class SearchSpace:
         stem_width: channels of the 3x3 stem convolution.
         stem_stride: its stride.
         head_width: channels of the 1x1 convolution before pooling, or None for none.
+        activation: one of `ACTIVATIONS`; smooth ones are known to withstand attacks better (Xie et
+            al., 2020).
+        squeeze_excite: None, as in the paper; or what each block's squeeze-and-excitation (Hu et
+            al., 2018) keeps of the block's input width between its two dense layers, e.g. 0.25 as
+            in EfficientNet.
     """
 
     name: str
@@ -54,11 +61,24 @@ class SearchSpace:
     stem_width: int = 16
     stem_stride: int = 1
     head_width: int | None = None
+    activation: str = "relu"
+    squeeze_excite: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stages", tuple(self.stages))
         if not self.stages:
             raise UserError(f"search space {self.name!r} has no stages; give at least one.")
+        check_name("activation", self.activation, ACTIVATIONS)
+        if self.squeeze_excite is not None and not 0 < self.squeeze_excite <= EXPANSION:
+            raise UserError(
+                f"squeeze_excite must be above 0 and at most {EXPANSION}, a part of the block's "
+                f"input width, or None; got {self.squeeze_excite}."
+            )
+
+    def squeezed(self, width: int) -> int:
+        """Return the channels between the two dense layers of a squeeze-and-excitation in a block
+        of input width `width`; 0: there is none."""
+        return 0 if self.squeeze_excite is None else max(1, round(self.squeeze_excite * width))
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -75,7 +95,8 @@ class SearchSpace:
         return replace(self, name=f"{self.name} {pick.__name__}", stages=tuple(stages))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the rows as plain values, for JSON."""
+        """Return the rows as plain values, for JSON; without what is as in the paper."""
+        ours = {"activation": self.activation, "squeeze_excite": self.squeeze_excite}
         return {
             "name": self.name,
             "stages": [
@@ -85,6 +106,7 @@ class SearchSpace:
             "stem_width": self.stem_width,
             "stem_stride": self.stem_stride,
             "head_width": self.head_width,
+            **{key: value for key, value in ours.items() if value not in ("relu", None)},
         }
 
     @classmethod

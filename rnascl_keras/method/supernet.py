@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -59,9 +59,7 @@ class Supernet(keras.Model):
         logits = blocks.classifier(
             images,
             lambda x: _masked_blocks(x, space, choices),
-            stem_width=space.stem_width,
-            stem_stride=space.stem_stride,
-            head_width=space.head_width,
+            space=space,
             classes=classes,
         )
         super().__init__(images, logits, name=name)
@@ -92,33 +90,36 @@ def _stages_and_blocks(space: SearchSpace) -> list[tuple[Stage, str]]:
 
 
 def _masked_blocks(x: Tensor, space: SearchSpace, choices: list[ChannelChoice]) -> Tensor:
-    masks_before: Callable | None = None  # the stem has all its channels
+    before: dict[str, Callable] = {}  # masks; the stem has all its channels
     queue = iter(choices)
     for stage, row in zip(space.stages, blocks.block_names(space.depths), strict=True):
         for position, name in enumerate(row):
             choice = next(queue)
-            masks = _masks(choice, choice(x))
+            weights = choice(x)
             x = blocks.inverted_residual(
                 x,
                 name,
                 max(stage.widths),
                 stride=stage.stride if position == 0 else 1,
                 residual=position > 0,
-                hidden_mask=masks_before and masks_before(EXPANSION),
-                output_mask=masks(1),
+                activation=space.activation,
+                squeezed=space.squeezed(x.shape[-1]),
+                output_mask=_masks(choice.widths, weights),
+                **before,
             )
-            masks_before = masks
+            squeezed = [space.squeezed(width) for width in choice.widths]
+            before = {
+                "hidden_mask": _masks(choice.widths, weights, EXPANSION),
+                "squeezed_mask": _masks(squeezed, weights),
+            }
     return x
 
 
-def _masks(choice: ChannelChoice, weights: Tensor) -> Callable:
-    """Return a maker of masks: expansion -> name of what is masked -> mask."""
+def _masks(widths: Sequence[int], weights: Tensor, expansion: int = 1) -> Callable:
+    """Return a maker of a choice's masks: name of what is masked -> mask."""
 
-    def of_expansion(expansion: int) -> Callable:
-        def named(name: str) -> Callable[[Tensor], Tensor]:
-            mask = ChannelMask(choice.widths, expansion, name=f"{name}_mask")
-            return lambda z: mask([z, weights])
+    def named(name: str) -> Callable[[Tensor], Tensor]:
+        mask = ChannelMask(widths, expansion, name=f"{name}_mask")
+        return lambda z: mask([z, weights])
 
-        return named
-
-    return of_expansion
+    return named

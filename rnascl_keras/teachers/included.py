@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.resources
 from pathlib import Path
 
 from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.models.included import included
 
 
 def included_teachers() -> list[str]:
     """Return the names of the teachers that come with the package."""
-    return sorted(file.stem for file in _folder().glob("*.keras"))
+    return list(included("teachers"))
 
 
 def teacher_file(weights: str) -> Path:
@@ -19,16 +19,12 @@ def teacher_file(weights: str) -> Path:
     Raises:
         UserError: there is neither such a file nor such a teacher.
     """
-    included = included_teachers()
-    if weights in included:
-        return _folder() / f"{weights}.keras"
+    own = included("teachers")
+    if weights in own:
+        return own[weights]
     if not Path(weights).is_file():
         raise UserError(
             f"teacher.weights: there is no file {weights}, and no teacher of that name comes with "
-            f"the package; these do: {', '.join(included)}.{nearest(weights, included)}"
+            f"the package; these do: {', '.join(own)}.{nearest(weights, list(own))}"
         )
     return Path(weights)
-
-
-def _folder() -> Path:
-    return Path(str(importlib.resources.files("rnascl_keras.recipes"))) / "teachers"

@@ -1,5 +1,7 @@
 """A supernet with one-hot choices is its derived student: logits and every tapped map."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from rnascl_keras.method.taps import tap
 OWN = SearchSpace(
     "own", (Stage(3, (7, 1, 4), stride=1), Stage(3, (3, 9, 5))), 5, stem_stride=2, head_width=11
 )
+SMOOTH = replace(OWN, name="smooth", activation="silu", squeeze_excite=0.4)
 CASES = [
     pytest.param(SPACES["S3"], (16, 16, 3), 0, id="S3-0"),
     pytest.param(SPACES["S3"], (32, 32, 3), 1, id="S3-1"),
@@ -27,6 +30,7 @@ CASES = [
     pytest.param(SPACES["IS"], (64, 64, 3), 5, id="IS-1"),
     pytest.param(OWN, (13, 10, 1), 6, id="own-0"),
     pytest.param(OWN, (13, 10, 1), 7, id="own-1"),
+    pytest.param(SMOOTH, (13, 10, 1), 8, id="smooth"),
 ]
 
 

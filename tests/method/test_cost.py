@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -88,12 +89,27 @@ def test_counts_equal_those_over_the_built_layers(name, image, classes):
     assert type(architecture.macs) is int and type(architecture.parameters) is int
 
 
-@pytest.mark.parametrize("head_width", [None, 10])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_expected_macs_equal_enumeration(head_width, seed):
-    space = SearchSpace(
-        "t", (Stage(2, (6, 3), stride=1), Stage(2, (8, 5, 2))), 4, 1, head_width=head_width
+def test_squeeze_and_excitation_is_counted():
+    """Its two dense layers and their biases, in every block, of the block's input width."""
+    space = replace(SPACES["S3"], activation="silu", squeeze_excite=0.25)
+    widths = [[12, 16, 12], [20, 28, 24], [64, 52, 60]]
+    architecture = Architecture(space, widths, (), "", (32, 32, 3), 10)
+    model = architecture.build()
+    assert architecture.macs == counted_over_layers(model) == model_macs(model).total
+    assert architecture.parameters == sum(math.prod(v.shape) for v in model.trainable_variables)
+    plain = replace(architecture, space=SPACES["S3"])
+    pairs = [(a, max(1, round(a / 4))) for a in (16, 12, 16, 12, 20, 28, 24, 64, 52)]
+    assert architecture.macs - plain.macs == sum(2 * 6 * a * s for a, s in pairs)
+    assert architecture.parameters - plain.parameters == sum(
+        2 * 6 * a * s + s + 6 * a for a, s in pairs
     )
+
+
+@pytest.mark.parametrize(("head_width", "squeeze"), [(None, None), (10, None), (None, 0.3)])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_expected_macs_equal_enumeration(head_width, squeeze, seed):
+    stages = Stage(2, (6, 3), stride=1), Stage(2, (8, 5, 2))
+    space = SearchSpace("t", stages, 4, 1, head_width=head_width, squeeze_excite=squeeze)
     rng = np.random.default_rng(seed)
     probabilities = [rng.dirichlet(np.ones(n)) for n in (2, 2, 3, 3)]
     image, classes = (9, 7, 3), 5

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import onnxruntime
@@ -163,17 +164,19 @@ def test_measuring_a_tiny_space(tmp_path, monkeypatch):
     assert again.predict([[8, 4], [5]]) == found.predict([[8, 4], [5]])
 
 
+@pytest.mark.parametrize("activation", ["relu", "silu", "hard_swish"])
 @pytest.mark.parametrize("widths", [((4, 2), (6, 2)), ((2, 4), (4, 6))])
-def test_what_is_measured_are_the_students_own_operations(widths):
+def test_what_is_measured_are_the_students_own_operations(widths, activation):
     """Convolutions of the parts together are those of the built student, in order."""
-    flat = [TINY.stem_width, *widths[0], *widths[1]]
-    places = [place for place, _, _ in block_latency._block_grids(TINY, IMAGE)]
-    parts = [block_latency._stem(1, TINY.stem_width, *IMAGE[:2], TINY.stem_stride)]
+    space = replace(TINY, activation=activation)
+    flat = [space.stem_width, *widths[0], *widths[1]]
+    places = [place for place, _, _ in block_latency._block_grids(space, IMAGE)]
+    parts = [block_latency._stem(space, *IMAGE)]
     parts += [
-        block_latency._block(a, b, *place)
+        block_latency._block(space, a, b, *place)
         for a, b, place in zip(flat[:-1], flat[1:], places, strict=True)
     ]
-    parts.append(block_latency._tail(flat[-1], 4, 4, None, CLASSES))
+    parts.append(block_latency._tail(space, flat[-1], 4, 4, CLASSES))
     shapes, sides = [], []
     for part in parts:
         model = block_latency._onnx_model(part)
@@ -183,7 +186,7 @@ def test_what_is_measured_are_the_students_own_operations(widths):
         )
         (made,) = session.run(None, {"x": np.zeros((1, *part[0]), "float32")})
         sides.append(made.shape)
-    student = Architecture(TINY, widths, (), "", IMAGE, CLASSES).build()
+    student = Architecture(space, widths, (), "", IMAGE, CLASSES).build()
     kernels = [w.numpy() for w in student.trainable_variables if w.name.endswith("kernel")]
     own = []
     for kernel in kernels:
@@ -194,11 +197,24 @@ def test_what_is_measured_are_the_students_own_operations(widths):
             out, inputs = kernel.shape[2:] if depthwise else kernel.shape[:1:-1]
             own.append((out, inputs, *kernel.shape[:2]))
     assert shapes == own
-    names = ["stem_relu", *(f"stage{s}_block{b}_{p}" for s, b, p in _ends())]
+    names = [f"stem_{activation}", *(f"stage{s}_block{b}_{p}" for s, b, p in _ends())]
     for name, side in zip(names, sides[:-1], strict=True):
         _, h, w, c = student.get_layer(name).output.shape
         assert side == (1, c, h, w)
     assert sides[-1] == (1, CLASSES)
+
+
+def test_squeeze_and_excitation_is_measured_too():
+    space = replace(TINY, squeeze_excite=0.5)
+    model = block_latency._onnx_model(block_latency._block(space, 4, 2, 8, 8, 1, False))
+    kinds = [node.op_type for node in model.graph.node]
+    named = "Conv Relu Conv Relu GlobalAveragePool Conv Relu Conv Sigmoid Mul Conv Identity"
+    assert " ".join(kinds) == named
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    (made,) = session.run(None, {"x": np.zeros((1, 4, 8, 8), "float32")})
+    assert made.shape == (1, 2, 8, 8)
 
 
 def _ends():

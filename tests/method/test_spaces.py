@@ -1,6 +1,7 @@
 """The rows of Tables 3 and 4, and what is no search space."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -79,3 +80,14 @@ def test_a_space_with_one_choice_is_its_architecture():
     assert space.name == "S3 max"
     assert [stage.widths for stage in space.stages] == [(16,), (32,), (64,)]
     assert space.depths == SPACES["S3"].depths
+
+
+def test_what_is_not_as_in_the_paper_is_written_down_and_read():
+    space = replace(SPACES["S3"], activation="silu", squeeze_excite=0.25)
+    assert SearchSpace.from_dict(json.loads(json.dumps(space.to_dict()))) == space
+    assert {"activation", "squeeze_excite"}.isdisjoint(SPACES["S3"].to_dict())
+    assert [space.squeezed(width) for width in (16, 1, 30)] == [4, 1, 8]
+    with pytest.raises(UserError, match="activation 'swish' is unknown.*silu"):
+        replace(space, activation="swish")
+    with pytest.raises(UserError, match="squeeze_excite must be above 0"):
+        replace(space, squeeze_excite=0)

@@ -1,0 +1,35 @@
+"""S3's widest student, robust without ever having seen an adversarial image.
+
+Command:   rnascl run cifar10_s3_clean
+Hardware:  two CPU cores
+Duration:  not yet run
+Measured:  not yet run
+
+KL(teacher(x) || student(x)) on clean images, without labels, and its loss made to rise where the
+teacher's does (KDIGA, Shao et al., 2021). The cache keeps the teacher's input gradients, so it is
+asked once about two views of each image. Weights averaged, the best epoch on 1,000 validation
+images kept. Its tutors are searched for an epoch, as every run does, but not copied.
+"""
+
+from rnascl_keras.method.spaces import get_space
+from rnascl_keras.recipe import Cache, Data, Recipe, Search, Teacher, Train
+
+recipe = Recipe(
+    space=get_space("S3").with_one_choice(max),
+    data=Data(source="cifar10", augmentation="crop_flip", validation=1000),
+    teacher=Teacher(weights="cifar10"),
+    cache=Cache(views=2, gradients=True),
+    search=Search(epochs=1, schedule="cosine"),
+    train=Train(
+        kl="teacher_student",
+        classification_weight=0.0,
+        gradient_weight=1.0,
+        gamma_t=0.0,
+        epochs=12,
+        learning_rate=0.15,
+        schedule="one_cycle",
+        average=0.998,
+        keep="best",
+    ),
+    finetune=None,
+)

@@ -1,0 +1,34 @@
+"""The robust CIFAR-10 student of 0.47 M parameters: S7's widest.
+
+Command:   rnascl run cifar10_s7_robust
+Hardware:  two CPU cores
+Duration:  not yet run
+Measured:  not yet run
+
+RSLAD's loss on adversarial images alone, KL(teacher(x) || student(x')), which one step of N-FGSM
+makes; the teacher that comes with the package, asked once about two views of each image; weights
+averaged, the best epoch on 1,000 validation images kept. Without attention: its tutors are searched
+for an epoch, as every run does, but not copied.
+"""
+
+from rnascl_keras.method.spaces import get_space
+from rnascl_keras.recipe import Cache, Data, Recipe, Search, Teacher, Train
+
+recipe = Recipe(
+    space=get_space("S7").with_one_choice(max),
+    data=Data(source="cifar10", augmentation="crop_flip", validation=1000),
+    teacher=Teacher(weights="cifar10"),
+    cache=Cache(views=2),
+    search=Search(epochs=1, schedule="cosine"),
+    train=Train(
+        robust="rslad_n_fgsm",
+        adversarial_share=1.0,
+        gamma_t=0.0,
+        epochs=14,
+        learning_rate=0.15,
+        schedule="one_cycle",
+        average=0.998,
+        keep="best",
+    ),
+    finetune=None,
+)
