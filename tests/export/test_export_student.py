@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 
 import keras
 import numpy as np
@@ -11,6 +12,8 @@ import onnxruntime
 import pytest
 from sklearn.datasets import load_digits
 
+from rnascl_keras.attacks.keras_classifier import KerasClassifier
+from rnascl_keras.attacks.losses import log_odds
 from rnascl_keras.export import OnnxClassifier, export_student
 from rnascl_keras.export.quantise import quantise
 from rnascl_keras.method.architecture import Architecture
@@ -24,11 +27,11 @@ def images() -> np.ndarray:
     return np.tile(small.repeat(4, axis=1).repeat(4, axis=2), 3).astype("float32")
 
 
-def randomised_student(images: np.ndarray):
+def randomised_student(images: np.ndarray, **changes):
     """An S3 student of mixed widths, its batch normalisation as after some training, and its
     logits centred, so that it puts images into many classes."""
     widths = ((16, 12, 16), (32, 20, 28), (52, 64, 56))
-    student = Architecture(SPACES["S3"], widths).build()
+    student = Architecture(dataclasses.replace(SPACES["S3"], **changes), widths).build()
     random = np.random.default_rng(0)
     for layer in student.layers:
         if layer.name.endswith("_bn"):
@@ -93,3 +96,20 @@ def test_onnx_agrees_with_keras_on_a_thousand_images(images, tmp_path):
     difference = np.abs(logits - expected).max() / max(1, np.abs(expected).max())
     assert difference <= 1e-4
     assert np.mean(logits.argmax(axis=1) == expected.argmax(axis=1)) >= 0.999
+
+
+@pytest.mark.parametrize(("activation", "squeeze"), [("silu", 0.25), ("hard_swish", None)])
+def test_other_activations_and_squeezing_go_to_onnx_and_int8(images, tmp_path, activation, squeeze):
+    """The same logits, the same input gradients, and bytes that mostly agree."""
+    student = randomised_student(images, activation=activation, squeeze_excite=squeeze)
+    made = export_student(student, tmp_path, "student", images[:50], tolerance=np.inf)
+    few, labels = images[:8], np.arange(8)
+    file, model = OnnxClassifier(made.onnx_path), KerasClassifier(student)
+    np.testing.assert_allclose(file.logits(few), model.logits(few), rtol=1e-3, atol=1e-3)
+    (_, ours), (_, theirs) = (
+        x.logits_and_gradient(few, log_odds, labels, labels) for x in (file, model)
+    )
+    apart = np.linalg.norm((ours - theirs).reshape(8, -1), axis=1)
+    assert np.all(apart < 1e-3 * np.linalg.norm(theirs.reshape(8, -1), axis=1))
+    int8 = quantise(made.onnx_path, tmp_path / "int8.onnx", images[:200], least_agreement=0.0)
+    assert int8.agreement > 0.5
