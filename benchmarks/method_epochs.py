@@ -1,9 +1,9 @@
 """What an epoch of each way to train a student costs, over one of plain distillation.
 
 Command: python -m benchmarks.method_epochs
-S3's widest student, the packaged teacher's network, random images, batch 64, a few steps a turn; the
-teacher in a cache where the method does not ask it live. Wanted of KDIGA with cached input gradients:
-at most 3.
+S3's widest student, the packaged teacher's network, random images, batch 64, a few steps a turn;
+the teacher in a cache where the method does not ask it live. Wanted of KDIGA with cached input
+gradients: at most 3.
 """
 
 from __future__ import annotations
