@@ -42,6 +42,10 @@ class Diverged(UserError):
     """A training's loss, weights or optimizer are not finite any more: NaN or infinite."""
 
 
+class BelowTheGate(Exception):
+    """An accuracy is below the least that was asked for; the command ends with exit code 1."""
+
+
 class Stopped(Exception):
     """The run was stopped from outside; what was done is saved."""
 

@@ -14,13 +14,17 @@ def hardware() -> str:
     """
     import tensorflow as tf
 
-    cores = usable_cores()
     details = tf.config.experimental.get_device_details
     gpus = [
         details(gpu).get("device_name", "GPU") for gpu in tf.config.list_physical_devices("GPU")
     ]
-    described = f"{cores} core{'s' if cores != 1 else ''} of {_processor()}"
-    return ", ".join([*gpus, described])
+    return ", ".join([*gpus, processor()])
+
+
+def processor() -> str:
+    """Return how many cores of which CPU this process may use, in one phrase."""
+    cores = usable_cores()
+    return f"{cores} core{'s' if cores != 1 else ''} of {_processor()}"
 
 
 def usable_cores() -> int:

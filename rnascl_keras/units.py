@@ -13,6 +13,12 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def points(difference: float) -> str:
+    """Write a difference of shares in percentage points with its sign: 0.0123 as ``+1.2``."""
+    text = f"{100 * difference:+.1f}".replace("-", "−")
+    return "0.0" if text[1:] == "0.0" else text
+
+
 def count(number: int) -> str:
     """Write a count to three digits with its SI suffix: 113210 as ``113 k``."""
     for size, suffix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 import sys
 from typing import Any
 
@@ -10,7 +12,7 @@ import typer
 
 from rnascl_keras.cli import experiments, models, stages
 from rnascl_keras.cli.start import say
-from rnascl_keras.errors import Stopped, UserError, WorkerLost, printable
+from rnascl_keras.errors import BelowTheGate, Stopped, UserError, WorkerLost, printable
 from rnascl_keras.recipe import recipe_names
 from rnascl_keras.run.stopping import EXIT_CODE, stopped_by_sigterm
 
@@ -27,6 +29,14 @@ for part in (stages, models, experiments):
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 """click's UsageError: typer brings its own click, or did not, by version."""
 
+INSTALL = "pip install 'rnascl-keras[train]'"
+
+IMPORTED_OTHERWISE = {"sklearn"}
+"""Modules whose packages have another name."""
+
+BELOW = 1
+"""Exit code where an accuracy is below what `--fail-below` wants."""
+
 STOPPED = 130
 """Exit code after Ctrl-C, a KeyboardInterrupt."""
 
@@ -38,18 +48,37 @@ def main() -> None:
             code = app(sys.argv[1:] or ["--help"], prog_name="rnascl", standalone_mode=False)
     except UserError as error:
         _refuse(str(error))
+    except BelowTheGate as error:
+        say("rnascl: " + printable(str(error)))
+        sys.exit(BELOW)
     except Stopped:
         say("rnascl: stopped by SIGTERM; the same command goes on from there.")
         sys.exit(EXIT_CODE)
     except WorkerLost:
         say("rnascl: a worker does not answer any more; start all of them again to go on.")
         os._exit(EXIT_CODE)  # the interpreter's own end would wait for the worker that is gone
+    except ModuleNotFoundError as error:
+        if not is_of_training(error.name):
+            raise
+        _refuse(
+            f"this needs {error.name}, which is not installed; type: {INSTALL}. Attacking an ONNX "
+            "file on an .npz or a folder of images does without."
+        )
     except USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "rnascl"
         _refuse(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
     if code == STOPPED:
         say("rnascl: stopped; the same command goes on from what was saved last.")
     sys.exit(code)
+
+
+def is_of_training(module: str | None) -> bool:
+    """Return whether a module that is missing comes with the extra `train`."""
+    named = (module or "").partition(".")[0].replace("_", "-")
+    wanted = importlib.metadata.requires("rnascl-keras") or []
+    extra = [line for line in wanted if 'extra == "train"' in line.replace("'", '"')]
+    packages = {re.split(r"[^\w-]", line)[0].replace("_", "-") for line in extra}
+    return named in packages | IMPORTED_OTHERWISE
 
 
 def _refuse(reason: str) -> None:

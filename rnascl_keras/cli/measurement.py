@@ -43,6 +43,20 @@ class Measurement:
     n: Annotated[int, typer.Option(min=1, help="The first n images of the test split.")] = 1000
     seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0
     out: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None
+    page: Annotated[
+        Path | None, typer.Option("--report", help="Write a page to hand over there, .html.")
+    ] = None
+    images_out: Annotated[
+        Path | None,
+        typer.Option("--save-images", help="Write the images that attacks made there, .npz."),
+    ] = None
+    least: Annotated[
+        str | None,
+        typer.Option(
+            "--fail-below",
+            help="Exit with 1 below these accuracies, e.g. pgd20=0.40,auto_attack=0.35.",
+        ),
+    ] = None
 
     def request(self, command: str) -> Request:
         """Return it in numbers and names.
@@ -52,12 +66,15 @@ class Measurement:
         """
         if self.data is None:
             raise UserError(f"{command} needs --data: a tfds name such as cifar10, or an .npz.")
+        from rnascl_keras.evaluation.gate import parse_gate
         from rnascl_keras.evaluation.request import Request
 
+        attacks, epsilon = self.attacks.split(","), parse_radius(self.epsilon, self.norm)
         parsed = {
-            "attacks": self.attacks.split(","),
-            "epsilon": parse_radius(self.epsilon, self.norm),
+            "attacks": attacks,
+            "epsilon": epsilon,
             "radii": parse_radii(self.radii, self.norm, "--sweep"),
+            "least": parse_gate(self.least, attacks, epsilon, self.norm) if self.least else {},
         }
         return Request(**(vars(self) | parsed))
 

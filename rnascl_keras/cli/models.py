@@ -71,11 +71,12 @@ def _check_options(context: typer.Context, is_file: bool) -> None:
 @app.command()
 @with_measurement
 def attack(
-    model: Annotated[
-        Path,
+    models: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="MODEL.onnx|STUDENT",
-            help="An image classifier, or a student that comes with the package.",
+            metavar="MODEL.onnx|STUDENT...",
+            help="An image classifier, or a student that comes with the package; several are "
+            "compared on the same images.",
         ),
     ],
     *,
@@ -104,19 +105,19 @@ def attack(
     ] = None,
 ) -> None:
     """Attack any ONNX image classifier, white-box, in onnxruntime: no other framework is needed."""
-    if model.suffix == ".keras":
-        raise UserError(f"attack takes a MODEL.onnx; type `rnascl evaluate {model}`.")
-    request = measurement.request(f"attack {model}")
-    model = _file_of(str(model), ".onnx")
+    for model in models:
+        if model.suffix == ".keras":
+            raise UserError(f"attack takes a MODEL.onnx; type `rnascl evaluate {model}`.")
+    request = measurement.request(f"attack {' '.join(map(str, models))}")
     from rnascl_keras.data.sources import is_prepared
-    from rnascl_keras.evaluation.onnx_file import attack_file
+    from rnascl_keras.evaluation.onnx_file import attack_files
 
     normalisation = parse_normalisation(mean, std, pixels)
     if is_prepared(request.data, request.data_dir):
         with quiet_start():
             pass  # else TensorFlow starts where the data are read
-    attack_file(
-        model,
+    attack_files(
+        [_file_of(str(model), ".onnx") for model in models],
         request,
         mean=normalisation[0],
         std=normalisation[1],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
-from rnascl_keras.evaluation.evaluate import wilson_interval
+from rnascl_keras.evaluation.intervals import paired_interval
 
 REFERENCES = {False: "searched", True: "searched_trades"}
 """With which of the paper's own methods the others are compared, by `Method.adversarial`."""
@@ -22,41 +21,6 @@ def as_text(right: np.ndarray) -> str:
 def as_array(text: str) -> np.ndarray:
     """Return what `as_text` wrote, (n,) bool."""
     return np.array(list(text)) == "1"
-
-
-def paired_interval(first: np.ndarray, second: np.ndarray) -> list[float]:
-    """Return [low, high], the 95 % interval of a difference of shares on the same images.
-
-    Newcombe (1998), Statistics in Medicine 17, 2635: method 10, square-and-add of the two Wilson
-    intervals with the pairs' correlation. Unlike a bootstrap it has a width where the two never
-    differ.
-
-    Args:
-        first, second: whether each image is right, (n,) bool; the difference is first - second.
-    """
-    n = len(first)
-    share, other = float(np.mean(first)), float(np.mean(second))
-    (low, high), (other_low, other_high) = (wilson_interval(right) for right in (first, second))
-    correlation = _correlation(first, second)
-
-    def length(down: float, up: float) -> float:
-        return sqrt(max(0.0, down**2 - 2 * correlation * down * up + up**2))
-
-    difference = (np.sum(first) - np.sum(second)) / n
-    below = length(share - low, other_high - other)
-    above = length(high - share, other - other_low)
-    return [float(difference - below), float(difference + above)]
-
-
-def _correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return phi of the table of pairs, its positive numerator corrected for continuity."""
-    both, neither = int(np.sum(first & second)), int(np.sum(~first & ~second))
-    only_first, only_second = int(np.sum(first & ~second)), int(np.sum(~first & second))
-    numerator = float(both * neither - only_first * only_second)
-    if numerator > 0:
-        numerator = max(0.0, numerator - len(first) / 2)
-    product = float(np.sum(first) * np.sum(~first)) * float(np.sum(second) * np.sum(~second))
-    return numerator / sqrt(product) if product else 0.0
 
 
 def differences(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from rnascl_keras.report.keys import attack_name
-from rnascl_keras.units import count, percent, radius
+from rnascl_keras.units import count, percent, points, radius
 
 VERDICTS = {"better": "better on", "worse": "worse on", "undecided": "not told apart on"}
 ALL = {"better": "all measures", "worse": "all measures", "undecided": "any measure"}
@@ -120,12 +120,6 @@ def measured(difference: dict[str, Any], between: str) -> str:
     if difference["epsilon"] is None:
         return "clean"
     return f"{attack_name(difference['measure'])}{between}{radius(difference['epsilon'])}"
-
-
-def points(difference: float) -> str:
-    """Write a difference of shares in percentage points with its sign: 0.0123 as ``+1.2``."""
-    text = f"{100 * difference:+.1f}".replace("-", "−")
-    return "0.0" if text[1:] == "0.0" else text
 
 
 def interval(seed: dict[str, Any]) -> str:

@@ -11,16 +11,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.whole_pixels import whole_radius
 from rnascl_keras.errors import ModelFailed
+from rnascl_keras.evaluation.examples import Examples
 from rnascl_keras.evaluation.false_robustness import IMAGES, Check
+from rnascl_keras.evaluation.intervals import wilson_interval
 from rnascl_keras.evaluation.near_chance import near_chance
 from rnascl_keras.evaluation.subject import Attacked, Subject
 
+FEW_CLASSES = 20
 LogitsFunction = Callable[[np.ndarray], np.ndarray]
 
 
@@ -40,6 +42,9 @@ class Evaluation:
         per_class: by the same keys, the accuracy of each class; None where it has no image.
         class_counts: number of images of each class.
         right: by the same keys, which images are classified right, (n,) bool.
+        confusion: of clean images and of each attack, how many images of each class (row) are given
+            each class (column).
+        examples: by attack's key, a few images that fell.
         near_chance: why the clean accuracy is no better than chance, so that the others say nothing
             about robustness; None where it is better.
         failed: what ended the work on a model of a stranger's file before all was measured; None
@@ -57,16 +62,19 @@ class Evaluation:
     per_class: dict[str, list[float | None]]
     class_counts: list[int]
     right: dict[str, np.ndarray]
+    confusion: dict[str, list[list[int]]]
+    examples: dict[str, Examples]
     near_chance: str | None = None
     failed: str | None = None
     check: Check | None = None
 
     @classmethod
-    def of(
-        cls, right: dict[str, np.ndarray], labels: np.ndarray, classes: int, **asked: Any
-    ) -> Evaluation:
-        """Sum up `right` for images of these labels, (n,); `asked` are the other attributes."""
+    def of(cls, subject: Subject, found: dict[str, Attacked], **asked: Any) -> Evaluation:
+        """Sum up what attacks have found; `asked` are the other attributes."""
+        right, labels, classes = subject.right(found), subject.labels, subject.classes
         counts = np.bincount(labels, minlength=classes)
+        answers = {"clean": subject.logits.argmax(axis=1)}
+        answers |= {key: attacked.answers for key, attacked in found.items()}
         return cls(
             n=len(labels),
             accuracy={key: float(np.mean(value)) for key, value in right.items()},
@@ -74,13 +82,18 @@ class Evaluation:
             per_class={key: _by_class(value, labels, counts) for key, value in right.items()},
             class_counts=counts.tolist(),
             right=right,
+            confusion={key: _confusion(own, labels, classes) for key, own in answers.items()},
+            examples={key: attacked.examples for key, attacked in found.items()},
             **asked,
         )
 
     def as_dict(self) -> dict:
-        """Return the evaluation as plain JSON values, without the single images."""
+        """Return the evaluation as plain JSON values, without the single images; a confusion of
+        more than `FEW_CLASSES` is left out."""
         plain = dict(vars(self))
-        del plain["right"]
+        del plain["right"], plain["examples"]
+        if len(self.class_counts) > FEW_CLASSES:
+            del plain["confusion"]
         plain["check"] = self.check.as_dict() if self.check else None
         return plain
 
@@ -135,7 +148,7 @@ def evaluate(
             asked["check"] = subject.look_for_signs(check, epsilon, norm, other)
     except ModelFailed as error:  # what was measured before is not lost
         asked["failed"] = str(error)
-    evaluation = Evaluation.of(subject.right(found), subject.labels, subject.classes, **asked)
+    evaluation = Evaluation.of(subject, found, **asked)
     made = {key: attacked.images for key, attacked in found.items()}
     return evaluation, {key: images for key, images in made.items() if images is not None}
 
@@ -145,12 +158,11 @@ def accuracy_of(logits_of: LogitsFunction, images: np.ndarray, labels: np.ndarra
     return float(np.mean(is_right(logits_of(images), labels)))
 
 
-def wilson_interval(right: np.ndarray) -> list[float]:
-    """Return [low, high], the 95 % Wilson score interval of the share of True in `right`, (n,)."""
-    interval = binomtest(int(np.sum(right)), len(right)).proportion_ci(0.95, method="wilson")
-    return [float(interval.low), float(interval.high)]
-
-
 def _by_class(right: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> list[float | None]:
     correct = np.bincount(labels[right], minlength=len(counts))
     return [float(c / n) if n else None for c, n in zip(correct, counts, strict=True)]
+
+
+def _confusion(answers: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
+    pairs = np.bincount(labels * classes + answers, minlength=classes**2)
+    return pairs.reshape(classes, classes).tolist()

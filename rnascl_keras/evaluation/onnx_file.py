@@ -1,4 +1,4 @@
-"""`rnascl attack MODEL.onnx`: a deployed image classifier, attacked in onnxruntime.
+"""`rnascl attack MODEL.onnx`: deployed image classifiers, attacked in onnxruntime.
 
 The file itself is attacked, by the gradient built on its own graph; neither TensorFlow nor PyTorch
 is needed, and neither is imported. It is opened and run in a process of its own.
@@ -9,45 +9,62 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rnascl_keras.evaluation.evaluate import Evaluation
-from rnascl_keras.evaluation.request import Request, evaluate_classifier
+from rnascl_keras.evaluation.facts import input_in_words
+from rnascl_keras.evaluation.measured import Measured, measure
+from rnascl_keras.evaluation.request import Request
+from rnascl_keras.evaluation.results import give
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.room.guarded import GuardedClassifier
 
 
-def attack_file(
-    path: Path,
+def attack_files(
+    paths: Sequence[Path],
     request: Request,
     *,
-    mean: Sequence[float] | None = None,
-    std: Sequence[float] | None = None,
-    layout: str | None = None,
-    output: str | None = None,
-    providers: Sequence[str] = (),
     trust: bool = False,
     say: Callable[[str], None] = print,
-) -> Evaluation:
-    """Attack an `.onnx` file.
+    **settings: Any,
+) -> list[Evaluation]:
+    """Attack `.onnx` files on the same images; of several, say how they differ.
 
     Args:
-        path: the file.
+        paths: the files.
         request: what is wanted.
-        mean: subtracted from the pixels, per channel; None: nothing.
-        std: what they are divided by, as `mean`.
-        layout: "NHWC" or "NCHW"; None: found out.
-        output: name of the output to attack; None: the only one that can be class scores.
-        providers: onnxruntime's, the preferred first; none means the CPU.
-        trust: open the file in this process, which it can then end: some 1 % faster.
+        trust: open the files in this process, which they can then end: some 1 % faster.
         say: takes each line of news.
+        settings: of all files, None where it is not said:
+            mean: subtracted from the pixels, per channel.
+            std: what they are divided by, as `mean`.
+            layout: "NHWC" or "NCHW", else found out.
+            output: name of the output to attack, else the only one that can be class scores.
+            providers: onnxruntime's, the preferred first; none means the CPU.
+
+    Raises:
+        UserError: of a file, or of the request.
     """
-    request.check_paths(path)
-    settings = {"mean": mean, "std": std, "layout": layout, "output": output}
-    settings["providers"] = tuple(providers)
-    settings = {key: value for key, value in settings.items() if value}
-    classifier = (OnnxClassifier if trust else GuardedClassifier)(path, **settings)
-    layout = classifier.layout or "each image as a row"
-    words = f"takes {layout}, {classifier.in_words}"
+    request.check_paths(*paths)
+    given = {key: value for key, value in settings.items() if value}
+    opened = OnnxClassifier if trust else GuardedClassifier
+    keep = len(paths) > 1 or request.images_out is not None
+    measured = []
+    for path in paths:
+        classifier = opened(path, **given)
+        measured.append(_measured(path, classifier, request, keep, say))
+    give(measured, request)
+    return [one.evaluation for one in measured]
+
+
+def _measured(
+    path: Path,
+    classifier: OnnxClassifier | GuardedClassifier,
+    request: Request,
+    keep: bool,
+    say: Callable[[str], None],
+) -> Measured:
+    words = input_in_words(classifier)
     say(f"{path.name}: {words}; images go into {classifier.input_name!r}")
     rounding = classifier.straight_through()
     if rounding and "square" not in request.attacks:
@@ -56,4 +73,4 @@ def attack_file(
             "which can mislead attacks that follow them; square is run beside."
         )
         request = replace(request, attacks=[*request.attacks, "square"])
-    return evaluate_classifier(path, classifier, classifier.input_shape, request)
+    return measure(path, classifier, classifier.input_shape, request, keep=keep)

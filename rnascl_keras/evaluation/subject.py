@@ -18,6 +18,7 @@ from rnascl_keras.attacks.state import Found
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.whole_pixels import as_it_sees
 from rnascl_keras.errors import ModelFailed, UserError
+from rnascl_keras.evaluation.examples import SHOWN, Examples
 from rnascl_keras.evaluation.false_robustness import Check, check_robustness
 from rnascl_keras.evaluation.parts import Parts
 from rnascl_keras.units import percent
@@ -33,10 +34,14 @@ class Attacked:
 
     Attributes:
         robust: (n,) whether each image is still classified right.
+        answers: (n,) the class that each image, as the attack left it, is given.
+        examples: a few that fell.
         images: (n, h, w, c), those made; None where they are not wanted.
     """
 
     robust: np.ndarray
+    answers: np.ndarray
+    examples: Examples
     images: np.ndarray | None
 
 
@@ -122,6 +127,8 @@ class Subject:
             keep: whether the images made are wanted: all of them are then held in memory.
         """
         robust, images = np.zeros(len(self.images), bool), []
+        answers, examples = self.logits.argmax(axis=1), Examples.none()
+        right = is_right(self.logits, self.labels)
         with tqdm(
             total=len(self.images), desc=attack.key, unit="image", disable=not self.progress
         ) as bar:
@@ -129,7 +136,16 @@ class Subject:
                 found = self._attack_part(attack, rows, robust[: rows.start].sum(), bar)
                 robust[rows] = found.robust
                 images += [found.images] if keep else []
-        return Attacked(robust, np.concatenate(images) if keep else None)
+                fell = np.flatnonzero(right[rows] & ~found.robust)
+                if not len(fell):
+                    continue
+                said = self._answers(found.images[fell], rows.start + fell)
+                answers[rows.start + fell] = said
+                few, own = fell[:SHOWN], self.images.of(rows)
+                shown = own[few], self.labels[rows][few], found.images[few], said[:SHOWN]
+                examples = examples.with_more(rows.start + few, *shown)
+        made = np.concatenate(images) if keep else None
+        return Attacked(robust, answers, examples, made)
 
     def _attack_part(self, attack: Attack, rows: slice, before: int, bar: tqdm) -> Found:
         """Attack the images of `rows`; `before` so many of those before them were robust."""
@@ -154,6 +170,13 @@ class Subject:
         found = as_it_sees(found, attack, self.classifier, images, labels)
         tell(1.0, float(found.robust.mean()))
         return found
+
+    def _answers(self, images: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """Return the class that each of some images, which have these numbers, is given."""
+        try:
+            return self.classifier.logits(images).argmax(axis=1)
+        except ModelFailed as error:
+            raise error.on(numbers[0], numbers[-1]) from error
 
     def right(self, found: dict[str, Attacked]) -> dict[str, np.ndarray]:
         """Return which images are classified right, (n,) bool: by the keys of what attacks have

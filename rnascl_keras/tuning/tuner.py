@@ -13,7 +13,8 @@ from keras_tuner.engine.trial import Trial
 from keras_tuner.errors import FatalError
 
 from rnascl_keras.errors import Diverged, UserError
-from rnascl_keras.evaluation.evaluate import evaluate, wilson_interval
+from rnascl_keras.evaluation.evaluate import evaluate
+from rnascl_keras.evaluation.intervals import wilson_interval
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.finite import is_finite

@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 from scipy.stats import bootstrap
 
-from rnascl_keras.comparison.differences import as_array, as_text, differences, paired_interval
+from rnascl_keras.comparison.differences import as_array, as_text, differences
 from rnascl_keras.comparison.table import differences_table, in_words, points
+from rnascl_keras.evaluation.intervals import paired_interval
 
 
 def pairs(both, only_first, only_second, neither):

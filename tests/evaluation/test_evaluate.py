@@ -14,7 +14,8 @@ from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.attacks.norms import NORMS
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.errors import UserError
-from rnascl_keras.evaluation.evaluate import accuracy_of, evaluate, wilson_interval
+from rnascl_keras.evaluation.evaluate import accuracy_of, evaluate
+from rnascl_keras.evaluation.intervals import wilson_interval
 from rnascl_keras.evaluation.sweep import sweep_radii
 
 KEYS = ["clean", "fgsm", "pgd20", "mi_fgsm", "worst"]

@@ -1,0 +1,124 @@
+"""The JSON of `rnascl evaluate` and `rnascl attack`: what it says, and its schema."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shlex
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rnascl_keras.evaluation.measured import Measured
+from rnascl_keras.evaluation.request import Request
+from rnascl_keras.files.whole import sha256
+from rnascl_keras.hardware import processor
+from rnascl_keras.report.keys import attack_how, attack_name
+
+SCHEMA_VERSION = 1
+PACKAGES = ("rnascl-keras", "numpy", "onnx", "onnxruntime", "keras", "tensorflow")
+
+
+class AttackFacts(BaseModel):
+    """How an attack is written, and with which settings it was run."""
+
+    name: str
+    how: str
+
+
+class SweepFacts(BaseModel):
+    """Accuracies at several radii, each on its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    n: int
+    norm: str
+    epsilon: list[float]
+    accuracy: dict[str, list[float]]
+    intervals: dict[str, list[tuple[float, float]]]
+
+
+class FileFacts(BaseModel):
+    """What was measured of one file.
+
+    Shares are from 0 to 1; keys of accuracies are "clean", those of attacks, and "worst": right
+    when clean and under every attack.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int = Field(description="of this schema; it grows where a key changes meaning")
+    model: str = Field(description="path of the file, as it was given")
+    sha256: str = Field(description="of the file's bytes, in hexadecimal")
+    bytes: int
+    input: str = Field(description="what the file takes, and which of its outputs was attacked")
+    data: str = Field(description="as it was given: a name, or a path")
+    data_origin: str = Field(description="where the images came from, in words")
+    data_fingerprint: str = Field(description="hash of the images measured on, and their labels")
+    class_names: list[str]
+    image_shape: list[int] = Field(description="height, width and channels")
+    command: str
+    date: str = Field(description="ISO 8601, in UTC")
+    versions: dict[str, str]
+    hardware: str
+    attacks: dict[str, AttackFacts] = Field(description="by key")
+    n: int = Field(description="number of images, the first ones")
+    norm: str = Field(description="of the ball, Linf or L2")
+    epsilon: float = Field(description="its radius; Linf: in pixel units of [0, 1]")
+    seed: int
+    accuracy: dict[str, float]
+    intervals: dict[str, tuple[float, float]] = Field(description="95 % Wilson score intervals")
+    per_class: dict[str, list[float | None]]
+    class_counts: list[int]
+    confusion: dict[str, list[list[int]]] | None = Field(
+        default=None, description="images of each class (row) that are given each class (column)"
+    )
+    near_chance: str | None = Field(description="why the figures say nothing about robustness")
+    failed: str | None = Field(description="what ended the work before all was measured")
+    check: dict[str, Any] | None = Field(description="signs of false robustness looked for")
+    sweep: SweepFacts | None = None
+
+
+def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
+    """Return what is known of a file as plain JSON values, as `FileFacts` describes them."""
+    path, images = measured.path, measured.images
+    keys = [key for key in measured.evaluation.accuracy if key not in ("clean", "worst")]
+    attacks = {
+        key: {"name": attack_name(key), "how": attack_how(key, request.norm)} for key in keys
+    }
+    figures = measured.evaluation.as_dict() | {"failed": measured.failed}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model": str(path),
+        "sha256": sha256(path),
+        "bytes": path.stat().st_size,
+        "input": input_in_words(measured.classifier),
+        "data": request.data,
+        "data_origin": images.origin,
+        "data_fingerprint": images.fingerprint(),
+        "class_names": list(images.class_names),
+        "image_shape": list(images.input_shape),
+        "command": shlex.join(["rnascl", *sys.argv[1:]]),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "hardware": processor(),
+        "attacks": attacks,
+        **figures,
+        **({"sweep": measured.sweep.as_dict()} if measured.sweep else {}),
+    }
+
+
+def input_in_words(classifier: Any) -> str:
+    """Return what a classifier takes, and which of its outputs is attacked, as far as it says."""
+    words = getattr(classifier, "in_words", "")
+    layout = getattr(classifier, "layout", None) or "each image as a row"
+    return f"takes {layout}, {words}" if words else "; ".join(getattr(classifier, "remarks", ()))
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what took part; of a package that is not loaded, none."""
+    own = {"python": platform.python_version()}
+    loaded = [name for name in PACKAGES if name.replace("-", "_") in sys.modules]
+    return own | {name: importlib.metadata.version(name) for name in loaded}

@@ -1,0 +1,59 @@
+"""Least accuracies that a build server wants: `--fail-below pgd20=0.40,auto_attack=0.35`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rnascl_keras.attacks import make_attack
+from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.units import percent
+
+
+def parse_gate(text: str, attacks: Sequence[str], epsilon: float, norm: str) -> dict[str, float]:
+    """Return the least accuracies, from 0 to 1, by key.
+
+    Args:
+        text: ``key=least``, parted by commas; an attack may be called as in `--attacks`.
+        attacks: those that are run.
+        epsilon, norm: of the ball.
+
+    Raises:
+        UserError: one is no share from 0 to 1, or of an attack that is not run.
+    """
+    keys = {name: make_attack(name, epsilon, norm=norm).key for name in attacks}
+    known = {"clean": "clean", **keys, **{key: key for key in keys.values()}, "worst": "worst"}
+    found = {}
+    for part in text.split(","):
+        name, _, least = part.strip().partition("=")
+        check_name("--fail-below", name, list(known), f"one of what is run: {', '.join(known)}")
+        found[known[name]] = _share(least, part)
+    return found
+
+
+def _share(text: str, part: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UserError(
+            f"--fail-below wants an accuracy from 0 to 1 for each attack, e.g. pgd20=0.40; got "
+            f"{part.strip()!r}."
+        )
+    return share
+
+
+def below_the_gate(
+    name: str, accuracy: Mapping[str, float], least: Mapping[str, float]
+) -> list[str]:
+    """Return in words which accuracies of a model are below the least, or were not measured."""
+    words = []
+    for key, wanted in least.items():
+        found = accuracy.get(key)
+        if found is None:
+            words.append(f"{name}: {key} was not measured, at least {percent(wanted)} % is wanted")
+        elif found < wanted:
+            words.append(
+                f"{name}: {key} is {percent(found)} %, below the {percent(wanted)} % that is wanted"
+            )
+    return words

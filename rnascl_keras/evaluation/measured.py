@@ -1,0 +1,75 @@
+"""One model measured on images, as it was asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnascl_keras.data import ImageData, load_test_data
+from rnascl_keras.data.sources import ImageShape
+from rnascl_keras.errors import ModelFailed
+from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
+from rnascl_keras.evaluation.request import Request
+from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found of a model.
+
+    Attributes:
+        path: its file.
+        classifier: the model, see `attacks.Classifier`.
+        images: those that it was measured on.
+        evaluation: the figures.
+        sweep: those over the radius, or None.
+        made: by attack's key the images made, (n, h, w, c), where they are wanted.
+        failed: what ended the work before all was measured, or None.
+    """
+
+    path: Path
+    classifier: Any
+    images: ImageData
+    evaluation: Evaluation
+    sweep: Sweep | None
+    made: Mapping[str, np.ndarray]
+    failed: str | None
+
+
+def measure(
+    path: Path,
+    classifier: Any,
+    input_shape: ImageShape,
+    request: Request,
+    *,
+    keep: bool = False,
+) -> Measured:
+    """Measure the model in `path`.
+
+    Args:
+        path: its file.
+        classifier: the model, see `attacks.Classifier`.
+        input_shape: (h, w, c) of its images; None where it leaves a size open.
+        request: what is wanted.
+        keep: whether the images that attacks made are kept.
+    """
+    asked = {"data_dir": request.data_dir, "input_shape": input_shape}
+    test = load_test_data(request.data, **asked, say=partial(print, file=sys.stderr))
+    images = test.take(min(request.n, len(test)))
+    settings = {"attacks": request.attacks, "norm": request.norm, "seed": request.seed}
+    own = {"epsilon": request.epsilon, "check": request.check, "keep": keep}
+    evaluation, made = evaluate(classifier, images, images.labels, **own, **settings)
+    swept, failed = None, evaluation.failed
+    if request.radii and not failed:
+        settings |= {"radii": request.radii, "known": evaluation}
+        try:
+            swept = sweep_radii(classifier, images, images.labels, **settings)
+        except ModelFailed as error:  # what was measured before is not lost
+            failed = str(error)
+    return Measured(path, classifier, images, evaluation, swept, made, failed)

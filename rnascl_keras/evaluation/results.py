@@ -1,0 +1,94 @@
+"""What becomes of the figures: tables, JSON, a plot, a page, the images, and the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rnascl_keras.errors import BelowTheGate, UserError
+from rnascl_keras.evaluation import several
+from rnascl_keras.evaluation.facts import SCHEMA_VERSION, facts_of
+from rnascl_keras.evaluation.gate import below_the_gate
+from rnascl_keras.evaluation.measured import Measured
+from rnascl_keras.evaluation.request import Request
+from rnascl_keras.evaluation.sweep import Sweep
+from rnascl_keras.evaluation.tables import print_comparison, print_figures
+from rnascl_keras.files.full_disk import reporting_full_disk
+from rnascl_keras.files.whole import atomic_write, write_json, written_beside
+
+
+def give(measured: Sequence[Measured], request: Request) -> None:
+    """Print the figures of one or several models, and write what is wanted.
+
+    Raises:
+        UserError: the work on a model had ended before all was measured; what was measured is
+            printed and written first.
+        BelowTheGate: an accuracy is below the least that is wanted.
+    """
+    for one in measured:
+        print_figures(one.path, one.evaluation, one.sweep, one.images.class_names)
+    compared = several.compare(measured) if len(measured) > 1 else None
+    names = several.names_of(measured)
+    if compared:
+        print_comparison(names, [one.evaluation for one in measured], compared)
+    if written := request.written:
+        first = written[0]
+        with reporting_full_disk(first.parent, first.name, then="these figures come again"):
+            _write(measured, request, compared)
+    if failed := [one.failed for one in measured if one.failed]:
+        raise UserError(" ".join(failed))
+    words = [
+        below
+        for name, one in zip(names, measured, strict=True)
+        for below in below_the_gate(name, one.evaluation.accuracy, request.least)
+    ]
+    if words:
+        raise BelowTheGate("; ".join(words))
+
+
+def _write(measured: Sequence[Measured], request: Request, compared: dict[str, Any] | None) -> None:
+    facts = [facts_of(one, request) for one in measured]
+    first = measured[0]
+    if request.plot and first.sweep:
+        atomic_write(request.plot, _drawn_sweep(first, first.sweep, request.plot))
+    if request.out:
+        whole = {"schema_version": SCHEMA_VERSION, "files": facts}
+        write_json(request.out, whole | compared if compared else facts[0])
+    if request.page:
+        from rnascl_keras.report.audit import write_audit
+
+        examples = [one.evaluation.examples for one in measured]
+        names = several.names_of(measured)
+        write_audit(request.page, dict(zip(names, facts, strict=True)), examples, compared)
+    if request.images_out:
+        _write_images(request.images_out, measured)
+
+
+def _drawn_sweep(measured: Measured, swept: Sweep, path: Path) -> bytes:
+    from rnascl_keras.report.sweep_plot import accuracy_by_radius
+
+    clean = dict.fromkeys(swept.accuracy, measured.evaluation.accuracy["clean"])
+    title = f"{measured.path.name}, first {swept.n} images"
+    settings = {"title": title, "norm": swept.norm, "file_format": path.suffix[1:]}
+    return accuracy_by_radius(swept.epsilon, swept.accuracy, swept.intervals, clean, **settings)
+
+
+def _write_images(path: Path, measured: Sequence[Measured]) -> None:
+    """Write the images that attacks made, so that `--data` takes them: `x`, of each image the first
+    that fooled the model, else the image itself, `y`, and those of each attack, `x_KEY`; of several
+    models, those of the first, and of the others `x_KEY_2` and so on."""
+    first = measured[0]
+    worst = np.array(first.images.first(len(first.images))[0])
+    arrays: dict[str, np.ndarray] = {}
+    for number, one in enumerate(measured, start=1):
+        for key, made in one.made.items():
+            arrays[f"x_{key}" if number == 1 else f"x_{key}_{number}"] = made
+    fell = np.zeros(len(worst), bool)
+    for key, made in first.made.items():
+        new = ~first.evaluation.right[key] & ~fell
+        worst[new], fell = made[new], fell | new
+    with written_beside(path) as beside:
+        np.savez_compressed(beside, x=worst, y=first.images.labels, **arrays)

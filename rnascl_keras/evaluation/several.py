@@ -1,0 +1,71 @@
+"""Several models measured on the same images: how they differ, and whose images fool which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from rnascl_keras.attacks.classifier import as_classifier
+from rnascl_keras.errors import UserError
+from rnascl_keras.evaluation.evaluate import accuracy_of
+from rnascl_keras.evaluation.intervals import paired_interval
+from rnascl_keras.evaluation.measured import Measured
+
+
+def names_of(measured: Sequence[Measured]) -> list[str]:
+    """Return a name for each model: that of its file, or where two are alike, the whole path."""
+    names = [one.path.name for one in measured]
+    return names if len(set(names)) == len(names) else [str(one.path) for one in measured]
+
+
+def compare(measured: Sequence[Measured]) -> dict[str, Any]:
+    """Return how models differ on the same images.
+
+    Raises:
+        UserError: they were measured on other images.
+
+    Returns:
+        `differences`: for each pair of models and key of accuracy `first`, `second`, `key`, the
+        `difference` of their accuracies and its 95 % `interval`, see `paired_interval`; and
+        `transfer`: by attack's key a row for each model that the images were made on, and in it the
+        accuracy of each model on these.
+    """
+    if len({one.images.fingerprint() for one in measured}) > 1:
+        raise UserError(
+            "the files were measured on images of other shapes; attack them one by one."
+        )
+    names = names_of(measured)
+    return {"differences": _differences(measured, names), "transfer": _transfers(measured)}
+
+
+def _differences(measured: Sequence[Measured], names: Sequence[str]) -> list[dict[str, Any]]:
+    found = []
+    for (first, one), (second, other) in combinations(zip(names, measured, strict=True), 2):
+        ours, theirs = one.evaluation.right, other.evaluation.right
+        for key in ours:
+            if key in theirs:
+                apart = float(np.mean(ours[key]) - np.mean(theirs[key]))
+                interval = paired_interval(ours[key], theirs[key])
+                pair = {"first": first, "second": second, "key": key}
+                found.append({**pair, "difference": apart, "interval": interval})
+    return found
+
+
+def _transfers(measured: Sequence[Measured]) -> dict[str, list[list[float]]]:
+    keys = [key for key in measured[0].made if all(key in one.made for one in measured)]
+    classifiers = [as_classifier(one.classifier) for one in measured]
+    return {
+        key: [
+            [
+                one.evaluation.accuracy[key]
+                if one is other
+                else accuracy_of(classifier.logits, one.made[key], one.images.labels)
+                for other, classifier in zip(measured, classifiers, strict=True)
+            ]
+            for one in measured
+        ]
+        for key in keys
+    }

@@ -1,0 +1,95 @@
+"""The figures of a model, or of several, as tables in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from rnascl_keras.evaluation.evaluate import Evaluation
+from rnascl_keras.evaluation.sweep import Sweep
+from rnascl_keras.report.keys import attack_how, attack_name
+from rnascl_keras.units import percent, points, radius
+
+SHOWN_CLASSES = 20
+
+
+def print_figures(
+    path: Path, evaluation: Evaluation, sweep: Sweep | None, class_names: Sequence[str]
+) -> None:
+    """Print all that was found of one model."""
+    console = Console()
+    console.print(_accuracies(path, evaluation))
+    if len(class_names) <= SHOWN_CLASSES:
+        console.print(_classes(evaluation, class_names))
+    if sweep:
+        console.print(_sweep(sweep))
+    if evaluation.near_chance:
+        words = f"No verdict on robustness: {evaluation.near_chance}"
+        console.print(words, highlight=False, style="bold red")
+    if evaluation.check:
+        console.print(f"False robustness? {evaluation.check.verdict}", highlight=False)
+
+
+def print_comparison(
+    names: Sequence[str], evaluations: Sequence[Evaluation], compared: dict[str, Any]
+) -> None:
+    """Print how several models differ, see `several.compare`."""
+    console = Console()
+    keys = list(evaluations[0].accuracy)
+    table = Table("", *map(attack_name, keys), title="All files, in %")
+    for name, evaluation in zip(names, evaluations, strict=True):
+        shares = [evaluation.accuracy.get(key) for key in keys]
+        table.add_row(name, *("–" if share is None else percent(share) for share in shares))
+    console.print(table)
+    table = Table("points", "", "difference", "95 % interval", title="Paired, on the same images")
+    for pair in compared["differences"]:
+        title = f"{pair['first']} − {pair['second']}"
+        bounds = " to ".join(map(points, pair["interval"]))
+        table.add_row(title, attack_name(pair["key"]), points(pair["difference"]), bounds)
+    console.print(table)
+    for key, rows in compared["transfer"].items():
+        title = f"{attack_name(key)}: right in %, on images made on another file"
+        table = Table("made on", *names, title=title)
+        for name, shares in zip(names, rows, strict=True):
+            table.add_row(name, *map(percent, shares))
+        console.print(table)
+
+
+def _accuracies(path: Path, evaluation: Evaluation) -> Table:
+    norm = "" if evaluation.norm == "Linf" else f" in {evaluation.norm}"
+    reach = radius(evaluation.epsilon)
+    table = Table(title=f"{path.name}, first {evaluation.n} images, {reach}{norm}")
+    for column in ("", "accuracy", "95 % interval", ""):
+        table.add_column(column)
+    for key, accuracy in evaluation.accuracy.items():
+        low, high = evaluation.intervals[key]
+        interval = f"{percent(low)} to {percent(high)}"
+        how = attack_how(key, evaluation.norm)
+        table.add_row(attack_name(key), percent(accuracy), interval, how)
+    return table
+
+
+def _classes(evaluation: Evaluation, class_names: Sequence[str]) -> Table:
+    """Return a table with a row for each class."""
+    table = Table("class", "images", title="By class, in %")
+    for key in evaluation.per_class:
+        table.add_column(attack_name(key), justify="right")
+    for k, name in enumerate(class_names):
+        shares = [by_class[k] for by_class in evaluation.per_class.values()]
+        cells = ["–" if share is None else percent(share) for share in shares]
+        table.add_row(name, str(evaluation.class_counts[k]), *cells)
+    return table
+
+
+def _sweep(sweep: Sweep) -> Table:
+    """Return a table with a row for each radius."""
+    table = Table("radius", title=f"By radius, in %, first {sweep.n} images")
+    for key in sweep.accuracy:
+        table.add_column(attack_name(key), justify="right")
+    for k, epsilon in enumerate(sweep.epsilon):
+        table.add_row(radius(epsilon), *(percent(shares[k]) for shares in sweep.accuracy.values()))
+    return table
