@@ -21,7 +21,7 @@ import onnxruntime
 from onnx import numpy_helper, parser
 
 from benchmarks.timing import compare
-from rnascl_keras.export.onnx_batches import MOST_IN_PIECE
+from rnascl_keras.export.onnx_batches import FEWEST_IN_PIECE
 
 # (channels in, out, groups, kernel, size of the images): of the students, and of ResNets
 LAYERS = {
@@ -122,7 +122,7 @@ def measure(title: str, layer: tuple[int, int, int, int, int], batch: int, repea
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    arguments.add_argument("--batch", type=int, default=MOST_IN_PIECE)
+    arguments.add_argument("--batch", type=int, default=FEWEST_IN_PIECE)
     arguments.add_argument("--repeats", type=int, default=15)
     settings = arguments.parse_args()
     for title, layer in LAYERS.items():

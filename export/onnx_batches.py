@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from rnascl_keras.export.onnx_input import ImageInput
     from rnascl_keras.export.onnx_session import Session
 
-MOST_IN_PIECE = 4
-"""Images: a network's operations are many and small, and for so few images what one of them makes
-is still in the processor's cache when the next one reads it."""
+FEWEST_IN_PIECE, MOST_IN_PIECE = 8, 32
+"""Images: fewer pay for starting each operation, of more what one operation makes is not in the
+processor's cache any more when the next one reads it."""
+VALUES_IN_PIECE = 2**18
+"""Of a network's largest tensor, so many values in a piece; measured by `benchmarks.pieces`."""
+LARGEST_READ = 2**28
+"""Bytes of a model whose tensors' shapes are looked at."""
 
 
 class Batches:
@@ -47,6 +52,7 @@ class Batches:
         self.threads_within = 1 if self._in_pieces else threads
         self._at_once = (threads or usable_cores()) if self._in_pieces else 1
         self._threads = ThreadPoolExecutor(self._at_once) if self._at_once > 1 else None
+        self._most = images_in_piece(model) if self._in_pieces else 1
 
     def run(
         self,
@@ -87,9 +93,31 @@ class Batches:
         goes on behind the images."""
         size = fixed or (1 if self._one_by_one else batch_size)
         if self._in_pieces:
-            size = min(-(-min(size, count) // self._at_once), MOST_IN_PIECE)
+            size = min(-(-min(size, count) // self._at_once), self._most)
         for first in range(0, count, size):
             yield np.arange(first, first + size if fixed else min(first + size, count))
+
+
+def images_in_piece(model: onnx.ModelProto) -> int:
+    """Return how many images a piece has, by the largest tensor that a layer makes of one image."""
+    largest = _largest_tensor(model)
+    return min(max(VALUES_IN_PIECE // largest, FEWEST_IN_PIECE), MOST_IN_PIECE)
+
+
+def _largest_tensor(model: onnx.ModelProto) -> int:
+    """Return how many values the largest tensor in between has for one image, as far as its sizes
+    are known; where none are, as many as fill a piece."""
+    from onnx import shape_inference
+
+    if model.ByteSize() > LARGEST_READ:
+        return VALUES_IN_PIECE
+    try:
+        known = shape_inference.infer_shapes(model).graph.value_info
+    except Exception:  # what is wrong with the file is told where it is opened
+        return VALUES_IN_PIECE
+    shapes = [value.type.tensor_type.shape.dim for value in known]
+    sizes = [[axis.dim_value for axis in axes[1:]] for axes in shapes if len(axes) > 2]
+    return max((math.prod(own) for own in sizes if all(own)), default=VALUES_IN_PIECE)
 
 
 def _rows(session: Session, names: Sequence[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:

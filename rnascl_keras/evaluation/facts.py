@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from rnascl_keras.evaluation.measured import Measured
 from rnascl_keras.evaluation.request import Request
@@ -79,6 +79,37 @@ class FileFacts(BaseModel):
     failed: str | None = Field(description="what ended the work before all was measured")
     check: dict[str, Any] | None = Field(description="signs of false robustness looked for")
     sweep: SweepFacts | None = None
+
+
+class Difference(BaseModel):
+    """How two files' accuracies differ on the same images, from -1 to 1."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: str
+    second: str
+    key: str
+    difference: float
+    interval: tuple[float, float]
+
+
+class SeveralFacts(BaseModel):
+    """What was measured of several files, and how they differ."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_version: int
+    files: list[FileFacts]
+    differences: list[Difference]
+    transfer: dict[str, list[list[float]]] = Field(
+        description="by attack, a row for each file that images were made on, and in it the "
+        "accuracy of each file on these"
+    )
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of what `--json` writes; it stands in docs/evaluation.schema.json."""
+    return TypeAdapter(FileFacts | SeveralFacts).json_schema()
 
 
 def facts_of(measured: Measured, request: Request) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def print_comparison(
     console.print(table)
     for key, rows in compared["transfer"].items():
         title = f"{attack_name(key)}: right in %, on images made on another file"
-        table = Table("made on", *names, title=title)
+        table = Table("made on", title=title)
+        for name in names:
+            table.add_column(name, overflow="fold")
         for name, shares in zip(names, rows, strict=True):
             table.add_row(name, *map(percent, shares))
         console.print(table)

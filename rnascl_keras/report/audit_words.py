@@ -37,7 +37,7 @@ def in_short(facts: dict[str, Any]) -> list[str]:
         fallen = accuracy["clean"] - accuracy["worst"]
         if accuracy["clean"] and fallen > 0:
             share = percent(fallen / accuracy["clean"])
-            said.append(f"That is {share} % of what it classifies right without an attack.")
+            said.append(f"So {share} % of what it classifies right can be made to fall.")
     if facts["near_chance"]:
         said.append(f"No verdict on robustness: {facts['near_chance']}")
     elif facts["check"]:

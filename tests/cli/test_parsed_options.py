@@ -45,7 +45,7 @@ def called(monkeypatch):
         calls.append((arguments, options))
 
     monkeypatch.setattr(keras_file, "evaluate_file", note)
-    monkeypatch.setattr(onnx_file, "attack_file", note)
+    monkeypatch.setattr(onnx_file, "attack_files", note)
     monkeypatch.setattr(command, "compare_run", note)
     return calls
 
@@ -57,7 +57,7 @@ def test_evaluate_and_attack_ask_the_same_by_the_same_options(rnascl, called):
     assert rnascl("attack", "m.onnx", *OPTIONS, *others).code == 0
     (evaluated, _), (attacked, settings) = called
     assert evaluated == (Path("m.keras"), ASKED, "one")
-    assert attacked == (Path("m.onnx"), ASKED)
+    assert attacked == ([Path("m.onnx")], ASKED)
     del settings["say"]
     assert settings == {
         "mean": (0.5,),

@@ -12,7 +12,12 @@ from onnx import TensorProto, helper, parser
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
-from rnascl_keras.export.onnx_batches import MOST_IN_PIECE, Batches
+from rnascl_keras.export.onnx_batches import (
+    FEWEST_IN_PIECE,
+    MOST_IN_PIECE,
+    Batches,
+    images_in_piece,
+)
 
 CPU = ("CPUExecutionProvider",)
 
@@ -58,8 +63,20 @@ def test_pieces_of_a_few_images_cover_all_in_order(threads, count, batch_size):
     batches, session = Batches(model(), threads, CPU), FakeSession()
     assert batches.threads_within == 1
     sizes = run(batches, session, count, batch_size=batch_size)
-    assert sum(sizes) == count and max(sizes) <= min(MOST_IN_PIECE, batch_size)
+    assert sum(sizes) == count and max(sizes) <= min(FEWEST_IN_PIECE, batch_size)
     assert len(session.threads) <= threads
+
+
+@pytest.mark.parametrize(
+    ("channels", "images"), [(1, MOST_IN_PIECE), (20, 12), (64, FEWEST_IN_PIECE)]
+)
+def test_pieces_are_as_large_as_the_largest_tensor_allows(channels, images):
+    """Of 33 x 33 pixels, so many channels: 2^18 values together."""
+    made = parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 18]> '
+        f"g (float[N,{channels},33,33] x) => (float[N,k] y) {{ r = Relu(x) y = Flatten(r) }}"
+    )
+    assert images_in_piece(made) == images
 
 
 def test_few_images_are_shared_among_the_threads():
@@ -76,7 +93,7 @@ def test_weights_among_the_inputs_fix_no_batch():
     old = model()
     old.graph.input.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [5, 2]))
     old.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [5, 2], [0.0] * 10))
-    assert max(run(Batches(old, 2, CPU), FakeSession(), 100)) == MOST_IN_PIECE
+    assert max(run(Batches(old, 2, CPU), FakeSession(), 100)) == FEWEST_IN_PIECE
 
 
 def test_other_providers_get_whole_batches():
@@ -86,9 +103,9 @@ def test_other_providers_get_whole_batches():
 
 
 def test_a_run_that_drops_rows_is_refused_whichever_it_is():
-    session = FakeSession(lambda count: count if count == MOST_IN_PIECE else count - 1)
+    session = FakeSession(lambda count: count if count == FEWEST_IN_PIECE else count - 1)
     with pytest.raises(UserError, match=r"one row for each of 2 images.*\(1, 48\)"):
-        run(Batches(model(), 2, CPU), session, 5 * MOST_IN_PIECE + 2)
+        run(Batches(model(), 2, CPU), session, 5 * FEWEST_IN_PIECE + 2)
 
 
 def test_an_error_of_onnxruntimes_in_one_piece_is_told_in_one_line(tmp_path):

@@ -1,0 +1,188 @@
+"""What is handed over of files that were attacked: a page, the JSON, the images, and the gate."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter
+from test_attack_file import (
+    BIAS,
+    EPSILON,
+    IMAGES,
+    LABELS,
+    WEIGHT,
+    N,
+    images_file,
+    linear_classifier,
+)
+
+from rnascl_keras.errors import BelowTheGate, UserError
+from rnascl_keras.evaluation.evaluate import evaluate
+from rnascl_keras.evaluation.facts import FileFacts, SeveralFacts, schema
+from rnascl_keras.evaluation.gate import parse_gate
+from rnascl_keras.evaluation.intervals import paired_interval
+from rnascl_keras.evaluation.onnx_file import attack_files
+from rnascl_keras.evaluation.request import Request
+from rnascl_keras.export import OnnxClassifier
+
+ROOT = Path(__file__).parents[2]
+FEW = 40
+
+
+@pytest.fixture(scope="module")
+def handed_over(tmp_path_factory):
+    """Two files that are the same but for their layout, and a third that is turned around."""
+    folder = tmp_path_factory.mktemp("audit")
+    paths = [
+        linear_classifier(folder / "one.onnx"),
+        linear_classifier(folder / "two.onnx", layout="NCHW"),
+    ]
+    outs = {"out": "facts.json", "page": "page.html", "images_out": "images.npz"}
+    request = Request(
+        str(images_file(folder / "data.npz")),
+        None,
+        ("fgsm", "pgd"),
+        EPSILON / 10,
+        FEW,
+        0,
+        check=20,
+        radii=(EPSILON,),
+        **{name: folder / file for name, file in outs.items()},
+    )
+    attack_files(paths, request, trust=True, say=lambda line: None)
+    return folder
+
+
+def right(images):
+    return (images.reshape(len(images), -1) @ WEIGHT + BIAS).argmax(1) == LABELS[: len(images)]
+
+
+def test_the_json_of_several_files_is_as_its_schema_says(handed_over):
+    content = json.loads((handed_over / "facts.json").read_text())
+    told = SeveralFacts.model_validate(content)
+    assert [file.model for file in told.files] == [
+        str(handed_over / name) for name in ("one.onnx", "two.onnx")
+    ]
+    first = told.files[0]
+    assert first.sweep.epsilon == [EPSILON / 10, EPSILON]
+    assert first.accuracy["clean"] == right(IMAGES[:FEW]).mean()
+    assert first.attacks["pgd20"].name == "PGD-20" and "20 steps" in first.attacks["pgd20"].how
+    assert first.input.startswith("takes NHWC") and first.bytes > 0
+    for difference in told.differences:
+        assert difference.difference == 0 and difference.interval[0] < 0 < difference.interval[1]
+    assert len(told.differences) == 4  # clean, two attacks, worst
+
+
+def test_a_file_s_json_is_as_its_schema_says(tmp_path):
+    path = linear_classifier(tmp_path / "one.onnx")
+    data = str(images_file(tmp_path / "data.npz"))
+    request = Request(data, None, ("fgsm",), EPSILON, 10, 0, out=tmp_path / "a.json", check=0)
+    attack_files([path], request, trust=True, say=lambda line: None)
+    FileFacts.model_validate_json((tmp_path / "a.json").read_text())
+    TypeAdapter(FileFacts | SeveralFacts).validate_json((tmp_path / "a.json").read_text())
+
+
+def test_the_schema_in_the_documentation_is_that_of_the_code():
+    """To write it anew: json.dumps(schema(), indent=2)."""
+    assert json.loads((ROOT / "docs/evaluation.schema.json").read_text()) == schema()
+
+
+def test_the_saved_images_are_those_that_the_figures_are_of(handed_over):
+    """What each file says of the other's images, from the files alone."""
+    content = json.loads((handed_over / "facts.json").read_text())
+    saved = np.load(handed_over / "images.npz")
+    assert np.abs(saved["x_pgd20"] - IMAGES[:FEW]).max() <= EPSILON / 10 + 1e-6
+    for key in ("fgsm", "pgd20"):
+        ours, theirs = right(saved[f"x_{key}"]).mean(), right(saved[f"x_{key}_2"]).mean()
+        assert content["transfer"][key][0] == [ours, ours]
+        assert content["transfer"][key][1] == [theirs, theirs]
+        assert content["files"][0]["accuracy"][key] == ours
+    assert right(saved["x"]).mean() == content["files"][0]["accuracy"]["worst"]
+    np.testing.assert_array_equal(saved["y"], LABELS[:FEW])
+
+
+def test_the_page_says_what_was_measured_and_asks_the_network_for_nothing(handed_over):
+    page = (handed_over / "page.html").read_text()
+    content = json.loads((handed_over / "facts.json").read_text())
+    for told in (content["files"][0]["sha256"], "one.onnx", "two.onnx", "How to repeat it"):
+        assert told in page
+    assert "Whose images fool which file" in page and "Which classes fall first" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count("data:image/svg+xml;base64,") == 2 * 4  # bars, sweep, confusion, gallery
+
+
+def test_classes_are_confused_as_numpy_counts_them(tmp_path):
+    file = OnnxClassifier(linear_classifier(tmp_path / "a.onnx"))
+    found, made = evaluate(file, IMAGES, LABELS, attacks=("pgd",), epsilon=EPSILON / 10, check=0)
+    expected = np.zeros((2, 2), int)
+    for label, own in zip(
+        LABELS, (made["pgd20"].reshape(N, -1) @ WEIGHT + BIAS).argmax(1), strict=True
+    ):
+        expected[label, own] += 1
+    np.testing.assert_array_equal(found.confusion["pgd20"], expected)
+    np.testing.assert_array_equal(np.sum(found.confusion["clean"], axis=1), np.bincount(LABELS))
+    shown = found.examples["pgd20"]
+    assert len(shown.rows) == min(8, np.sum(~found.right["pgd20"]))
+    np.testing.assert_array_equal(shown.labels, LABELS[shown.rows])
+    np.testing.assert_array_equal(shown.attacked, made["pgd20"][shown.rows])
+    assert np.all(shown.answers != shown.labels)
+
+
+def test_the_gate(tmp_path):
+    keys = parse_gate("pgd=0.4, worst=0,clean=1", ["pgd", "fgsm"], 0.1, "Linf")
+    assert keys == {"pgd20": 0.4, "worst": 0.0, "clean": 1.0}
+    for text in ("pgd=40", "pgd=nan", "pgd", "pgd=-0.1"):
+        with pytest.raises(UserError, match="from 0 to 1"):
+            parse_gate(text, ["pgd"], 0.1, "Linf")
+    with pytest.raises(UserError, match="--fail-below 'cw' is unknown"):
+        parse_gate("cw=0.1", ["pgd"], 0.1, "Linf")
+    path, data = linear_classifier(tmp_path / "a.onnx"), str(images_file(tmp_path / "d.npz"))
+    request = Request(data, None, ("fgsm",), EPSILON, 20, 0, least={"fgsm": 0.5}, check=0)
+    with pytest.raises(BelowTheGate, match=r"a.onnx: fgsm is .* %, below the 50.0 %"):
+        attack_files([path], request, trust=True, say=lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (["--fail-below", "fgsm=1.0"], 1, "below the 100.0 % that is wanted"),
+        (["--fail-below", "fgsm=0.0"], 0, ""),
+        (["--report", "page.pdf"], 2, "--report is page.pdf; expected a name in .html"),
+        (["--save-images", "page.html"], 2, "--save-images is page.html; expected a name in .npz"),
+    ],
+)
+def test_what_the_command_line_says(tmp_path, rnascl, options, code, told):
+    path, data = linear_classifier(tmp_path / "a.onnx"), images_file(tmp_path / "d.npz")
+    settings = f"--data {data} --attacks fgsm --eps 0.1 --n 10 --check 0 --trust".split()
+    result = rnascl("attack", path, *settings, *options)
+    assert result.code == code, result.err
+    assert told in result.err
+
+
+def test_an_interval_of_a_pair_is_newcombe_s():
+    one, other = np.array([1, 1, 0, 1], bool), np.array([1, 0, 0, 1], bool)
+    low, high = paired_interval(one, other)
+    assert low < 0.25 < high
+
+
+@pytest.mark.parametrize("command", ["run digits", "evaluate m.keras --data d.npz"])
+def test_what_needs_training_s_packages_says_what_to_type(tmp_path, command):
+    """As where the package is installed without the extra `train`."""
+    images_file(tmp_path / "d.npz")
+    (tmp_path / "m.keras").write_bytes(b"")
+    script = (
+        "import sys\n"
+        "for name in ('tensorflow', 'keras', 'sklearn'): sys.modules[name] = None\n"
+        f"sys.argv = ['rnascl', *{command.split()!r}]\n"
+        "from rnascl_keras.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "pip install 'rnascl-keras[train]'" in done.stderr and "Traceback" not in done.stderr
