@@ -112,7 +112,7 @@ class GuardedClassifier(AnyLoss):
                 end.write(line)
                 end.flush()
         try:
-            answered = self._lines.get(timeout=PATIENCE)
+            answered = self._next_line()
         except queue.Empty:
             self.close()
             raise ModelFailed(f"{self.path}: no answer in {PATIENCE:g} s") from None
@@ -128,6 +128,18 @@ class GuardedClassifier(AnyLoss):
         if "failed" in answer:
             raise ModelFailed(f"{self.path}: {printable(answer['failed'])}")
         return answer
+
+    def _next_line(self) -> str | None:
+        """Return what comes next; an interruption waits for a second where waiting is not
+        interrupted, as on Windows.
+
+        Raises:
+            queue.Empty: nothing came in time.
+        """
+        for _ in range(int(PATIENCE)):
+            with contextlib.suppress(queue.Empty):
+                return self._lines.get(timeout=1)
+        raise queue.Empty
 
     def _cause(self) -> str:
         code = self._process.returncode

@@ -110,13 +110,16 @@ def limited(seconds: float) -> Iterator[None]:
 
 
 def _limit_memory() -> None:
-    """Take no more than most of the machine's memory; where no such limit exists, go without."""
+    """Take no more than most of the machine's memory, and never more than was allowed before; where
+    no such limit exists, go without."""
     try:
         import resource
     except ImportError:
         return
-    resource.setrlimit(resource.RLIMIT_DATA, (most_memory(), most_memory()))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, wanted in ((resource.RLIMIT_DATA, most_memory()), (resource.RLIMIT_CORE, 0)):
+        allowed = [x for x in resource.getrlimit(kind) if x != resource.RLIM_INFINITY]
+        least = min([wanted, *allowed])
+        resource.setrlimit(kind, (least, least))
 
 
 def _answers() -> TextIO:

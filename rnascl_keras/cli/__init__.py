@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import os
 import re
 import sys
@@ -43,6 +44,7 @@ STOPPED = 130
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    _print_whatever_comes()
     try:
         with stopped_by_sigterm():
             code = app(sys.argv[1:] or ["--help"], prog_name="rnascl", standalone_mode=False)
@@ -79,6 +81,14 @@ def is_of_training(module: str | None) -> bool:
     extra = [line for line in wanted if 'extra == "train"' in line.replace("'", '"')]
     packages = {re.split(r"[^\w-]", line)[0].replace("_", "-") for line in extra}
     return named in packages | IMPORTED_OTHERWISE
+
+
+def _print_whatever_comes() -> None:
+    """Print a ? for what the terminal's or pipe's encoding lacks: figures have not to be lost for a
+    Greek letter beside them."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _refuse(reason: str) -> None:

@@ -94,7 +94,7 @@ def _class_names(split: Path, class_list: str | os.PathLike[str] | None) -> tupl
     if class_list is None:
         return tuple(found)
     try:
-        listed = Path(class_list).read_text().split("\n")
+        listed = Path(class_list).read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"the class list {class_list} cannot be read: {error}.") from error
     wanted = {line.strip() for line in listed if line.strip()}

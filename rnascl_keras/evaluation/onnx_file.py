@@ -18,6 +18,7 @@ from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.room.guarded import GuardedClassifier
+from rnascl_keras.export.room.limits import missing_limits
 
 
 def attack_files(
@@ -49,6 +50,11 @@ def attack_files(
     given = {key: value for key, value in settings.items() if value}
     opened = OnnxClassifier if trust else GuardedClassifier
     keep = len(paths) > 1 or request.images_out is not None
+    if (missing := missing_limits()) and not trust:
+        say(
+            f"this system cannot limit the {' and '.join(missing)} that a file takes; open those of "
+            "people you do not know on Linux, or in a container."
+        )
     measured = []
     for path in paths:
         classifier = opened(path, **given)

@@ -2,55 +2,62 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 from rnascl_keras.errors import UserError
+
+PATIENCE = 0.2
+"""Seconds to try for: whoever lets go removes the file, which may be between our two calls."""
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file `path`; it is let go when this process ends, however that comes about.
 
+    Who holds it stands in a file beside, since some systems let nobody read a file that is locked.
+
     Raises:
-        UserError: another process holds it.
+        UserError: another process holds it, or the file system knows no locks.
     """
-    file = _take(path)
+    lock, note = FileLock(path), _note(path)
+    _take(lock, path)
     try:
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
+        note.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
         yield
     finally:
-        path.unlink(missing_ok=True)
-        file.close()
+        for file in (note, path):  # while it is held: so nobody else's file is removed
+            with suppress(OSError):  # some systems let no open file go, and remove it as they close
+                file.unlink()
+        lock.release()
 
 
-def _take(path: Path) -> IO[str]:
-    while True:
-        file = open(path, "a+")  # noqa: SIM115 - it stays open as long as the lock is held
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.seek(0)
-            owner = file.read() or "another process"
-            file.close()
-            raise UserError(
-                f"{owner} is at work in {path.parent.parent}; wait for its end, or choose another "
-                "folder with --workdir."
-            ) from error
-        if _is_still(file, path):
-            return file
-        file.close()  # its owner removed it between our two calls
-
-
-def _is_still(file: IO[str], path: Path) -> bool:
+def _take(lock: FileLock, path: Path) -> None:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-    except FileNotFoundError:
-        return False
+        lock.acquire(timeout=PATIENCE, poll_interval=PATIENCE / 4)
+    except Timeout as error:
+        raise UserError(
+            f"{_owner(path)} is at work in {path.parent.parent}; wait for its end, or choose "
+            "another folder with --workdir."
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise UserError(
+            f"{path} cannot be locked ({getattr(error, 'strerror', None) or error}), so two runs "
+            "could spoil one another's files; choose another folder with --workdir."
+        ) from error
+
+
+def _owner(path: Path) -> str:
+    """Return who holds a lock, as far as it says so."""
+    with suppress(OSError, ValueError):
+        return _note(path).read_text(encoding="utf-8") or "another process"
+    return "another process"
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f"{path.name}_holder")

@@ -41,7 +41,13 @@ def publish(made: Path, path: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    """Have what is in a file or folder written to the disk.
+
+    Windows opens no folders, and keeps their entries by itself; a file has to be open for writing.
+    """
+    if not hasattr(os, "O_DIRECTORY") and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY if hasattr(os, "O_DIRECTORY") else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
@@ -81,7 +87,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 
@@ -198,6 +197,7 @@ def test_a_file_without_gradient_is_attacked_by_score(rnascl, tmp_path):
 
 def test_help_takes_little_time():
     """The least of three, in seconds of this command's own computing, imports included."""
+    resource = pytest.importorskip("resource")
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

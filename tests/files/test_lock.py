@@ -1,7 +1,6 @@
 """One run at a time in a work folder."""
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -36,10 +35,12 @@ def test_it_is_refused_while_another_process_holds_it_and_dies_with_its_owner(pa
                 pytest.fail("two at a time")
             assert path.exists()
         finally:
-            os.kill(holder.pid, signal.SIGKILL)
+            holder.kill()
     with locked(path):
-        assert f"process {os.getpid()} " in path.read_text()
-    assert not path.exists()
+        with pytest.raises(UserError, match=f"process {os.getpid()} on "), locked(path):
+            pytest.fail("two at a time")
+        assert path.exists()
+    assert list(path.parent.iterdir()) == []
 
 
 def test_it_can_be_taken_again_and_is_left_after_an_error(path):
