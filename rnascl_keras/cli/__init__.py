@@ -14,6 +14,7 @@ import typer
 from rnascl_keras.cli import experiments, models, stages
 from rnascl_keras.cli.start import say
 from rnascl_keras.errors import BelowTheGate, Stopped, UserError, WorkerLost, printable
+from rnascl_keras.files.temporary import own_temporary_folder
 from rnascl_keras.recipe import recipe_names
 from rnascl_keras.run.stopping import EXIT_CODE, stopped_by_sigterm
 
@@ -46,7 +47,7 @@ def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
     _print_whatever_comes()
     try:
-        with stopped_by_sigterm():
+        with own_temporary_folder(), stopped_by_sigterm():
             code = app(sys.argv[1:] or ["--help"], prog_name="rnascl", standalone_mode=False)
     except UserError as error:
         _refuse(str(error))

@@ -52,8 +52,8 @@ def attack_files(
     keep = len(paths) > 1 or request.images_out is not None
     if (missing := missing_limits()) and not trust:
         say(
-            f"this system cannot limit the {' and '.join(missing)} that a file takes; open those of "
-            "people you do not know on Linux, or in a container."
+            f"this system cannot limit the {' and '.join(missing)} that a file takes; open those "
+            "of people you do not know on Linux, or in a container."
         )
     measured = []
     for path in paths:
