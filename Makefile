@@ -1,5 +1,7 @@
 # make demo    the whole method on 8 x 8 digits, on a CPU; everything it makes lies in runs/digits
 # make test    the tests that take seconds; PYTEST_ARGS="-k NAME" hands arguments to pytest
+# make torture  runs killed, stopped and out of room at random moments, and what was lost: a table,
+#              after some SECONDS=600, drawn by SEED=0
 # make results-quick    the comparison of RESULTS.md on digits, anew: about 30 minutes on two cores
 # make results          the tables of RESULTS.md, from the files in results/
 PYTHON ?= python3
@@ -7,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo results-quick results test lint format clean
+.PHONY: demo results-quick results test torture lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/rnascl run digits
@@ -20,6 +22,11 @@ results: $(VENV)/.installed
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 2 --dist loadfile $(PYTEST_ARGS)
+
+torture: SECONDS ?= 600
+torture: SEED ?= 0
+torture: $(VENV)/.installed-test
+	$(BIN)/python -m tests.torture --seconds $(SECONDS) --seed $(SEED)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -46,8 +46,12 @@ class BelowTheGate(Exception):
     """An accuracy is below the least that was asked for; the command ends with exit code 1."""
 
 
-class Stopped(Exception):
-    """The run was stopped from outside; what was done is saved."""
+class Stopped(BaseException):
+    """The run was stopped from outside; what was done is saved.
+
+    Like an interruption it is no `Exception`: it comes anywhere, also where a library, or what tries
+    a stranger's file, takes each of those for a fault of the file.
+    """
 
 
 class WorkerLost(Exception):

@@ -110,6 +110,16 @@ def test_sigterm_is_noted_or_raised_and_handlers_are_put_back():
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_nobody_takes_the_stop_for_a_fault_of_what_he_does():
+    """As whoever tries a stranger's file, or a tuner its trials, takes every error."""
+    with stopped_by_sigterm(), pytest.raises(Stopped):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Exception:
+            pytest.fail("it was taken for one")
+
+
 def test_workers_agree_to_stop_if_any_of_them_is_asked():
     request = StopRequest(any_worker=lambda noted: True)
     assert request.is_requested()

@@ -1,0 +1,101 @@
+"""Whether every file in a work folder is whole, and in what two finished runs differ."""
+
+import contextlib
+import json
+import zipfile
+
+import h5py
+import numpy as np
+
+OF_THE_MOMENT = {"seconds", "duration", "one_thread", "all_threads", "ms"} | {
+    # a `.keras` file says when it was saved, an ONNX file counts its nodes on: their hashes differ
+    *("sha256", "signature", "inputs", "makes")
+}
+"""Keys of JSON files under which stands what no two runs have in common."""
+SHOWING = (".html", ".svg", ".png", ".pb", ".py", ".index", ".data-00000-of-00001")
+"""Files that show what stands in others, with what it took; and SavedModels, beside their ONNX."""
+
+
+def half_file(work):
+    """Return the name of a file that stands under its final name and is not whole, or None."""
+    for path in sorted(p for p in work.rglob("*") if p.is_file()):
+        if path.name.startswith("part_") or ".part" in str(path.relative_to(work)):
+            continue
+        try:
+            if path.suffix == ".json":
+                json.loads(path.read_text())
+            elif path.suffix in (".keras", ".npz"):
+                assert zipfile.ZipFile(path).testzip() is None
+            elif path.suffix == ".h5":
+                _arrays(path)
+            elif path.suffix == ".onnx":
+                import onnx
+
+                onnx.checker.check_model(str(path))
+        except Exception as error:
+            return f"{path.relative_to(work)} is not whole: {error}"
+    return None
+
+
+def difference(work, whole):
+    """Return in what two finished runs differ, bit for bit, or None.
+
+    What they took, and when, is left out, and the pictures and pages that show it.
+    """
+    ours, theirs = names(work), names(whole)
+    if ours != theirs:
+        return f"other files: {sorted(ours ^ theirs)}"
+    for name in sorted(ours):
+        if not _same(work / name, whole / name, work, whole):
+            return f"{name} differs"
+    return None
+
+
+def names(work):
+    """Return the files of a run but for those that TensorBoard names by the clock."""
+    files = (str(p.relative_to(work)) for p in work.rglob("*") if p.is_file())
+    return {name for name in files if "tfevents" not in name}
+
+
+def _same(one, other, work, whole):
+    if one.suffix == ".json":
+        ours, theirs = (
+            path.read_text().replace(str(work), "WORK").replace(str(whole), "WORK")
+            for path in (one, other)
+        )
+        return _timeless(json.loads(ours)) == _timeless(json.loads(theirs))
+    if one.suffix in (".keras", ".h5"):
+        pairs = zip(_arrays(one), _arrays(other), strict=True)
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+    if one.suffix == ".onnx":
+        return _parts(one) == _parts(other)
+    if one.suffix in SHOWING:
+        return True
+    return one.read_bytes() == other.read_bytes()
+
+
+def _timeless(content):
+    if isinstance(content, dict):
+        return {k: _timeless(v) for k, v in content.items() if k not in OF_THE_MOMENT}
+    return [_timeless(value) for value in content] if isinstance(content, list) else content
+
+
+def _parts(path):
+    """Return operators and weights of an ONNX file, without its names."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    weights = [onnx.numpy_helper.to_array(weight) for weight in graph.initializer]
+    found = sorted((w.shape, w.tobytes()) for w in weights)
+    return [node.op_type for node in graph.node], found
+
+
+def _arrays(path):
+    """Return the arrays of an HDF5 file, or of the one in a `.keras` file."""
+    found = []
+    with contextlib.ExitStack() as opened:
+        if path.suffix == ".keras":
+            path = opened.enter_context(zipfile.ZipFile(path)).open("model.weights.h5")
+        file = opened.enter_context(h5py.File(path))
+        file.visititems(lambda _, x: found.append(x[()]) if isinstance(x, h5py.Dataset) else None)
+    return found
