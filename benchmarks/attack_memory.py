@@ -25,11 +25,9 @@ out = child.communicate()[1]
 sys.exit(out.decode() if child.returncode else 0)
 """
 COMMAND = """
-import os, sys
+import sys
+from benchmarks.peak import peak
 from rnascl_keras.cli import main
-def peak(process):
-    lines = open(f"/proc/{process}/status").read().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 from rnascl_keras.export.room import guarded
 ends = []
 close = guarded._end
@@ -43,7 +41,7 @@ try:
 except SystemExit as stop:
     assert not stop.code, stop.code
 import gc; gc.collect()
-open(target, "w").write(f"{peak(os.getpid())} {sum(ends)}")
+open(target, "w").write(f"{peak()} {sum(ends)}")
 """
 
 
@@ -65,8 +63,8 @@ def classifier(path: Path) -> Path:
     return path
 
 
-def peak(model: Path, count: int, size: int, folder: Path) -> tuple[float, float]:
-    """Return the peak memory, in MB, of the command and of the file's process."""
+def attack_peak(model: Path, count: int, size: int, folder: Path) -> tuple[float, float]:
+    """Return the peak memory, in MiB, of the command and of the file's process."""
     random = np.random.default_rng(0)
     data, target = folder / "images.npz", folder / "peak"
     x = random.integers(0, 256, (count, size, size, 3), np.uint8)
@@ -83,8 +81,8 @@ def peak(model: Path, count: int, size: int, folder: Path) -> tuple[float, float
     ]
     command += ["--attacks", "fgsm", "--n", str(count), "--check", "0"]
     subprocess.run([sys.executable, "-c", STARTER, *command], check=True)
-    own, other = map(int, target.read_text().split())
-    return own / 1000, other / 1000
+    own, other = map(float, target.read_text().split())
+    return own, other
 
 
 def main() -> None:
@@ -97,14 +95,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = classifier(Path(folder) / "model.onnx")
         for count in settings.counts:
-            own, other = peak(model, count, settings.size, Path(folder))
+            own, other = attack_peak(model, count, settings.size, Path(folder))
             peaks.append(own + other)
             print(
-                f"{count:,} images of {settings.size} pixels: {own:.0f} + {other:.0f} MB",
+                f"{count:,} images of {settings.size} pixels: {own:.0f} + {other:.0f} MiB",
                 flush=True,
             )
     few, many = settings.counts
-    bytes_more = (many - few) * settings.size**2 * 3 / 1e6
+    bytes_more = (many - few) * settings.size**2 * 3 / 2**20
     print(f"growth over the images' bytes: {(peaks[1] - peaks[0]) / bytes_more:.2f}")
 
 

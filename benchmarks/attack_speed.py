@@ -1,6 +1,6 @@
 """How fast the attacks are, next to torchattacks, foolbox and ART: the same network and images.
 
-    python benchmarks/attack_speed.py [--images 200] [--autoattack]
+    python -m benchmarks.attack_speed [--images 200] [--autoattack]
 
 PGD-20 at 8/255 on the published ResNet-20, then with `--autoattack` AutoAttack at 4/255 on the
 ResNet-4b, where torchattacks' members are set to their published 100 steps (it cuts them to 10).
@@ -17,17 +17,12 @@ foolbox and adversarial-robustness-toolbox are not installed with the package.
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
-from published import cifar10, in_keras, in_torch, to_numpy, to_torch
-
+from benchmarks.published import cifar10, in_keras, in_torch, to_numpy, to_torch
 from rnascl_keras.attacks import PGD, AutoAttack
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
 

@@ -8,12 +8,13 @@ all of them. Prints the largest resident size of a process that does three steps
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import tempfile
 from pathlib import Path
 
+from benchmarks.peak import peak
 
-def peak(folder: Path, batch: int, replicas: int) -> float:
+
+def search_peak(folder: Path, batch: int, replicas: int) -> float:
     """Search for three steps; return the process's largest resident size in MiB."""
     import tensorflow as tf
 
@@ -37,7 +38,7 @@ def peak(folder: Path, batch: int, replicas: int) -> float:
 
     data = strategy.distribute_datasets_from_function(batches)
     search.fit(data, steps_per_epoch=3, verbose=0)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak()
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
         for replicas in (1, 2):
             for batch in (64, 128, 256):
                 with multiprocessing.get_context("spawn").Pool(1) as process:
-                    found = process.apply(peak, (Path(name), batch, replicas))
+                    found = process.apply(search_peak, (Path(name), batch, replicas))
                 print(f"batch {batch} on {replicas} replicas: {found:.0f} MiB", flush=True)
 
 

@@ -17,25 +17,20 @@ installed with the package, that comparison is left out.
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 
 import keras
 import numpy as np
 
+from benchmarks.published import in_keras, in_torch, to_numpy, to_torch
 from benchmarks.timing import compare
 from rnascl_keras.attacks import PGD, Classifier
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.export import OnnxClassifier, export_student
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.spaces import SPACES
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-
-from published import in_keras, in_torch, to_numpy, to_torch
 
 EPSILON = 8 / 255
 
@@ -48,7 +43,7 @@ def student() -> keras.Model:
 
 def torch_student() -> Callable:
     """The same network in PyTorch, with weights of its own."""
-    from torch_models import Student, randomized
+    from benchmarks.torch_networks import Student, randomized
 
     return randomized(Student([(max(s.widths), s.depth) for s in SPACES["S3"].stages]))
 

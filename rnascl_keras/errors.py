@@ -49,7 +49,7 @@ class BelowTheGate(Exception):
 class Stopped(BaseException):
     """The run was stopped from outside; what was done is saved.
 
-    Like an interruption it is no `Exception`: it comes anywhere, also where a library, or what tries
+    Like an interruption it is no `Exception`: it comes anywhere, also where a library, or who tries
     a stranger's file, takes each of those for a fault of the file.
     """
 

@@ -15,7 +15,7 @@ from rnascl_keras.teachers import load_published
 from rnascl_keras.teachers.published.names import CIFAR, CIFAR_ABCROWN, IMAGENET
 
 torch = pytest.importorskip("torch", reason="PyTorch, which checks ours, is not installed")
-import torch_models as nets  # noqa: E402
+from benchmarks import torch_networks as nets  # noqa: E402
 
 NONE = ((0.0,) * 3, (1.0,) * 3)
 OTHER = ((0.1, 0.2, 0.3), (0.5, 0.25, 2.0))

@@ -1,5 +1,8 @@
 """Published networks in PyTorch, written from their definitions under their names of layers."""
 
+# PyTorch is not installed with the package, and does not say that a part is a module.
+# pyright: reportMissingImports=false, reportCallIssue=false
+
 from __future__ import annotations
 
 from typing import ClassVar

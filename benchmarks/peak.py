@@ -1,0 +1,18 @@
+"""The most memory that a process has had, as Linux counts it for that process alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def peak(process: int | str = "self") -> float:
+    """Return the largest resident size so far, in MiB.
+
+    Not `ru_maxrss`, which a process hands down to what it starts, so that a child reports at least
+    its parent's.
+
+    Args:
+        process: its number, or "self".
+    """
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
