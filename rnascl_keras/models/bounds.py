@@ -6,11 +6,13 @@ import json
 import math
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnascl_keras.errors import UserError, printable
-from rnascl_keras.units import count
+from rnascl_keras.hardware import memory
+from rnascl_keras.units import count, size
 
 if TYPE_CHECKING:
     import keras
@@ -22,6 +24,13 @@ MOST_OBJECTS = 20_000
 some 6,000."""
 MOST_VALUES = 2**28
 """Values that one layer may give for one image; those of large networks are a hundredth of it."""
+BATCH, VALUE = 128, 4
+"""Images that are shown at a time, and bytes of a value."""
+MEMORY_SHARE = 0.75
+"""Of the machine's memory, what a layer may give for a batch."""
+EXPANSION, SMALL = 8, 2**26
+"""Weights of as many times a file's bytes, and these bytes of them more, may be built: a file can
+be compressed, and its weights be kept in a byte each."""
 
 
 def check_description(path: Path) -> None:
@@ -47,15 +56,58 @@ def check_description(path: Path) -> None:
         )
 
 
+@contextmanager
+def limited_weights(path: Path) -> Iterator[None]:
+    """Refuse the model that is built inside where it wants more weights than its file can hold.
+
+    Keras builds a layer before it looks for its weights, so that a short description alone would
+    take all memory.
+
+    Raises:
+        UserError: it does, whatever Keras makes of what is raised inside.
+    """
+    import keras
+
+    holds = path.stat().st_size if path.exists() else 0
+    wanted, refused, add = 0, [], keras.layers.Layer.add_weight
+
+    def counted(layer: Any, *given: Any, **settings: Any) -> Any:
+        nonlocal wanted
+        shape = given[0] if given else settings.get("shape")
+        wanted += VALUE * math.prod(_sides(shape))
+        if wanted > EXPANSION * holds + SMALL:
+            reason = f"{path} describes weights of {size(wanted)} or more, and holds {size(holds)}"
+            refused.append(UserError(f"{reason}; save it again, or give another."))
+            raise refused[0]
+        return add(layer, *given, **settings)
+
+    keras.layers.Layer.add_weight = counted
+    try:
+        yield
+    except Exception as error:
+        raise (refused or [error])[0] from None
+    finally:
+        keras.layers.Layer.add_weight = add
+
+
 def check_sizes(model: keras.Model, path: Path) -> None:
-    """Raise UserError where a layer would give more than any image classifier needs."""
+    """Raise UserError where a layer would give more than any image classifier needs, or than a
+    batch of images may take of this machine."""
+    most = min(MOST_VALUES, int(MEMORY_SHARE * memory() / (BATCH * VALUE)))
     for layer, shape in _outputs(model):
         sizes = [size for size in shape[1:] if isinstance(size, int)]
-        if math.prod(sizes) > MOST_VALUES:
+        if math.prod(sizes) > most:
             raise UserError(
                 f"{path}: layer {printable(layer)!r} gives {tuple(shape)}, more than "
-                f"{MOST_VALUES:,} values for an image; no classifier needs them."
+                f"{most:,} values for an image; no classifier needs them, and {BATCH} images at a "
+                "time would not fit this machine's memory."
             )
+
+
+def _sides(shape: Any) -> list[int]:
+    """Return the sides of a weight that are said in numbers."""
+    sides = [shape] if isinstance(shape, int) else list(shape or ())
+    return [side for side in sides if isinstance(side, int)]
 
 
 def _parts(described: Any) -> Iterator[dict[str, Any]]:

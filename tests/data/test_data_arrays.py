@@ -161,5 +161,5 @@ def test_arrays_that_say_they_are_larger_than_the_memory_are_not_read(tmp_path):
         y = io.BytesIO()
         np.save(y, np.zeros(3, int))
         file.writestr("y.npy", y.getvalue())
-    with pytest.raises(UserError, match="more than this machine's memory"):
+    with pytest.raises(UserError, match="more than half of this machine's memory"):
         load_test_data(str(path))

@@ -67,6 +67,45 @@ def test_a_layer_that_gives_far_too_much(large, tmp_path):
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        ("Dense", {"units": 10**9}),
+        ("Embedding", {"input_dim": 10**9, "output_dim": 100}),
+    ],
+    ids=lambda layer: layer[0],
+)
+def test_weights_that_the_file_does_not_hold(layer, spoiled):
+    """They are refused before any memory is taken for them."""
+    kind, settings = layer
+
+    def change(config):
+        added = {"module": "keras.layers", "class_name": kind, "registered_name": None}
+        source = {"shape": [None, 10], "dtype": "float32", "keras_history": ["d", 0, 0]}
+        tensor = {"class_name": "__keras_tensor__", "config": source}
+        added |= {"config": {"name": "e", **settings}, "name": "e"}
+        added["inbound_nodes"] = [{"args": [tensor], "kwargs": {}}]
+        config["config"]["layers"].append(added)
+        return config
+
+    add = keras.layers.Layer.add_weight
+    with pytest.raises(UserError, match="describes weights of .* or more, and holds"):
+        load_model(spoiled(change))
+    assert keras.layers.Layer.add_weight is add
+
+
+def test_a_layer_that_a_batch_of_would_not_fit(tmp_path, monkeypatch):
+    images = keras.Input((8, 8, 1))
+    x = layers.RepeatVector(10**5, name="large")(layers.Dense(10)(layers.Flatten()(images)))
+    path = tmp_path / "large.keras"
+    keras.Model(images, layers.GlobalAveragePooling1D()(x)).save(path)
+    monkeypatch.setattr("rnascl_keras.models.bounds.memory", lambda: 2**32)
+    load_model(path)
+    monkeypatch.setattr("rnascl_keras.models.bounds.memory", lambda: 2**28)
+    with pytest.raises(UserError, match="layer 'large' gives .* would not fit this machine's"):
+        load_model(path)
+
+
 def test_what_is_no_keras_file_is_told_by_keras(tmp_path):
     for content in (b"", b"PK\x03\x04", b"text"):
         path = tmp_path / "no.keras"

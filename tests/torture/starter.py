@@ -40,7 +40,7 @@ class Starter:
         """Do a command that has to succeed; return its seconds."""
         begin = time.monotonic()
         done = self.start(arguments, log, **environment)
-        if code := done.wait():
+        if (code := done.wait(3600)) != 0:
             raise SystemExit(f"{arguments} ended with {code}: {done.said()[-2000:]}")
         return time.monotonic() - begin
 
@@ -62,7 +62,7 @@ class Started:
             self.code = self._starter.ask(poll=self.pid)
         return self.code
 
-    def wait(self, seconds=300.0):
+    def wait(self, seconds=600.0):
         """Return the exit code, negative for a signal; None where it does not end in time."""
         end = time.monotonic() + seconds
         while self.poll() is None and time.monotonic() < end:

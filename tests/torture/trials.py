@@ -10,8 +10,8 @@ from rnascl_keras.files.temporary import PREFIX
 from tests.torture.commands import NAMES, RECIPE, arguments, undo
 from tests.torture.wholeness import difference, half_file
 
-PATIENCE = 240.0
-"""Seconds after which a command that does not end counts as lost."""
+PATIENCE, TIMES = 240.0, 10
+"""Seconds, and times as long as undisturbed, after which a command that does not end is lost."""
 SIGNALS = {"SIGKILL": (-9,), "SIGTERM": (75, -15), "SIGINT": (130, -2)}
 """The exit codes that each may end with; the signal's own where all was done or nothing begun."""
 HARMS = (*SIGNALS, "full disk")
@@ -63,14 +63,17 @@ class Trials:
         work = self.undone(name)
         process = self.start(name, work)
         process.wait(moment * self.seconds[name])
-        fault = self.stopped(process, harm) or half_file(work)
+        fault = self.stopped(name, process, harm) or half_file(work)
         return fault or self.ended(name, work), moment
 
-    def stopped(self, process, harm):
+    def patience(self, name):
+        return PATIENCE + TIMES * self.seconds[name]
+
+    def stopped(self, name, process, harm):
         """Send a signal; return what is wrong with how the command ends."""
         begin = time.monotonic()
         process.send(getattr(signal, harm))
-        code = process.wait(PATIENCE)
+        code = process.wait(self.patience(name))
         if code is None:
             process.send(signal.SIGKILL)
             return f"does not end after {harm}"
@@ -82,7 +85,7 @@ class Trials:
     def ended(self, name, work, whole=None):
         """Do a command to its end; return in what the folder differs from the undisturbed run's."""
         process = self.start(name, work)
-        code = process.wait(PATIENCE)
+        code = process.wait(self.patience(name))
         if code is None:
             process.send(signal.SIGKILL)
             return "started again, it does not end"
@@ -99,7 +102,7 @@ class Trials:
         process.wait(moment * self.seconds[name])
         stuffing = place / "stuffing"
         fill(stuffing)
-        code = process.wait(PATIENCE)
+        code = process.wait(self.patience(name))
         last = process.said().splitlines()[-1:]
         if code not in (0, 2) or (code == 2 and not (last and last[0].startswith("rnascl: "))):
             process.send(signal.SIGKILL)

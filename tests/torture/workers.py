@@ -20,7 +20,7 @@ class TwoWorkers:
         self.trials, self.whole = trials, trials.folder / "whole_of_two"
         trials.undone("search", self.whole)
         first, second = self._start(self.whole)
-        if codes := [code for code in (first.wait(), second.wait()) if code]:
+        if codes := [code for code in (first.wait(), second.wait()) if code != 0]:
             raise SystemExit(f"two workers ended with {codes}: {first.said()[-2000:]}")
 
     def disturbed(self, harm, victims):
@@ -33,9 +33,9 @@ class TwoWorkers:
         moment = trials.random.uniform(0.05, 0.95)
         processes = self._start(work)
         processes[0].wait(moment * trials.seconds["search"])
-        faults = [trials.stopped(processes[index], harm) for index in victims]
+        faults = [trials.stopped("search", processes[index], harm) for index in victims]
         for process in processes:
-            if process.wait(120) is None:
+            if process.wait(trials.patience("search")) is None:
                 faults.append("the other worker does not end")
                 process.send(9)
             elif "Traceback" in process.said():
@@ -45,7 +45,7 @@ class TwoWorkers:
 
     def _ended(self, work):
         processes = self._start(work)
-        codes = [process.wait(240) for process in processes]
+        codes = [process.wait(self.trials.patience("search")) for process in processes]
         if codes != [0, 0]:
             return f"started again, they ended with {codes}: {processes[0].said()[-500:]}"
         return difference(work, self.whole)
