@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.order import stratified_order
 from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.errors import UserError
-from rnascl_keras.hardware import memory
-from rnascl_keras.units import size
+from rnascl_keras.files.arrays import read_arrays
 
 NAMES = ("x", "y", "x_test", "y_test")
 CHANNELS = (1, 3, 4)
@@ -28,7 +26,7 @@ def load_npz(path: Path) -> tuple[ImageData, ImageData]:
     Raises:
         UserError: not readable, or `x`, `y` missing or not labelled images.
     """
-    arrays = _read(path)
+    arrays = read_arrays(path, NAMES)
     images, labels = _checked(arrays, "x", "y", path, None)
     if "x_test" not in arrays:
         order = stratified_order(labels)
@@ -56,7 +54,7 @@ def load_test_npz(path: Path, input_shape: Sequence[int | None] | None) -> Image
     Raises:
         UserError: as `load_npz`.
     """
-    arrays = _read(path)
+    arrays = read_arrays(path, NAMES)
     names = ("x_test", "y_test") if "x_test" in arrays else ("x", "y")
     images, labels = _checked(arrays, *names, path, input_shape)
     return _image_data(images, labels, labels.max() + 1)
@@ -64,41 +62,6 @@ def load_test_npz(path: Path, input_shape: Sequence[int | None] | None) -> Image
 
 def _image_data(images: np.ndarray, labels: np.ndarray, classes: int) -> ImageData:
     return ImageData(ArrayPixels(images), labels, tuple(str(k) for k in range(classes)))
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            _check_sizes(path, file)
-            return {name: file[name] for name in NAMES if name in file}
-    except UserError:
-        raise
-    except MemoryError as error:
-        raise UserError(f"{path} does not fit into memory; give fewer images.") from error
-    except Exception as error:  # whatever zipfile, zlib and NumPy make of a damaged or hostile file
-        reason = getattr(error, "strerror", None) or "not a complete .npz of plain arrays"
-        raise UserError(f"{path} cannot be read: {reason}.") from error
-
-
-def _check_sizes(path: Path, file: np.lib.npyio.NpzFile) -> None:
-    """Raise UserError where the arrays say that they are larger than the memory, before any is
-    read: a compressed file can hold a thousand times its own size."""
-    total = 0
-    for name in NAMES:
-        if name not in file:
-            continue
-        with file.zip.open(f"{name}.npy") as member:
-            read = np.lib.format.read_magic(member)
-            header = np.lib.format.read_array_header_1_0
-            if read != (1, 0):
-                header = np.lib.format.read_array_header_2_0
-            shape, _, dtype = header(member)
-            total += math.prod(shape) * dtype.itemsize
-    if total > memory() / 2:
-        raise UserError(
-            f"{path} says that it holds {size(total)} of arrays, more than half of this machine's "
-            "memory; give fewer images."
-        )
 
 
 def _checked(

@@ -163,3 +163,32 @@ def test_arrays_that_say_they_are_larger_than_the_memory_are_not_read(tmp_path):
         file.writestr("y.npy", y.getvalue())
     with pytest.raises(UserError, match="more than half of this machine's memory"):
         load_test_data(str(path))
+
+
+def test_damage_of_any_kind_is_told_in_one_line(tmp_path):
+    """In the archive, in what is compressed, in a header; or none that is seen."""
+    random, path = np.random.default_rng(0), tmp_path / "images.npz"
+    x = random.integers(0, 256, (20, 4, 4, 1)).astype(np.uint8)
+    np.savez_compressed(path, x=x, y=np.arange(20) % 10)
+    whole, told = path.read_bytes(), 0
+    for _ in range(300):
+        damaged = bytearray(whole)
+        for place in random.integers(0, len(whole), 3):
+            damaged[place] = random.integers(256)
+        path.write_bytes(damaged)
+        try:
+            load_test_data(str(path))
+        except UserError as error:
+            told += 1
+            assert "\n" not in str(error) and str(path) in str(error)
+    assert told > 200
+
+
+@pytest.mark.parametrize("shape", ["(0, 99999999999999999999)", "(-5, 4)", "(" + "-" * 150 + "1,)"])
+def test_a_shape_that_is_none(shape, tmp_path):
+    described = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}".ljust(199) + "\n"
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as file:
+        file.writestr("x.npy", b"\x93NUMPY\x01\x00\xc8\x00" + described.encode())
+        file.writestr("y", b"no suffix")
+    with pytest.raises(UserError, match="x.npz cannot be read: it is not a readable"):
+        load_test_data(str(tmp_path / "x.npz"))

@@ -28,7 +28,25 @@ def npz_of(**arrays) -> bytes:
     return file.getvalue()
 
 
+def npz_spoiled_inside() -> bytes:
+    """Its archive is whole; what is compressed in it is not."""
+    file = io.BytesIO()
+    np.savez_compressed(file, a=np.arange(1000))
+    spoiled = bytearray(file.getvalue())
+    spoiled[60:90] = b"\xff" * 30
+    return bytes(spoiled)
+
+
+def npz_of_text() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("a.npy", b"no array")
+    return file.getvalue()
+
+
 SPOILED = {
+    "inside.npz": npz_spoiled_inside(),
+    "no_array.npz": npz_of_text(),
     "empty.npz": b"",
     "text.npz": b"weights",
     "claim.npz": npz_that_claims((1 << 40, 1 << 10)),

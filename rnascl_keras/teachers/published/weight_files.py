@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.files.arrays import read_arrays
 from rnascl_keras.teachers.published.torch_file import read_torch_file
 
 
@@ -38,15 +38,6 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     return weights
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Read the arrays of an `.npz`; UserError where it is none, or holds pickles."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is not a readable .npz: {error}.") from error
-
-
 def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     from safetensors.numpy import load_file
 
@@ -61,6 +52,6 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 READERS = {
     **dict.fromkeys((".pt", ".pth", ".ckpt", ".tar"), read_torch_file),
-    ".npz": read_npz,
+    ".npz": read_arrays,
     ".safetensors": _read_safetensors,
 }
