@@ -7,7 +7,7 @@ import importlib.util
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -184,7 +184,7 @@ def with_settings(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
         target = values
         for section in sections:
             target = target[section]
-        target[last] = _value(text)
+        target[last] = _value(text, _may_be_nothing(recipe, sections, last))
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -220,11 +220,19 @@ def _keys(recipe: Recipe) -> list[str]:
     return keys
 
 
-def _value(text: str) -> Any:
+def _may_be_nothing(recipe: Recipe, sections: Sequence[str], last: str) -> bool:
+    """Return whether a setting takes null; where it does not, none is a name as any other."""
+    owner: Any = recipe
+    for section in sections:
+        owner = getattr(owner, section)
+    return type(None) in get_args(type(owner).model_fields[last].annotation)
+
+
+def _value(text: str, may_be_nothing: bool) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return None if text in ("None", "none") else text
+        return None if may_be_nothing and text in ("None", "none") else text
 
 
 def _unknown_keyword(name: str, place: Sequence[Any]) -> str:

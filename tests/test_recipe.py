@@ -32,6 +32,7 @@ def refused(recipe, assignment):
         ("finetune.step_size=2/255", "finetune", "step_size", 2 / 255),
         ("search.map_size=[7, 6]", "search", "map_size", (7, 6)),
         ("search.map_size=none", "search", "map_size", None),
+        ("data.augmentation=none", "data", "augmentation", "none"),
         ('evaluation.attacks=["pgd"]', "evaluation", "attacks", ("pgd",)),
         ("train.start=supernet", "train", "start", "supernet"),
         ("teacher.weights=a=b.keras", "teacher", "weights", "a=b.keras"),
