@@ -44,9 +44,11 @@ def _check_sizes(path: Path, file: np.lib.npyio.NpzFile, names: Sequence[str]) -
     Raises:
         ValueError, KeyError: an entry is no array.
     """
-    total = 0
+    total, archive = 0, file.zip
+    if archive is None:
+        raise ValueError("it is closed")
     for name in names:
-        with file.zip.open(f"{name}.npy") as member:
+        with archive.open(f"{name}.npy") as member:
             read = np.lib.format.read_magic(member)
             header = np.lib.format.read_array_header_1_0
             if read != (1, 0):
