@@ -29,7 +29,8 @@ def commands() -> str:
     for name in root.list_commands(context):
         command = root.get_command(context, name)
         own = type(context)(command, info_name=name, parent=context)
-        parts += [f"## rnascl {name}\n", f"{(command.help or '').strip()}\n", _options(command, own)]
+        parts += [f"## rnascl {name}\n", f"{(command.help or '').strip()}\n"]
+        parts.append(_options(command, own))
     return "\n".join(parts)
 
 
@@ -55,13 +56,12 @@ def settings() -> str:
 
     parts = ["# Settings\n", "As `--set SECTION.NAME=VALUE` takes them.\n"]
     for section, field in Recipe.model_fields.items():
-        kind = next(
-            (k for k in (field.annotation, *getattr(field.annotation, "__args__", ())) if _is(k, Settings)),
-            None,
-        )
+        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
+        kind = next((kind for kind in kinds if _is(kind, Settings)), None)
         if kind is None:
             continue
-        parts += [f"## {section}\n", f"{_plain(kind.__doc__)}\n", "| setting | default |", "|---|---|"]
+        parts += [f"## {section}\n", f"{_plain(kind.__doc__)}\n"]
+        parts += ["| setting | default |", "|---|---|"]
         for name, own in kind.model_fields.items():
             parts.append(f"| `{section}.{name}` | `{own.get_default(call_default_factory=True)}` |")
         parts.append("")
