@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from rnascl_keras.attacks import losses
 from rnascl_keras.export.gradient.losses import name_in_graph
 
 
@@ -41,3 +42,27 @@ class AnyLoss:
         logits = self.logits(images)
         slopes = np.asarray(loss(np, logits, labels, targets)[1], logits.dtype)
         return logits, self.by_name("linear", images, (slopes,))[2]
+
+
+def by_name_of(loss: str, told: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    """Return under their names what `by_name` is told of a loss."""
+    names = ("slopes",) if loss == "linear" else ("labels", "targets")
+    return dict(zip(names, told, strict=True))
+
+
+def loss_of(
+    logits: np.ndarray, loss: str, told: Mapping[str, np.ndarray], otherwise: np.ndarray
+) -> np.ndarray:
+    """Return the values of a loss known by name, (n,); of another `otherwise`.
+
+    Args:
+        logits: (n, classes).
+        loss: its name.
+        told: labels and targets, (n,) integers.
+        otherwise: (n,).
+    """
+    if loss == "cross_entropy":
+        return np.logaddexp(0, losses.log_odds(np, logits, told["labels"], told["labels"])[0])
+    if loss not in losses.NAMED:
+        return otherwise
+    return losses.NAMED[loss](np, logits, told["labels"], told.get("targets", told["labels"]))[0]

@@ -6,6 +6,7 @@ figures that mean nothing, so an output is taken only where it can be no other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,16 +46,24 @@ class AttackedOutput:
     @property
     def in_words(self) -> str:
         """What is attacked, in a phrase."""
-        gives = "probabilities" if self.activation else "logits"
-        count = self.classes or "so many"
-        words = f"gives {gives}, {count} classes in {self.name!r}"
-        if self.is_binary:
-            words += ", of one number z a row, taken as the logits (0, z)"
-        if self.activation:
-            words += f"; the logits before its {self.activation} are attacked"
-        if self.others:
-            words += f"; left aside: {', '.join(map(repr, self.others))}"
-        return words
+        return output_in_words(
+            self.name, self.activation, self.classes, self.is_binary, self.others
+        )
+
+
+def output_in_words(
+    name: str, activation: str | None, classes: int | None, is_binary: bool, others: Sequence[str]
+) -> str:
+    """Return what is attacked, in a phrase; see `AttackedOutput`."""
+    gives = "probabilities" if activation else "logits"
+    words = f"gives {gives}, {classes or 'so many'} classes in {name!r}"
+    if is_binary:
+        words += ", of one number z a row, taken as the logits (0, z)"
+    if activation:
+        words += f"; the logits before its {activation} are attacked"
+    if others:
+        words += f"; left aside: {', '.join(map(repr, others))}"
+    return words
 
 
 def attacked_output(model: onnx.ModelProto, name: str | None = None) -> AttackedOutput:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnascl_keras.attacks import losses
 from rnascl_keras.errors import UserError, naming
-from rnascl_keras.export.any_loss import AnyLoss
+from rnascl_keras.export.any_loss import AnyLoss, by_name_of, loss_of
 from rnascl_keras.export.attacked_output import attacked_output
 from rnascl_keras.export.gradient.straight_through import straight_through_operators
 from rnascl_keras.export.onnx_batches import Batches
@@ -20,6 +19,9 @@ from rnascl_keras.export.onnx_session import CPU, Session, SessionMaker
 from rnascl_keras.export.twin.float_twin import float_twin
 from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
+
+if TYPE_CHECKING:
+    import onnx
 
 
 class OnnxClassifier(AnyLoss):
@@ -38,6 +40,7 @@ class OnnxClassifier(AnyLoss):
         mean, std: a number or one a channel, in pixel units of [0, 1]: the file takes
             (pixels - mean) / std. Gradients are by the pixels.
         output: which of the file's outputs; by default the only one that can be class scores.
+        model: what a file of another kind computes; by default, what is read from this one.
 
     Attributes:
         path: the file.
@@ -63,9 +66,10 @@ class OnnxClassifier(AnyLoss):
         mean: float | Sequence[float] = 0.0,
         std: float | Sequence[float] = 1.0,
         output: str | None = None,
+        model: onnx.ModelProto | None = None,
     ) -> None:
         self.path = Path(path)
-        whole = read_model(self.path)
+        whole = read_model(self.path) if model is None else model
         self._batches = Batches(whole, threads, providers)
         with naming(self.path):
             self.output = attacked_output(whole, output)
@@ -144,8 +148,7 @@ class OnnxClassifier(AnyLoss):
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the same of one batch, of any loss: `told` are labels and targets, or the slopes
         of the loss "linear"."""
-        names = ("slopes",) if loss == "linear" else ("labels", "targets")
-        given: dict[str, np.ndarray] = dict(zip(names, told, strict=True))
+        given = by_name_of(loss, told)
         needed = {name: given[name] for name in LOSS_NEEDS[loss]}
         return self._run_gradient(loss, images, needed, len(images))
 
@@ -186,7 +189,7 @@ class OnnxClassifier(AnyLoss):
             return logits, values, gradient
         # the twin says where to go, the file itself what comes of it
         own = self.logits(images, batch_size=batch_size)
-        return own, _loss_of(own, loss, others, values), gradient
+        return own, loss_of(own, loss, others, values), gradient
 
     def _gradient_session(self, loss: str, sizes: tuple[int, ...]) -> Session:
         """Return the session on the gradient model, made when it is first asked for."""
@@ -195,17 +198,6 @@ class OnnxClassifier(AnyLoss):
                 made = input_gradient_model(self._twin.model, loss, input_shape=sizes)
             self._gradients[loss, sizes] = self._sessions.open(made)
         return self._gradients[loss, sizes]
-
-
-def _loss_of(
-    logits: np.ndarray, loss: str, told: Mapping[str, np.ndarray], otherwise: np.ndarray
-) -> np.ndarray:
-    """Return the values of a loss known by name, (n,); of another `otherwise`."""
-    if loss == "cross_entropy":
-        return np.logaddexp(0, losses.log_odds(np, logits, told["labels"], told["labels"])[0])
-    if loss not in losses.NAMED:
-        return otherwise
-    return losses.NAMED[loss](np, logits, told["labels"], told.get("targets", told["labels"]))[0]
 
 
 def _checked(name: str, classes: np.ndarray | None, count: int, most: Any) -> np.ndarray:

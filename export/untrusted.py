@@ -51,10 +51,15 @@ def read_model(path: Path) -> onnx.ModelProto:
     except Exception as error:  # protobuf's errors have no closer base class
         raise UserError(f"{path} cannot be read as ONNX: {one_line(error)}") from error
     with naming(path):
-        return _checked(model, path.parent)
+        return checked(model, path.parent)
 
 
-def _checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
+def checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
+    """Return a model that was read from `folder`, as `read_model` does.
+
+    Raises:
+        UserError: it is no valid ONNX model, or a limit is exceeded.
+    """
     model = with_short_domains(model)
     # none of this is part of the classifier
     model.DiscardUnknownFields()

@@ -1,4 +1,4 @@
-"""A classifier in an ONNX file that nobody looked over, attacked from outside of its process."""
+"""A classifier in a file that nobody looked over, attacked from outside of its process."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import numpy as np
 
 from rnascl_keras.errors import ModelFailed, UserError, printable
 from rnascl_keras.export.any_loss import AnyLoss
+from rnascl_keras.export.deployed import runtime_of
 from rnascl_keras.export.room.arrays import SharedArrays
 
 TRYING = 60.0
@@ -27,7 +28,7 @@ _TOO_LONG = "SIGPROF"
 
 
 class GuardedClassifier(AnyLoss):
-    """As `OnnxClassifier`, with the file opened and run in a process of its own.
+    """As `OnnxClassifier` or `LiteRTClassifier`, with the file opened in a process of its own.
 
     That one is limited in memory and in time for each batch. Where it dies, it takes nothing with
     it: the caller gets a `ModelFailed`.
@@ -35,10 +36,10 @@ class GuardedClassifier(AnyLoss):
     Args:
         path: the file.
         trying: seconds of the processor that a first try on two images may take.
-        settings: of `OnnxClassifier`, as JSON can hold them.
+        settings: of that class, as JSON can hold them.
 
     Raises:
-        UserError: `OnnxClassifier` refuses the file, or opening it ends its process.
+        UserError: that class refuses the file, or opening it ends its process.
 
     Attributes:
         path, sha256, input_name, layout, input_shape, takes_whole_pixels: as `OnnxClassifier`'s.
@@ -147,8 +148,8 @@ class GuardedClassifier(AnyLoss):
         if name == _TOO_LONG:
             return "it computes without an end; give a classifier without loops"
         return (
-            f"onnxruntime does not survive it ({name}); the file is damaged or means harm. Export "
-            "it again"
+            f"{runtime_of(self.path)} does not survive it ({name}); the file is damaged or means "
+            "harm. Export it again"
         )
 
 

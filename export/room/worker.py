@@ -1,7 +1,7 @@
 """The process that opens a stranger's file: it is told what to do in lines, and may be ended.
 
-What onnxruntime does with a file nobody looked over is not in our hands: a whole number divided by
-0 ends its process, a loop in the file need never end. Here both end this process only.
+What onnxruntime or LiteRT does with a file nobody looked over is not in our hands: a whole number
+divided by 0 ends its process, a loop in the file need never end. Here both end this process only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from rnascl_keras.errors import UserError, one_line
-from rnascl_keras.export.onnx_classifier import OnnxClassifier
+from rnascl_keras.export.deployed import open_classifier
 from rnascl_keras.export.onnx_session import most_memory
 from rnascl_keras.export.room.arrays import SharedArrays
 
@@ -37,13 +37,13 @@ class Worker:
 
     Args:
         path: the file.
-        settings: of `OnnxClassifier`.
+        settings: of `OnnxClassifier` or `LiteRTClassifier`.
         trying: seconds of the processor that two images may take.
     """
 
     def __init__(self, path: Path, settings: dict[str, Any], trying: float) -> None:
         with limited(OPENING):
-            self._classifier = OnnxClassifier(path, **settings)
+            self._classifier = open_classifier(path, **settings)
             self._rounding = self._classifier.straight_through()
         with limited(trying):
             self._seconds_an_image = self._try()

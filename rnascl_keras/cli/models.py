@@ -37,7 +37,7 @@ def evaluate(
     measurement: Measurement,
 ) -> None:
     """Accuracy on clean images and under attack, of a run's models or of any MODEL.keras."""
-    if model.endswith(".onnx"):
+    if model.endswith((".onnx", ".tflite")):
         raise UserError(f"evaluate takes a RECIPE or a MODEL.keras; type `rnascl attack {model}`.")
     path = _file_of(model, ".keras")
     is_file = path.suffix == ".keras"
@@ -74,7 +74,7 @@ def attack(
     models: Annotated[
         list[Path],
         typer.Argument(
-            metavar="MODEL.onnx|STUDENT...",
+            metavar="MODEL.onnx|MODEL.tflite|STUDENT...",
             help="An image classifier, or a student that comes with the package; several are "
             "compared on the same images.",
         ),
@@ -104,10 +104,12 @@ def attack(
         str | None, typer.Option(help="Of onnxruntime, e.g. CUDAExecutionProvider.")
     ] = None,
 ) -> None:
-    """Attack any ONNX image classifier, white-box, in onnxruntime: no other framework is needed."""
+    """Attack any ONNX or LiteRT image classifier, white-box, in the runtime that deploys it."""
     for model in models:
         if model.suffix == ".keras":
-            raise UserError(f"attack takes a MODEL.onnx; type `rnascl evaluate {model}`.")
+            raise UserError(
+                f"attack takes a MODEL.onnx or MODEL.tflite; type `rnascl evaluate {model}`."
+            )
     request = measurement.request(f"attack {' '.join(map(str, models))}")
     from rnascl_keras.data.sources import is_prepared
     from rnascl_keras.evaluation.onnx_file import attack_files

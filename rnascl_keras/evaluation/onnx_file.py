@@ -1,7 +1,8 @@
-"""`rnascl attack MODEL.onnx`: deployed image classifiers, attacked in onnxruntime.
+"""`rnascl attack MODEL.onnx` or `MODEL.tflite`: deployed image classifiers, attacked as they are.
 
-The file itself is attacked, by the gradient built on its own graph; neither TensorFlow nor PyTorch
-is needed, and neither is imported. It is opened and run in a process of its own.
+The file itself is attacked, by the gradient built on its own graph. Of ONNX files neither
+TensorFlow nor PyTorch is needed, and neither is imported. It is opened and run in a process of its
+own.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from rnascl_keras.evaluation.facts import input_in_words
 from rnascl_keras.evaluation.measured import Measured, measure
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
-from rnascl_keras.export.onnx_classifier import OnnxClassifier
+from rnascl_keras.export.deployed import open_classifier
 from rnascl_keras.export.room.guarded import GuardedClassifier
 from rnascl_keras.export.room.limits import missing_limits
 
@@ -29,7 +30,7 @@ def attack_files(
     say: Callable[[str], None] = print,
     **settings: Any,
 ) -> list[Evaluation]:
-    """Attack `.onnx` files on the same images; of several, say how they differ.
+    """Attack `.onnx` or `.tflite` files on the same images; of several, say how they differ.
 
     Args:
         paths: the files.
@@ -48,7 +49,7 @@ def attack_files(
     """
     request.check_paths(*paths)
     given = {key: value for key, value in settings.items() if value}
-    opened = OnnxClassifier if trust else GuardedClassifier
+    opened = open_classifier if trust else GuardedClassifier
     keep = len(paths) > 1 or request.images_out is not None
     if (missing := missing_limits()) and not trust:
         say(
@@ -65,7 +66,7 @@ def attack_files(
 
 def _measured(
     path: Path,
-    classifier: OnnxClassifier | GuardedClassifier,
+    classifier: Any,
     request: Request,
     keep: bool,
     say: Callable[[str], None],

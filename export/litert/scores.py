@@ -1,0 +1,119 @@
+"""Which output of a LiteRT file says the class, and which of its tensors holds the logits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.export.attacked_output import output_in_words
+from rnascl_keras.export.litert.reading import LiteRTFile, Tensor
+
+_ACTIVATIONS = {"SOFTMAX": "softmax", "LOG_SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}
+# They leave classes in their order.
+_SHAPE_ONLY = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
+_QUANTISING = {"QUANTIZE", "DEQUANTIZE"}
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The output that is attacked.
+
+    Attributes:
+        logits: number of the tensor that holds the logits, before the final activation.
+        name: what the file calls the output.
+        activation: what it ends in: "softmax", "sigmoid", or None.
+        classes: how many; None where the file leaves it open.
+        is_binary: whether the file gives one number z an image, here made into the logits (0, z).
+        others: the file's outputs left aside.
+    """
+
+    logits: int
+    name: str
+    activation: str | None
+    classes: int | None
+    is_binary: bool
+    others: tuple[str, ...]
+
+    @property
+    def in_words(self) -> str:
+        """What is attacked, in a phrase."""
+        return output_in_words(
+            self.name, self.activation, self.classes, self.is_binary, self.others
+        )
+
+
+def find_scores(file: LiteRTFile, name: str | None = None) -> Scores:
+    """Return the output to attack.
+
+    Args:
+        file: as it was read.
+        name: of the output; by default the only one that can be scores of classes.
+
+    Raises:
+        UserError: there is no such output, or there are several.
+    """
+    outputs = {file.tensors[n].name: n for n in file.outputs}
+    described = ", ".join(f"{key!r} {_described(file.tensors[n])}" for key, n in outputs.items())
+    able = [key for key, n in outputs.items() if _can_be_scores(file.tensors[n])]
+    if name is not None:
+        check_name("output", name, outputs)
+    if not able or (name is not None and name not in able):
+        raise UserError(
+            f"expected an output of numbers of shape (batch, classes), got {described or 'none'}; "
+            "export a classifier."
+        )
+    # logits beside their own probabilities are one output
+    if name is None and len({_logits(file, outputs[key])[0] for key in able}) > 1:
+        raise UserError(
+            f"several outputs can be scores of classes: {described}. Say which is to be attacked "
+            f"with --output, e.g. --output {able[-1]}."
+        )
+    name = able[0] if name is None else name
+    logits, activation = _logits(file, outputs[name])
+    classes = _classes(file.tensors[logits])
+    others = tuple(key for key in outputs if key != name)
+    is_binary = classes == 1
+    return Scores(logits, name, activation, 2 if is_binary else classes, is_binary, others)
+
+
+def _can_be_scores(tensor: Tensor) -> bool:
+    """Whether it has at most one axis beside the batch's that is longer than 1, and numbers that
+    are no labels: floats, or bytes that stand for some."""
+    floats = tensor.dtype in (np.dtype(np.float32), np.dtype(np.float64))
+    quantised = tensor.dtype in (np.dtype(np.int8), np.dtype(np.uint8)) and tensor.scale is not None
+    longer = [size for size in tensor.sizes[1:] if size != 1]
+    return (floats or quantised) and len(tensor.sizes) >= 2 and len(longer) <= 1
+
+
+def _logits(file: LiteRTFile, output: int) -> tuple[int, str | None]:
+    """Return the tensor that goes into the final activation of an output, and which that is; the
+    output itself where there is none."""
+    producers = {n: operator for operator in file.operators for n in operator.outputs}
+    tensor, classes = output, _classes(file.tensors[output])
+    for _ in file.operators:
+        operator = producers.get(tensor)
+        if operator is None or not operator.inputs:
+            break
+        before = operator.inputs[0]
+        # else it is over other things than the classes
+        if _classes(file.tensors[before]) != classes or not _can_be_scores(file.tensors[before]):
+            break
+        if operator.name in _ACTIVATIONS:
+            return before, _ACTIVATIONS[operator.name]
+        if operator.name not in _SHAPE_ONLY | _QUANTISING:
+            break
+        tensor = before
+    return output, None
+
+
+def _classes(tensor: Tensor) -> int | None:
+    sizes = tensor.sizes[1:]
+    return None if None in sizes else math.prod(size or 1 for size in sizes)
+
+
+def _described(tensor: Tensor) -> str:
+    sizes = ", ".join(str(size or "any") for size in tensor.sizes)
+    return f"{tensor.dtype or 'of another type'} ({sizes})"
