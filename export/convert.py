@@ -59,6 +59,11 @@ class ExportedModel:
     max_abs_difference: float
     agreement: float
 
+    @property
+    def path(self) -> Path:
+        """The ONNX file."""
+        return self.onnx_path
+
 
 def export_student(
     model: keras.Model,
@@ -101,7 +106,7 @@ def export_student(
     try:
         made_onnx, made_saved_model = beside / onnx_path.name, beside / saved_model_path.name
         write_onnx(model, made_onnx, metadata)
-        _write_saved_model(model, made_saved_model)
+        write_saved_model(model, made_saved_model)
         difference, agreement = _compare(model, made_onnx, made_saved_model, images, tolerance)
         size, digest = made_onnx.stat().st_size, files.sha256(made_onnx)
         if saved_model_path.exists():  # goes with what is left of `beside`
@@ -204,7 +209,8 @@ def write_onnx(model: keras.Model, path: Path, metadata: dict[str, str] | None =
     onnx.save(fused(graph), path)
 
 
-def _write_saved_model(model: keras.Model, path: Path) -> None:
+def write_saved_model(model: keras.Model, path: Path) -> None:
+    """Write `model` as a SavedModel, unchecked."""
     import keras
 
     archive: Any = keras.export.ExportArchive()  # of the backend in use

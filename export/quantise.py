@@ -87,7 +87,8 @@ def quantise(
         made = Path(folder) / out_path.name
         onnx.save(_quantised(onnx_path, Path(folder), calibration_images), made)
         given = OnnxClassifier(made).logits(check_images)
-        difference, agreement = _check(made, given, onnx_path, expected, least_agreement)
+        told = onnx_path.name
+        difference, agreement = check_agreement(made, given, told, expected, least_agreement)
         atomic_write(out_path, made.read_bytes())
     size, digest = out_path.stat().st_size, sha256(out_path)
     return QuantisedModel(out_path, size, digest, difference, agreement)
@@ -158,11 +159,24 @@ def _tidy(model: onnx.ModelProto, original: onnx.ModelProto) -> None:
     compact(model)
 
 
-def _check(
-    made: Path, given: np.ndarray, onnx_path: Path, expected: np.ndarray, least_agreement: float
+def check_agreement(
+    made: Path, given: np.ndarray, original: str, expected: np.ndarray, least_agreement: float
 ) -> tuple[float, float]:
-    """Return the largest difference of the logits, both (n, classes), and the share of images that
-    get the same class."""
+    """Compare a quantised file with the float one.
+
+    Args:
+        made: the file.
+        given: its logits, (n, classes).
+        original: what the float one is called.
+        expected: its logits.
+        least_agreement: share of the images that must get the same class.
+
+    Returns:
+        The largest difference of the logits, and the share of images that get the same class.
+
+    Raises:
+        UserError: the share is too low, or a logit is not finite.
+    """
     if not np.isfinite(given).all():
         raise UserError(f"{made.name} gives logits that are not finite. It was not kept.")
     difference = float(np.abs(given - expected).max())
@@ -170,7 +184,7 @@ def _check(
     if agreement < least_agreement:
         raise UserError(
             f"{made.name} puts {agreement:.1%} of {len(given):,} images into the class that "
-            f"{onnx_path.name} puts them into; expected at least {least_agreement:.1%}. It was not "
+            f"{original} puts them into; expected at least {least_agreement:.1%}. It was not "
             "kept. Calibrate it with more training images (export.calibration), train the model "
             "longer, or ask for less (export.agreement)."
         )

@@ -233,10 +233,13 @@ class Finetune(Tutored):
 class Export(Settings):
     """The int8 files: `calibration` training images, drawn by the run's seed and not augmented, set
     the ranges of the activations. A file is kept if at least `agreement` of the images it is
-    checked on, from 0 to 1, get the class that the float file gives them."""
+    checked on, from 0 to 1, get the class that the float file gives them. With `litert` there are
+    LiteRT files too, whose int8 form takes and gives signed bytes with `integer_ends`."""
 
     calibration: Count = 512
     agreement: Annotated[float, Field(ge=0, le=1)] = 0.95
+    litert: bool = True
+    integer_ends: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """Return those of `export.quantise`."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.litert.image_numbers import ImageNumbers
+from rnascl_keras.export.litert.quiet import quiet_libraries
 from rnascl_keras.export.litert.reading import Tensor
 from rnascl_keras.export.litert.runtime import new_interpreter
 from rnascl_keras.hardware import usable_cores
@@ -45,9 +46,9 @@ class LiteRTSession:
     ) -> None:
         self._numbers, self._logits = numbers, logits
         count = threads or usable_cores()
-        self._free: queue.Queue[_Interpreter] = queue.Queue()
+        self._free: queue.Queue[Interpreter] = queue.Queue()
         for _ in range(count):
-            self._free.put(_Interpreter(path, content))
+            self._free.put(Interpreter(path, content))
         self._threads = ThreadPoolExecutor(count)
         # what ImageInput asks for
         self.inputs, self.metadata = [numbers.described], {}
@@ -81,13 +82,15 @@ class LiteRTSession:
             self._free.put(interpreter)
 
 
-class _Interpreter:
-    """An interpreter, which remembers for which shape its memory is laid out."""
+class Interpreter:
+    """A file's interpreter, which remembers for which shape its memory is laid out."""
 
     def __init__(self, path: Path, content: bytes) -> None:
         self._path, self._shape = path, ()
         with _told_in_one_line(path, "is not a model that LiteRT can run"):
-            self._inner: Any = new_interpreter(content)
+            with quiet_libraries():
+                self._inner: Any = new_interpreter(content)
+                self._inner.allocate_tensors()
             self._given = self._inner.get_input_details()[0]["index"]
             self._made = self._inner.get_output_details()[0]["index"]
 

@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.compact import compact
 from rnascl_keras.export.litert.image_numbers import ImageNumbers
+from rnascl_keras.export.litert.quiet import quiet_libraries
 from rnascl_keras.export.litert.reading import Tensor
 from rnascl_keras.export.untrusted import checked
 
@@ -66,7 +67,7 @@ def _converted(content: bytes) -> onnx.ModelProto:
             "rnascl-keras tensorflow tf2onnx`, or attack it by score: --attacks square."
         ) from error
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), quiet_libraries():
         warnings.simplefilter("ignore")  # of the interpreter that it asks for shapes
         path = Path(folder) / "classifier.tflite"
         path.write_bytes(content)

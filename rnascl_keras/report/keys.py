@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import Any
 
 from rnascl_keras import attacks
@@ -10,6 +11,7 @@ from rnascl_keras.attacks.norms import NORMS
 
 MODELS = {"teacher": "Teacher", "student": "Student", "student_trades": "Student, TRADES"}
 TRANSFER = "transfer_"
+ONNX_FILES = "ONNX files"
 LATENCIES = {"one_thread": "ms, 1 thread", "all_threads": "ms, all"}
 
 
@@ -79,11 +81,20 @@ def accuracy_keys(report: dict[str, Any]) -> list[str]:
 
 
 def exported_keys(report: dict[str, Any]) -> list[str]:
-    """Return the accuracy keys of a report's ONNX files: clean first, then attacks on the files
+    """Return the accuracy keys of a report's exported files: clean first, then attacks on the files
     themselves, then transfers."""
     files = report.get("export", {}).values()
     found = dict.fromkeys(key for file in files for key in file["accuracy"])
     return sorted(found, key=lambda key: (key != "clean", key.startswith(TRANSFER)))
+
+
+def files_by_kind(report: dict[str, Any]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return the exported files by what their kind is called."""
+    kinds = {".onnx": ONNX_FILES, ".tflite": "LiteRT files"}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for name, file in report.get("export", {}).items():
+        found.setdefault(kinds[PurePath(name).suffix], {})[name] = file
+    return found
 
 
 def checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -94,7 +105,7 @@ def checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def file_checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the check for false robustness of each ONNX file that was attacked."""
+    """Return the check for false robustness of each exported file that was attacked."""
     found = {name: file.get("check") for name, file in report.get("export", {}).items()}
     return {name: check for name, check in found.items() if check}
 
@@ -113,5 +124,5 @@ def verdicts(report: dict[str, Any]) -> dict[str, str]:
 
 
 def file_verdicts(report: dict[str, Any]) -> dict[str, str]:
-    """Return what the checks of the ONNX files say, by file."""
+    """Return what the checks of the exported files say, by file."""
     return {name: check["verdict"] for name, check in file_checks(report).items()}

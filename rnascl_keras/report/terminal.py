@@ -14,12 +14,14 @@ from rnascl_keras.report.keys import (
     ATTACKS,
     LATENCIES,
     MODELS,
+    ONNX_FILES,
     TRANSFER,
     accuracy_keys,
     attack_how,
     attack_name,
     exported_keys,
     file_verdicts,
+    files_by_kind,
     guessing,
     model_keys,
     short_layer,
@@ -42,7 +44,8 @@ def print_summary(
     console.print(_figures(report))
     exported = report.get("export", {})
     if exported:
-        console.print(_exported(report))
+        for title, files in files_by_kind(report).items():
+            console.print(_exported(report, title, files))
     lines = [
         f"Accuracy in % on the first {report['n']:,} test images; attacks: L∞ radius "
         f"{radius(report['epsilon'])}, seed {report['seed']}."
@@ -50,9 +53,11 @@ def print_summary(
     lines += [f"{attack_name(k)}: {attack_how(k)}." for k in accuracy_keys(report) if k in ATTACKS]
     if exported:
         lines.append(
-            "† transfer: the adversarial images made on the Keras model, shown to the ONNX file."
+            "† transfer: the adversarial images made on the Keras model, shown to the file."
         )
-        lines.append("Latency in onnxruntime on this machine, one image at a time, median.")
+        lines.append(
+            "Latency in onnxruntime or LiteRT on this machine, one image at a time, median."
+        )
     console.print(Text("\n".join(lines), style="dim"))
     said = {MODELS[name]: verdict for name, verdict in verdicts(report).items()}
     for name, verdict in (said | file_verdicts(report)).items():
@@ -84,21 +89,26 @@ def _figures(report: dict[str, Any]) -> Table:
     return table
 
 
-def _exported(report: dict[str, Any]) -> Table:
-    """Return the table of the ONNX files: a column for each, and the teacher's to compare with."""
-    teacher, files = report.get("teacher_onnx"), report["export"]
-    table = Table(title="ONNX files", title_justify="left", title_style="bold")
+def _exported(report: dict[str, Any], title: str, files: dict[str, dict[str, Any]]) -> Table:
+    """Return the table of one kind of files: a column for each, and the teacher's beside its own
+    kind to compare with."""
+    teacher = report.get("teacher_onnx") if title == ONNX_FILES else None
+    table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("", no_wrap=True)
     sides = ([teacher] if teacher else []) + list(files.values())
     for name in (["teacher.onnx*"] if teacher else []) + list(files):
         # Broken where it may be, four files and the teacher stay within 80 characters.
         table.add_column(re.sub(r"_|(?=\.)", lambda m: f"{m[0]}\n", name), justify="right")
     table.add_row("Size", *(size(side["bytes"]) for side in sides))
-    for key, title in LATENCIES.items():
+    for key, words in LATENCIES.items():
         cells = [side.get("latency_ms", {}).get(key) for side in sides]
-        table.add_row(title, *("" if ms is None else milliseconds(ms) for ms in cells))
+        if any(cells):
+            table.add_row(words, *("" if ms is None else milliseconds(ms) for ms in cells))
+    memory = [side.get("activation_bytes") for side in sides]
+    if any(memory):
+        table.add_row("Activations", *("" if count is None else size(count) for count in memory))
     table.add_section()
-    for key in exported_keys(report):
+    for key in exported_keys({"export": files}):
         mark = "†" if key.startswith(TRANSFER) else ""
         cells = [_cell(side.get("accuracy", {}).get(key), mark or " ") for side in sides]
         table.add_row(attack_name(key) + mark, *cells)

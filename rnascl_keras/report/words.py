@@ -89,7 +89,7 @@ def _final_words(report: dict[str, Any], key: str) -> str:
 
 def _file_words(report: dict[str, Any], student: str) -> list[str]:
     """Say which of a student's files is the smallest, and what it is worth."""
-    names = (f"{student}.onnx", f"{student}_int8.onnx")
+    names = [f"{student}{form}.{kind}" for kind in ("onnx", "tflite") for form in ("", "_int8")]
     files = {name: file for name, file in report.get("export", {}).items() if name in names}
     if not files:
         return []

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnascl_keras.evaluation.evaluate import Evaluation, accuracy_of, evaluate
 from rnascl_keras.evaluation.sweep import sweep_radii
-from rnascl_keras.export import OnnxClassifier
+from rnascl_keras.export.deployed import open_classifier
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.report.keys import TRANSFER
@@ -25,14 +25,14 @@ SWEPT = (0.25, 0.5, 1.0, 2.0)
 def evaluate_run(run: Run) -> None:
     """Write `evaluation.json`.
 
-    The adversarial images are made on the Keras model. On its ONNX files they are a *transfer*,
+    The adversarial images are made on the Keras model. On its exported files they are a *transfer*,
     named so: they say that a file behaves like the model, not that the file was attacked. The float
     file is the same function as the model. The int8 file is another one, and is attacked itself.
     """
     settings = run.recipe.evaluation
     images, labels = run.data.test.first(min(settings.n, len(run.data.test)))
     parity = read_json(run.path("export/parity.json"))
-    files = {file: OnnxClassifier(run.path(f"export/{file}")) for file in parity}
+    files = {file: open_classifier(run.path(f"export/{file}")) for file in parity}
     result: dict[str, Any] = {"epsilon": settings.epsilon, "n": len(images), "export": {}}
     models = {"teacher": run.teacher} | {name: run.student(name) for name in run.students}
     for name, model in models.items():
@@ -45,12 +45,10 @@ def evaluate_run(run: Run) -> None:
             **{key: figures[key] for key in (*FIGURES, "per_class")},
             "sweep": _swept(run, model, images, labels, evaluation),
         }
-        for file in (f"{name}.onnx", f"{name}_int8.onnx"):
-            if file not in files:
-                continue
+        for file in run.exported(name) if name in run.students else ():
             classifier = files[file]
             entry = {"accuracy": {"clean": accuracy_of(classifier.logits, images, labels)}}
-            if file.endswith("_int8.onnx"):
+            if "_int8." in file:
                 own, _ = _attack(run, file, classifier, images, labels, model)
                 entry = {key: own.as_dict()[key] for key in FIGURES}
             for key, replayed in adversarial.items():

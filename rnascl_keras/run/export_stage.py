@@ -1,4 +1,4 @@
-"""A run's files for deployment: every student as SavedModel and as float and int8 ONNX."""
+"""A run's files for deployment: every student as SavedModel, as float and int8 ONNX and LiteRT."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ from rnascl_keras.errors import one_line
 from rnascl_keras.evaluation.evaluate import LogitsFunction, accuracy_of
 from rnascl_keras.export import (
     ExportedModel,
-    OnnxClassifier,
+    LiteRTModel,
     QuantisedModel,
+    export_litert,
     export_student,
     measure_latency,
     quantise,
 )
 from rnascl_keras.export.convert import check_exportable, write_onnx
+from rnascl_keras.export.deployed import LITERT, open_classifier
+from rnascl_keras.export.litert.latency import measure_litert_latency
+from rnascl_keras.export.litert.writing import litert_in_words
 from rnascl_keras.export.parity import keras_logits
 from rnascl_keras.files.whole import write_json
 from rnascl_keras.models.fingerprint import fingerprint
@@ -29,13 +33,15 @@ from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import milliseconds, percent
 
 PARITY_IMAGES = 1000
+KEPT = ("sha256", "bytes", "max_abs_difference", "agreement", "operators", "activation_bytes")
 
 
 def export_run(run: Run) -> None:
     """Write the folder `export/`.
 
-    `parity.json` there says of each ONNX file how close it comes to its model, `latency.json` how
-    fast it is, and the teacher beside it: apart, since no two timings are alike.
+    `parity.json` there says of each file how close it comes to its model, and of LiteRT files which
+    operators and how much memory they take; `latency.json` how fast it is, and the teacher beside
+    it: apart, since no two timings are alike.
     """
     images, labels = _check_images(run)
     calibration = _calibration_images(run)
@@ -46,35 +52,44 @@ def export_run(run: Run) -> None:
         model = run.student(name)
         clean = _clean(partial(keras_logits, model), images, labels)
         run.say(f"export: {name}.keras: {clean}, {_bytes(run, name):,} bytes")
-        made, quantised = _write(run, name, model, images, calibration)
-        for path, figures in ((made.onnx_path, made), (quantised.path, quantised)):
-            found[path.name] = {
-                key: getattr(figures, key)
-                for key in ("sha256", "bytes", "max_abs_difference", "agreement")
-            }
-            timed["files"][path.name] = measure_latency(path)
-            clean = _clean(OnnxClassifier(path).logits, images, labels)
+        for figures in _write(run, name, model, images, calibration):
+            path = figures.path
+            found[path.name] = {key: vars(figures)[key] for key in KEPT if key in vars(figures)}
+            timed["files"][path.name] = _latency(path)
+            clean = _clean(open_classifier(path).logits, images, labels)
             speed = _speed(figures.bytes, timed["files"][path.name])
             run.say(
                 f"export: {path.name}: {clean}, {speed}, largest difference of a logit "
                 f"{figures.max_abs_difference:.1e}, same class on {figures.agreement:.1%} of "
                 f"{len(images):,} images"
             )
+            if isinstance(figures, LiteRTModel):
+                run.say(f"export: {path.name}: {litert_in_words(figures)}")
     write_json(run.path("export/parity.json"), found)
     write_json(run.path("export/latency.json"), timed)
 
 
 def _write(
     run: Run, name: str, model: keras.Model, images: np.ndarray, calibration: np.ndarray
-) -> tuple[ExportedModel, QuantisedModel]:
+) -> list[ExportedModel | QuantisedModel | LiteRTModel]:
     """Write a student's files, checked on `images`."""
-    metadata = _metadata(run, model)
-    made = export_student(model, run.path("export"), name, images, metadata=metadata)
-    int8 = run.path(f"export/{name}_int8.onnx")
-    # one of an earlier export does not belong to this float file
-    int8.unlink(missing_ok=True)
-    settings = run.recipe.export.arguments()
-    return made, quantise(made.onnx_path, int8, calibration, check_images=images, **settings)
+    folder, settings = run.path("export"), run.recipe.export
+    made = export_student(model, folder, name, images, metadata=_metadata(run, model))
+    others = folder / f"{name}_int8.onnx", folder / f"{name}.tflite", folder / f"{name}_int8.tflite"
+    for path in others:  # those of an earlier export do not belong to this model
+        path.unlink(missing_ok=True)
+    checked = {"check_images": images, **settings.arguments()}
+    written = [made, quantise(made.path, others[0], calibration, **checked)]
+    if settings.litert:
+        given = {"saved_model": made.saved_model_path, "integer_ends": settings.integer_ends}
+        written += export_litert(
+            model, folder, name, images, calibration, **given, **settings.arguments()
+        )
+    return written
+
+
+def _latency(path: Path) -> dict[str, float]:
+    return (measure_litert_latency if path.suffix == LITERT else measure_latency)(path)
 
 
 def _time_teacher(run: Run, images: np.ndarray, labels: np.ndarray) -> dict[str, Any] | None:
@@ -140,5 +155,5 @@ def _bytes(run: Run, name: str) -> int:
 
 
 def _speed(size: int, ms: dict[str, float]) -> str:
-    one, all_threads = milliseconds(ms["one_thread"]), milliseconds(ms["all_threads"])
-    return f"{size:,} bytes, {one} ms on one thread, {all_threads} ms on all"
+    words = f"{size:,} bytes, {milliseconds(ms['one_thread'])} ms on one thread"
+    return f"{words}, {milliseconds(ms['all_threads'])} ms on all" if "all_threads" in ms else words

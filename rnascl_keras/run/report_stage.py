@@ -87,8 +87,7 @@ def _files(run: Run) -> dict[str, str]:
     for student in run.students:
         names += [
             f"{student}.keras",
-            f"export/{student}.onnx",
-            f"export/{student}_int8.onnx",
+            *(f"export/{file}" for file in run.exported(student)),
             f"export/{student}_saved_model",
         ]
     return {Path(name).name: name for name in [*names, "search", "report.json", "report.html"]}

@@ -52,8 +52,8 @@ def _files(*names: str) -> Callable[[Run], list[str]]:
     return lambda run: list(names)
 
 
-def _onnx_files(run: Run) -> list[str]:
-    return [f"export/{name}{form}.onnx" for name in run.students for form in ("", "_int8")]
+def _deployed_files(run: Run) -> list[str]:
+    return [f"export/{file}" for name in run.students for file in run.exported(name)]
 
 
 def _exported_files(run: Run) -> list[str]:
@@ -64,7 +64,7 @@ def _exported_files(run: Run) -> list[str]:
         "variables/variables.index",
     )
     saved_models = [f"{folder}/{part}" for folder in folders for part in parts]
-    return [*_onnx_files(run), *saved_models, "export/parity.json", "export/latency.json"]
+    return [*_deployed_files(run), *saved_models, "export/parity.json", "export/latency.json"]
 
 
 def _cached_files(run: Run) -> list[str]:
@@ -184,7 +184,7 @@ STAGES = (
         ("data", "evaluation"),
         lambda run: [
             *_models(run),
-            *_onnx_files(run),
+            *_deployed_files(run),
             "export/parity.json",
             "architecture.json",
         ],

@@ -212,6 +212,11 @@ class Run:
         """Names of the students that this recipe ends with."""
         return ["student", "student_trades"] if self.recipe.finetune else ["student"]
 
+    def exported(self, student: str) -> list[str]:
+        """Return the names of a student's files in `export/`, the SavedModel apart."""
+        kinds = ("onnx", "tflite") if self.recipe.export.litert else ("onnx",)
+        return [f"{student}{form}.{kind}" for kind in kinds for form in ("", "_int8")]
+
     def checkpoint(self, stage: str) -> Path:
         """Return where a stage keeps its training state while it is under way."""
         return self.path(f".stages/{stage}_checkpoint.npz")

@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 from sklearn.datasets import load_digits
+from tensorflow.lite.python import interpreter as litert
 
 from rnascl_keras import Architecture
 from rnascl_keras.data import load_data
@@ -23,6 +24,7 @@ STAGE_NAMES = tuple(stage.name for stage in STAGES if stage.name != "cache")
 MODELS = ("teacher", "student", "student_trades")
 STUDENTS = MODELS[1:]
 FILES = tuple(f"{student}{form}.onnx" for student in STUDENTS for form in ("", "_int8"))
+LITERT_FILES = tuple(file.replace(".onnx", ".tflite") for file in FILES)
 KEYS = {"clean", "fgsm", "pgd20", "mi_fgsm", "worst"}
 SAVED_MODEL = ("saved_model.pb", "variables/variables.index", "fingerprint.pb")
 
@@ -34,7 +36,9 @@ def read(path):
 def test_a_run_leaves_exactly_the_promised_files(whole_run, snapshot):
     promised = {f"{model}.keras" for model in MODELS}
     promised |= {"architecture.json", "evaluation.json", "report.json", "report.html"}
-    promised |= {f"export/{file}" for file in (*FILES, "parity.json", "latency.json")}
+    promised |= {
+        f"export/{file}" for file in (*FILES, *LITERT_FILES, "parity.json", "latency.json")
+    }
     for folder, part in itertools.product(STUDENTS, SAVED_MODEL):
         promised.add(f"export/{folder}_saved_model/{part}")
     promised |= {
@@ -99,15 +103,33 @@ def test_report_json_keeps_its_keys(whole_run, tiny):
             assert type(accuracy) is float
             assert 0 <= low <= accuracy <= high <= 1
             assert figures["accuracy"]["worst"] <= accuracy
-    assert set(report["export"]) == set(FILES)
-    for timed in (report["teacher_onnx"], *report["export"].values()):
+    assert set(report["export"]) == {*FILES, *LITERT_FILES}
+    for name, timed in {"teacher.onnx": report["teacher_onnx"], **report["export"]}.items():
         assert timed["bytes"] > 0
-        assert set(timed["latency_ms"]) == {"one_thread", "all_threads"}
+        threads = {"one_thread"} if name in LITERT_FILES else {"one_thread", "all_threads"}
+        assert set(timed["latency_ms"]) == threads
         assert min(timed["latency_ms"].values()) > 0
+    for name in LITERT_FILES:
+        assert {"CONV_2D", "FULLY_CONNECTED"} <= report["export"][name]["operators"].keys()
+        assert report["export"][name]["activation_bytes"] > 0
     assert set(report["duration"]) == set(STAGE_NAMES) - {"report"}
     # The command as it was given, and no other place names the folder.
     assert report.pop("command") == f"rnascl run {tiny} --workdir {whole_run.folder}"
     assert str(whole_run.folder) not in json.dumps(report)
+
+
+def logits_of(path, images):
+    """The logits that a file gives, by its own runtime alone."""
+    if path.suffix == ".onnx":
+        (logits,) = onnxruntime.InferenceSession(path).run(["logits"], {"images": images})
+        return logits
+    interpreter = litert.Interpreter(str(path))
+    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.resize_tensor_input(given["index"], images.shape)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(given["index"], images)
+    interpreter.invoke()
+    return interpreter.get_tensor(made["index"])
 
 
 def test_the_figures_are_those_of_the_files(whole_run, snapshot):
@@ -124,11 +146,10 @@ def test_the_figures_are_those_of_the_files(whole_run, snapshot):
         assert {"sha256", "bytes", "max_abs_difference", "accuracy"} <= set(figures)
         assert figures["sha256"] == hashes[f"export/{file}"]
         assert figures["bytes"] == (whole_run.folder / "export" / file).stat().st_size
-        int8 = file.endswith("_int8.onnx")
+        int8 = "_int8." in file
         assert 0 <= figures["max_abs_difference"] <= (np.inf if int8 else 1e-4)
         assert figures["agreement"] >= (0.95 if int8 else 0.999)
-        session = onnxruntime.InferenceSession(whole_run.folder / "export" / file)
-        (logits,) = session.run(["logits"], {"images": images})
+        logits = logits_of(whole_run.folder / "export" / file, images)
         assert figures["accuracy"]["clean"] == pytest.approx((logits.argmax(-1) == labels).mean())
         transfers = {f"transfer_{key}" for key in KEYS - {"clean", "worst"}}
         # The float file is the model; the int8 file is another function, and is attacked itself.
