@@ -16,8 +16,9 @@ import numpy as np
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.litert.reading import Tensor
 
-FLOATS = {"float32": "tensor(float)", "float16": "tensor(float16)", "float64": "tensor(double)"}
-INTEGERS = ("uint8", "int8")
+_FLOATS = {"float32": "tensor(float)", "float16": "tensor(float16)", "float64": "tensor(double)"}
+_BYTES = ("uint8", "int8")
+_INTEGERS = (*_BYTES, "int16")
 _HALF_A_LEVEL = 1 / 510
 
 
@@ -49,15 +50,15 @@ class ImageNumbers:
     def __init__(self, tensor: Tensor, real: bool) -> None:
         self.tensor = tensor
         kind = str(tensor.dtype)
-        if kind not in (*FLOATS, *INTEGERS):
+        if kind not in (*_FLOATS, *_INTEGERS):
             raise UserError(
-                f"its input {tensor.name!r} is of type {kind}; expected float32, int8 or uint8. "
-                "Give an image classifier."
+                f"its input {tensor.name!r} is of type {kind}; expected float32, int8, uint8 or "
+                "int16. Give an image classifier."
             )
-        self.takes_bytes = kind in INTEGERS and not (real or self._covers_a_part())
-        name = "tensor(uint8)" if self.takes_bytes else FLOATS.get(kind, "tensor(float)")
+        self.takes_bytes = kind in _BYTES and not (real or self._covers_a_part())
+        name = "tensor(uint8)" if self.takes_bytes else _FLOATS.get(kind, "tensor(float)")
         self.described = Described(tensor.name, name, list(tensor.sizes))
-        if kind in INTEGERS and not self.takes_bytes and tensor.scale is None:
+        if kind in _INTEGERS and not self.takes_bytes and tensor.scale is None:
             raise UserError(
                 f"its input {tensor.name!r} is {kind} without a scale, and takes bytes; leave out "
                 "mean and std."
@@ -66,7 +67,7 @@ class ImageNumbers:
     @property
     def is_quantised(self) -> bool:
         """Whether real numbers are rounded to its integers."""
-        return str(self.tensor.dtype) in INTEGERS and not self.takes_bytes
+        return str(self.tensor.dtype) in _INTEGERS and not self.takes_bytes
 
     @property
     def lowest(self) -> int:
@@ -85,7 +86,7 @@ class ImageNumbers:
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Return what the input takes, (n, ...), for bytes or real numbers of that shape."""
-        if str(self.tensor.dtype) not in INTEGERS:
+        if str(self.tensor.dtype) not in _INTEGERS:
             return values
         whole: Any = values.astype(np.int16) + self.lowest
         if self.is_quantised:

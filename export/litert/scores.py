@@ -81,9 +81,9 @@ def find_scores(file: LiteRTFile, name: str | None = None) -> Scores:
 
 def _can_be_scores(tensor: Tensor) -> bool:
     """Whether it has at most one axis beside the batch's that is longer than 1, and numbers that
-    are no labels: floats, or bytes that stand for some."""
+    are no labels: floats, or integers that stand for some."""
     floats = tensor.dtype in (np.dtype(np.float32), np.dtype(np.float64))
-    quantised = tensor.dtype in (np.dtype(np.int8), np.dtype(np.uint8)) and tensor.scale is not None
+    quantised = str(tensor.dtype) in ("int8", "uint8", "int16") and tensor.scale is not None
     longer = [size for size in tensor.sizes[1:] if size != 1]
     return (floats or quantised) and len(tensor.sizes) >= 2 and len(longer) <= 1
 

@@ -88,19 +88,18 @@ class Interpreter:
     def __init__(self, path: Path, content: bytes) -> None:
         self._path, self._shape = path, ()
         with _told_in_one_line(path, "is not a model that LiteRT can run"):
-            with quiet_libraries():
-                self._inner: Any = new_interpreter(content)
-                self._inner.allocate_tensors()
-            self._given = self._inner.get_input_details()[0]["index"]
-            self._made = self._inner.get_output_details()[0]["index"]
+            self._inner: Any = new_interpreter(content)
+            (given,), made = self._inner.get_input_details(), self._inner.get_output_details()
+            self._given, self._made = given["index"], made[0]["index"]
+            # the rest waits for images where it leaves their size open
+            if all(size > 0 for size in given["shape_signature"][1:]):
+                self._lay_out(tuple(given["shape"]))
 
     def run(self, values: np.ndarray) -> np.ndarray:
         """Return what it makes of `values`, (n, ...), as (n, classes) of the output's type."""
         with _told_in_one_line(self._path, "fails in LiteRT on these images"):
             if values.shape != self._shape:
-                self._inner.resize_tensor_input(self._given, values.shape)
-                self._inner.allocate_tensors()
-                self._shape = values.shape
+                self._lay_out(values.shape)
             self._inner.set_tensor(self._given, values)
             self._inner.invoke()
             made = self._inner.get_tensor(self._made)
@@ -110,6 +109,12 @@ class Interpreter:
                 f"shape {made.shape}; give an image classifier."
             )
         return made.reshape(len(made), -1)
+
+    def _lay_out(self, shape: tuple[int, ...]) -> None:
+        with quiet_libraries():
+            self._inner.resize_tensor_input(self._given, shape)
+            self._inner.allocate_tensors()
+        self._shape = shape
 
 
 @contextlib.contextmanager

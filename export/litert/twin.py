@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from onnx.version_converter import convert_version
 
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.compact import compact
@@ -25,6 +26,8 @@ from rnascl_keras.export.litert.reading import Tensor
 from rnascl_keras.export.untrusted import checked
 
 OPSET = 18
+INT16_OPSET = 21
+"""The first in which 16 bits can be quantised; tf2onnx writes the one above at most."""
 _PREFIX = "litert_twin"
 
 
@@ -54,6 +57,9 @@ def onnx_twin(content: bytes, numbers: ImageNumbers, logits: Tensor) -> onnx.Mod
         batch = value.type.tensor_type.shape.dim[0]
         if not batch.dim_value:
             batch.dim_param = "batch"
+    if any(tensor.data_type == TensorProto.INT16 for tensor in graph.initializer):
+        _compute_wide_biases(graph)
+        model = convert_version(model, INT16_OPSET)
     compact(model)
     return checked(model, Path())
 
@@ -78,7 +84,19 @@ def _converted(content: bytes) -> onnx.ModelProto:
                 f"it has no ONNX graph to take gradients of: {one_line(error)}; attack it by "
                 "score: --attacks square."
             ) from error
+    unknown = sorted({node.op_type for node in model.graph.node if _is_litert(node)})
+    if unknown:
+        raise UserError(
+            f"it has operators without an ONNX form to take gradients of: "
+            f"{', '.join(name.removeprefix('TFL_') for name in unknown)}; attack it by score: "
+            "--attacks square."
+        )
     return model
+
+
+def _is_litert(node: onnx.NodeProto) -> bool:
+    """Whether a node was left as it stands in the LiteRT file."""
+    return node.op_type.startswith("TFL_")
 
 
 def _take(graph: onnx.GraphProto, kind: int, steps: Sequence[tuple[str, float, Any]]) -> None:
@@ -107,6 +125,25 @@ def _give_floats(graph: onnx.GraphProto, scale: float, zero: np.ndarray) -> None
     graph.node.append(helper.make_node("DequantizeLinear", parts, [name]))
     logits.name = name
     logits.type.tensor_type.elem_type = TensorProto.FLOAT
+
+
+def _compute_wide_biases(graph: onnx.GraphProto) -> None:
+    """Put floats in the place of biases of 64 bits, which activations of 16 bits come with, and
+    ONNX has no DequantizeLinear for."""
+    weights = {tensor.name: tensor for tensor in graph.initializer}
+    kept = []
+    for node in graph.node:
+        parts = [weights[name] for name in node.input if name in weights]
+        wide = bool(parts) and parts[0].data_type == TensorProto.INT64
+        if node.op_type != "DequantizeLinear" or not wide:
+            kept.append(node)
+            continue
+        # (channels,), each with a scale of its own; biases have no zero point
+        whole, scale = (numpy_helper.to_array(part) for part in parts[:2])
+        bias = (whole * scale.astype(np.float64)).astype(np.float32)
+        graph.initializer.append(numpy_helper.from_array(bias, node.output[0]))
+    del graph.node[:]
+    graph.node.extend(kept)
 
 
 def _constant(graph: onnx.GraphProto, value: Any) -> str:
