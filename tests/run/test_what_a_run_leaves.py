@@ -11,13 +11,13 @@ import onnx
 import onnxruntime
 import pytest
 from sklearn.datasets import load_digits
-from tensorflow.lite.python import interpreter as litert
 
 from rnascl_keras import Architecture
 from rnascl_keras.data import load_data
 from rnascl_keras.method.callbacks import read_history
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.run.pipeline import STAGES
+from tests.litert_alone import litert_logits
 
 # `tiny` has no cache: it asks the teacher in every step; test_cache_run.py is about one that has.
 STAGE_NAMES = tuple(stage.name for stage in STAGES if stage.name != "cache")
@@ -123,13 +123,7 @@ def logits_of(path, images):
     if path.suffix == ".onnx":
         (logits,) = onnxruntime.InferenceSession(path).run(["logits"], {"images": images})
         return logits
-    interpreter = litert.Interpreter(str(path))
-    (given,), (made,) = interpreter.get_input_details(), interpreter.get_output_details()
-    interpreter.resize_tensor_input(given["index"], images.shape)
-    interpreter.allocate_tensors()
-    interpreter.set_tensor(given["index"], images)
-    interpreter.invoke()
-    return interpreter.get_tensor(made["index"])
+    return litert_logits(path, images)
 
 
 def test_the_figures_are_those_of_the_files(whole_run, snapshot):
