@@ -77,7 +77,7 @@ def derive(
 _stage_command("train", "Train the derived student by eq. 3: student.keras.")
 _stage_command("finetune", "Fine-tune the student with TRADES: student_trades.keras.")
 _stage_command(
-    "export", "Export every student to SavedModel, float and int8 ONNX, checked: export/."
+    "export", "Export every student to SavedModel, ONNX and LiteRT, float and int8: export/."
 )
 _stage_command("report", "Write report.json and report.html, and print the closing table.")
 

@@ -45,7 +45,9 @@ def evaluate_run(run: Run) -> None:
             **{key: figures[key] for key in (*FIGURES, "per_class")},
             "sweep": _swept(run, model, images, labels, evaluation),
         }
-        for file in run.exported(name) if name in run.students else ():
+        for file in run.exported(name):
+            if file not in files:
+                continue
             classifier = files[file]
             entry = {"accuracy": {"clean": accuracy_of(classifier.logits, images, labels)}}
             if "_int8." in file:

@@ -176,7 +176,7 @@ def finetune(run: Run, signature: str) -> None:
 
 
 def export(run: Run, _: str) -> None:
-    """Write SavedModel, float and int8 ONNX of every student, checked and timed."""
+    """Write SavedModel, float and int8 ONNX and LiteRT of every student, checked and timed."""
     from rnascl_keras.run.export_stage import export_run
 
     export_run(run)

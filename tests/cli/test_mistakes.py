@@ -53,6 +53,7 @@ def classifier(path, shape=(8, 8, 1), outputs=10, convolution=True):
         ("evaluate m.keras --data digits --plot p.svg", "--plot draws the accuracy"),
         ("evaluate m.keras --data digits --sweep 0.1 --plot p.pdf", "a name in .svg or .png"),
         ("evaluate m.onnx --data digits", "type `rnascl attack m.onnx`"),
+        ("evaluate m.tflite --data digits", "type `rnascl attack m.tflite`"),
         ("attack m.keras --data digits", "type `rnascl evaluate m.keras`"),
         ("attack m.onnx --data digits --std 1/0", "or 125/255; got '1/0'"),
         ("evaluate m.keras --data digits --attacks fgms", "Did you mean 'fgsm'?"),

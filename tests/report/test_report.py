@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 from rich.console import Console
-from small_report import REPORT, page_of, pictures, with_int8
+from small_report import REPORT, page_of, pictures, with_int8, with_litert
 
 from rnascl_keras.report.page import write_report
 from rnascl_keras.report.terminal import print_summary
@@ -122,3 +122,13 @@ def test_page_shows_size_speed_and_attacks_of_the_int8_files(tmp_path):
     text = " ".join(page.text.split())
     assert "42.1 transfer 43.2" in text
     assert "student_int8.onnx: No sign of it." in text
+
+
+def test_page_shows_size_speed_memory_and_attacks_of_the_litert_files(tmp_path):
+    page = page_of(tmp_path, with_litert(REPORT))
+    assert page.row("Size")[-2:] == ["480", "150"]
+    assert page.row("Latency ms, 1 thread")[-2:] == ["0.0123", "0.0123"]
+    assert page.row("Latency ms, all")[-3:] == ["0.0341", "–", "–"]
+    assert page.row("Activations") == [*["–"] * 5, "200", "50.1"]
+    assert page.row("student_int8.tflite") == ["150", "3.1", "75.7", "46.9", "42.1"]
+    assert "Activations" not in page_of(tmp_path, with_int8(REPORT)).text

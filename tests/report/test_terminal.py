@@ -6,7 +6,7 @@ import io
 import re
 
 from rich.console import Console
-from small_report import REPORT, with_int8
+from small_report import REPORT, with_int8, with_litert
 
 from rnascl_keras.report.terminal import print_summary
 
@@ -47,3 +47,19 @@ def test_closing_table_of_a_report_without_int8_files(tmp_path):
     print_summary(REPORT, console)
     printed = console.file.getvalue()
     assert re.search(r"PGD-20† +│ +43\.2†", printed) and "484 kB" in printed
+
+
+def test_closing_table_has_the_litert_files_in_a_table_of_their_own(tmp_path):
+    console = Console(width=80, file=io.StringIO())
+    print_summary(with_litert(REPORT), console)
+    onnx, litert = console.file.getvalue().split("LiteRT files")
+    rows = {
+        cells[0]: cells[1:]
+        for line in litert.splitlines()
+        if "│" in line and (cells := [cell.strip() for cell in line.strip("│").split("│")])[0]
+    }
+    assert rows["Size"] == ["480 kB", "150 kB"]
+    assert rows["ms, 1 thread"] == ["0.0123", "0.0123"] and "ms, all" not in rows
+    assert rows["Activations"] == ["200 kB", "50.1 kB"]
+    assert rows["PGD-20"] == ["", "42.1"] and rows["PGD-20†"] == ["43.2†", "43.2†"]
+    assert "Activations" not in onnx and "teacher" not in litert.split("Accuracy in %")[0]
