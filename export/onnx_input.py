@@ -11,6 +11,7 @@ import numpy as np
 from rnascl_keras.errors import UserError
 
 if TYPE_CHECKING:
+    from rnascl_keras.export.litert.session import LiteRTSession
     from rnascl_keras.export.onnx_session import Session
 
 LAYOUTS = ("NHWC", "NCHW")
@@ -52,7 +53,7 @@ class ImageInput:
     def __init__(
         self,
         path: Path,
-        session: Session,
+        session: Session | LiteRTSession,
         *,
         layout: str | None,
         mean: float | Sequence[float],

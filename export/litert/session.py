@@ -51,7 +51,8 @@ class LiteRTSession:
             self._free.put(Interpreter(path, content))
         self._threads = ThreadPoolExecutor(count)
         # what ImageInput asks for
-        self.inputs, self.metadata = [numbers.described], {}
+        self.inputs = [numbers.described]
+        self.metadata: dict[str, str] = {}
 
     def run(self, values: np.ndarray) -> np.ndarray:
         """Return the logits, (n, classes) float32; one number z an image becomes (0, z).
