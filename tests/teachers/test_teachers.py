@@ -8,7 +8,7 @@ import pytest
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.teachers import TEACHERS, build_teacher, check_teacher, load_teacher
-from rnascl_keras.teachers.networks.architectures import RESNETS
+from rnascl_keras.teachers.networks.architectures import CELL_NETWORKS, OTHERS
 from rnascl_keras.teachers.published.names import IMAGENET
 
 STEM, WIDTHS, BLOCKS, CLASSES = 4, (4, 6), (1, 2), 5
@@ -259,7 +259,8 @@ def test_a_slim_wide_resnet_keeps_its_stem():
 
 @pytest.mark.parametrize("architecture", TEACHERS)
 def test_a_saved_teacher_needs_nothing_of_ours(tmp_path, architecture):
-    slim = {"width": 4} if architecture in RESNETS else {}
+    slim = {} if architecture in OTHERS else {"width": 4}
+    slim |= {"cells": 3} if architecture in CELL_NETWORKS else {}
     shape, normalisation = (8, 8, 1), {"mean": [0.3], "std": [0.2]}
     model = build_teacher(architecture, input_shape=shape, classes=4, **normalisation, **slim)
     assert model.output_shape == (None, 4)
@@ -275,13 +276,15 @@ def test_a_saved_teacher_needs_nothing_of_ours(tmp_path, architecture):
     ("architecture", "settings", "message"),
     [
         ("resnet19", {}, r"'resnet19' is unknown.*Did you mean 'resnet"),
-        ("digits_cnn", {"width": 8}, "only ResNets take one"),
+        ("digits_cnn", {"width": 8}, "not for .*digits_cnn"),
         ("resnet20", {"width": 0}, "width 0"),
         ("resnet20", {"mean": (0.5,), "std": (0.5,)}, r"3 channel\(s\)"),
         ("resnet20", {"mean": (0.5, 0.5, 0.5)}, "one value per channel for both"),
         ("resnet20", {"mean": (0, 0, 0), "std": (1, 0, 1)}, "not positive"),
         ("resnet20", {"mean": (0, float("nan"), 0), "std": (1, 1, 1)}, "not finite"),
-        ("abcrown_resnet4b", {"width": 8}, "only ResNets take one"),
+        ("abcrown_resnet4b", {"width": 8}, "not for abcrown_resnet4b"),
+        ("resnet20", {"cells": 8}, "only cell networks such as darts take one"),
+        ("darts", {"cells": 2}, "of at least 3"),
     ],
 )
 def test_wrong_settings_are_told(architecture, settings, message):

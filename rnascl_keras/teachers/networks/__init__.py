@@ -1,1 +1,1 @@
-"""The networks that teach: a table of ResNets, and two small ones."""
+"""Networks by name: a table of ResNets, the paper's rivals, and two small ones."""

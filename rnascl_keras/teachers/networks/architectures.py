@@ -1,4 +1,7 @@
-"""Teachers by name."""
+"""Networks by name: teachers, and the rivals that the paper's tables compare with.
+
+They share one table, so a rival is trained, attacked, exported and reported as a teacher is.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,13 @@ import keras
 
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.teachers.networks.abcrown_resnet4b import build_abcrown_resnet4b
+from rnascl_keras.teachers.networks.cell_network import build_cell_network
+from rnascl_keras.teachers.networks.cell_rows import CELL_NETWORKS
 from rnascl_keras.teachers.networks.digits_cnn import build_digits_cnn
+from rnascl_keras.teachers.networks.mobilenet_v2 import build_mobilenet_v2
 from rnascl_keras.teachers.networks.preact_resnet import build_preact_resnet
 from rnascl_keras.teachers.networks.resnet import ResNetRow, build_resnet
+from rnascl_keras.teachers.networks.vgg_densenet import build_densenet121_r, build_vgg11_r
 
 THREE = (16, 32, 64)  # widths of the stages
 FOUR = (64, 128, 256, 512)
@@ -32,9 +39,16 @@ RESNETS = {
     "imagenet_wide_resnet50_2": ResNetRow(64, FOUR, (3, 4, 6, 3), bottleneck=2, imagenet=True),
 }
 
+SCALED = {
+    "mobilenetv2": build_mobilenet_v2,
+    "vgg11_r": build_vgg11_r,
+    "densenet121_r": build_densenet121_r,
+}
+"""Builders that take a `width`."""
+
 OTHERS = {"abcrown_resnet4b": build_abcrown_resnet4b, "digits_cnn": build_digits_cnn}
 
-TEACHERS = (*RESNETS, *OTHERS)
+TEACHERS = (*RESNETS, *OTHERS, *SCALED, *CELL_NETWORKS)
 
 
 def build_teacher(
@@ -45,8 +59,9 @@ def build_teacher(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     width: int | None = None,
+    cells: int | None = None,
 ) -> keras.Model:
-    """Build an untrained teacher: a functional model of stock layers, pixels in, logits out.
+    """Build an untrained network: a functional model of stock layers, pixels in, logits out.
 
     Args:
         architecture: one of `TEACHERS`. The "imagenet_" ones are torchvision's; the other ResNets
@@ -55,25 +70,41 @@ def build_teacher(
         classes: number of logits.
         mean: per channel, subtracted before the first layer; no normalisation by default.
         std: per channel, divided by after `mean`.
-        width: base width of a ResNet, its first stage's, in place of its own (16, 64, or a
-            WideResNet's 160), for a slimmer one.
+        width: base width, of a ResNet's first stage, a cell network's first cell or another's first
+            convolution, in place of its own, for a slimmer one: all widths are scaled alike.
+        cells: number of cells, for a shorter cell network.
 
     Raises:
-        UserError: unknown `architecture`, `width` not positive or given for another network than a
-            ResNet, `mean` or `std` not fitting the channels.
+        UserError: unknown `architecture`, `width` or `cells` not positive or given for a network
+            that takes none, `mean` or `std` not fitting the channels.
     """
     settings = {"input_shape": tuple(input_shape), "classes": classes, "mean": mean, "std": std}
     check_architecture(architecture, TEACHERS)
-    if width is not None and (architecture not in RESNETS or width < 1):
-        raise UserError(
-            f"width {width} does not fit {architecture!r}; only ResNets take one, of at least 1."
-        )
+    _check_size(architecture, width, cells)
     if architecture in OTHERS:
         return OTHERS[architecture](**settings)
+    if architecture in SCALED:
+        return SCALED[architecture](width=width, **settings)
+    if architecture in CELL_NETWORKS:
+        cell_row = CELL_NETWORKS[architecture].slimmer(width, cells)
+        return build_cell_network(cell_row, name=architecture, **settings)
     row = RESNETS[architecture]
     row = row if width is None else row.with_base_width(width)
     build = build_preact_resnet if row.preactivation else build_resnet
     return build(row, name=architecture, **settings)
+
+
+def _check_size(architecture: str, width: int | None, cells: int | None) -> None:
+    if width is not None and (architecture in OTHERS or width < 1):
+        raise UserError(
+            f"width {width} does not fit {architecture!r}; it is at least 1, and not for "
+            f"{', '.join(OTHERS)}."
+        )
+    if cells is not None and (architecture not in CELL_NETWORKS or cells < 3):
+        raise UserError(
+            f"cells {cells} does not fit {architecture!r}; only cell networks such as darts take "
+            "one, of at least 3."
+        )
 
 
 def check_architecture(name: str, known: Sequence[str]) -> None:

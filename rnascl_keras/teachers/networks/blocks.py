@@ -47,13 +47,15 @@ def convolution(
     )(x)
 
 
-def normalization(x: Tensor, name: str) -> Tensor:
-    """Batch normalisation with PyTorch's epsilon and pace.
+def normalization(x: Tensor, name: str, *, scaled: bool = True) -> Tensor:
+    """Batch normalisation with PyTorch's epsilon and pace; `scaled`: with scale and offset.
 
     Momentum 0.9 rather than Keras' 0.99: adversarial training attacks the model in inference mode,
     so moving statistics that lag behind the weights would make a weak attack.
     """
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+    return keras.layers.BatchNormalization(
+        momentum=0.9, epsilon=1e-5, center=scaled, scale=scaled, name=name
+    )(x)
 
 
 def pixels(

@@ -14,7 +14,6 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.teachers.networks.architectures import (
     OTHERS,
     RESNETS,
-    TEACHERS,
     build_teacher,
     check_architecture,
 )
@@ -22,7 +21,7 @@ from rnascl_keras.teachers.published.assignment import assign
 from rnascl_keras.teachers.published.names import Scheme, listed, recognise
 from rnascl_keras.teachers.published.weight_files import read_weights
 
-PUBLISHED = tuple(name for name in TEACHERS if name != "digits_cnn")
+PUBLISHED = (*RESNETS, "abcrown_resnet4b")
 
 WRAPPERS = ("module.", "model.")
 """What DataParallel and the robustness package's AttackerModel put before every name."""
