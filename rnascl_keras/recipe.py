@@ -59,10 +59,10 @@ def _file_name(name: str) -> str:
 
 
 class Recipe(Settings):
-    """All settings of a run; a recipe file defines `recipe = Recipe(...)`."""
+    """All settings of a run, in a file `recipe = Recipe(...)`; `space=None`: a teacher alone."""
 
     name: Annotated[str, AfterValidator(_file_name)] = ""
-    space: str | SearchSpace
+    space: str | SearchSpace | None
     data: Data = Data()
     teacher: Teacher
     cache: Cache = Cache()
@@ -98,15 +98,13 @@ class Recipe(Settings):
 
     def trainings(self) -> list[tuple[str, Training]]:
         """Return the sections that train something, by name."""
-        names = ["search", "train"] if self.teacher.weights else ["teacher", "search", "train"]
-        return [(name, getattr(self, name)) for name in names] + (
-            [("finetune", self.finetune)] if self.finetune else []
-        )
+        names = [] if self.teacher.weights else ["teacher"]
+        return [(name, getattr(self, name)) for name in names] + list(self._phases().items())
 
     @property
     def views(self) -> int:
         """How many views of each image are cached; 0: none, the teacher is asked live."""
-        return min(self.cache.views, max(phase.epochs for phase in self._phases().values()))
+        return min(self.cache.views, max((p.epochs for p in self._phases().values()), default=0))
 
     @property
     def caches_gradients(self) -> bool:
@@ -114,12 +112,18 @@ class Recipe(Settings):
         return self.views > 0 and self.cache.gradients
 
     def _phases(self) -> dict[str, Distillation]:
+        if self.space is None:
+            return {}
         phases = {"search": self.search, "train": self.train, "finetune": self.finetune}
         return {name: phase for name, phase in phases.items() if phase}
 
     @property
     def search_space(self) -> SearchSpace:
-        """The space itself, also where `space` is a name."""
+        """The space itself, also where `space` is a name; UserError where there is none."""
+        if self.space is None:
+            raise UserError(
+                f"recipe {self.name} has no space to search; give it with --set space=S3."
+            )
         return get_space(self.space)
 
 
@@ -148,7 +152,8 @@ def load_recipe(name_or_file: str, assignments: Iterable[str] = ()) -> Recipe:
     if not recipe.name:
         recipe = recipe.model_copy(update={"name": path.stem})
     recipe = with_settings(recipe, assignments)
-    get_space(recipe.space)
+    if recipe.space is not None:
+        get_space(recipe.space)
     return recipe
 
 

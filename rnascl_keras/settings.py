@@ -7,6 +7,23 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from rnascl_keras.section import Count, Positive, Radius, Settings
+from rnascl_keras.teacher_settings import Teacher, Training
+
+__all__ = [
+    "Cache",
+    "Data",
+    "Derive",
+    "Distillation",
+    "Distribution",
+    "Evaluation",
+    "Export",
+    "Finetune",
+    "Search",
+    "Teacher",
+    "Train",
+    "Training",
+    "Tutored",
+]
 
 
 class Data(Settings):
@@ -23,54 +40,6 @@ class Data(Settings):
     def arguments(self) -> dict[str, Any]:
         """Return those of `data.load_data`."""
         return self._only("source", "image_size", "validation", "class_list", "limit_train")
-
-
-class Training(Settings):
-    """SGD and the schedule of its rate, see `schedules.learning_rate`."""
-
-    epochs: Count = 100
-    batch_size: Annotated[int, Field(ge=2)] = 128
-    learning_rate: Positive = 0.1
-    schedule: Literal["step", "cosine", "one_cycle"] = "step"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 2e-4
-
-
-class Teacher(Training):
-    """A teacher trained adversarially by `method`, or one read from `weights`.
-
-    `weights` is a file (.keras or .npz), or the name of a teacher that comes with the package:
-    `cifar10`. `mean` and `std` normalise pixels of [0, 1]; None means the usual ones of ImageNet
-    for colour. `expected` says in words which weights a recipe without `architecture` wants.
-
-    The epoch of the best PGD accuracy on the validation images is kept, where there are such; with
-    `patience`, training stops after so many epochs without a better one. `average` and
-    `trades_beta` are `AdversarialTrainer`'s; `precision` is that of the training alone.
-    """
-
-    architecture: str | None = None
-    width: int | None = None
-    weights: str | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    method: Literal["pgd", "trades", "fast", "n_fgsm"] = "n_fgsm"
-    epsilon: Radius = 8 / 255
-    steps: Count = 7
-    step_size: Positive | None = None
-    trades_beta: Positive = 6.0
-    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    patience: Count | None = None
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    expected: str = ""
-
-    def arguments(self) -> dict[str, Any]:
-        """Return those of `AdversarialTrainer`."""
-        attack = ("method", "epsilon", "steps", "step_size")
-        return self._only(*attack, "trades_beta", "average", "weight_decay")
-
-    def network_arguments(self) -> dict[str, Any]:
-        """Return those of `teachers.build_teacher`."""
-        return self._only("architecture", "mean", "std", "width")
 
 
 class Distillation(Training):

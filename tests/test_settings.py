@@ -80,5 +80,27 @@ def test_the_attack_of_no_robust_method_changes_no_result():
         >= {"keep": "best", "epsilon": 0.1}.items()
     )
     recipe = load_recipe("digits")
-    kept = {key: value for key, value in recipe.model_dump(mode="json").items() if key != "train"}
-    assert recipe.made_from() == {**kept, "train": recipe.train.made_from()}
+    kept = recipe.model_dump(mode="json") | {"train": recipe.train.made_from()}
+    assert recipe.made_from() == {name: without_unset(value) for name, value in kept.items()}
+
+
+UNSET = {
+    "decay_epochs": None,
+    "clip_norm": None,
+    "cells": None,
+    "auxiliary": 0.0,
+    "drop_path": 0.0,
+}
+
+
+def without_unset(section):
+    if not isinstance(section, dict):
+        return section
+    return {key: value for key, value in section.items() if UNSET.get(key, "") != value}
+
+
+def test_what_is_set_of_a_training_changes_its_result():
+    given = {"decay_epochs": [3, 5], "clip_norm": 5.0, "cells": 4, "drop_path": 0.2}
+    teacher = Teacher(method="natural", auxiliary=0.4, **given)
+    assert {key: teacher.made_from()[key] for key in given} == given
+    assert teacher.made_from()["auxiliary"] == 0.4

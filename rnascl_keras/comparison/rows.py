@@ -88,6 +88,7 @@ def _sections(run: Run, names: Sequence[str], methods: dict[str, Method]) -> dic
         UserError: the recipe has none for a method, or several hosts are at it.
     """
     recipe = run.recipe
+    _ = recipe.search_space  # a recipe without one is refused
     found: dict[str, Tutored] = {}
     for name, method in methods.items():
         section = recipe.finetune if method.adversarial else recipe.train

@@ -15,17 +15,21 @@ class Augmentation:
         padding: zeros put around the image, in pixels, before a random crop of the old size.
         flip: mirror left and right with probability 1/2.
         random_window: scale a random window of the source image to the image size.
+        cutout: side of a black square, in pixels, whose centre is anywhere in the image (DeVries
+            and Taylor, 2017; where it comes after a normalisation, it has the mean colour).
     """
 
     padding: int = 0
     flip: bool = False
     random_window: bool = False
+    cutout: int = 0
 
 
 AUGMENTATIONS = {
     "none": Augmentation(),
     "shift": Augmentation(padding=1),
     "crop_flip": Augmentation(padding=4, flip=True),
+    "crop_flip_cutout": Augmentation(padding=4, flip=True, cutout=16),
     "resized_crop_flip": Augmentation(flip=True, random_window=True),
 }
 

@@ -2,7 +2,8 @@
 
 Nothing here draws a random number: `draws` are given, uniform in [0, 1), a row for each image.
 Column 0 places the crop vertically, column 1 horizontally, column 2 decides the flip; the rest
-are areas, then ratios, of the windows that `random_window` tries.
+are areas, then ratios, of the windows that `random_window` tries, or the row and the column of the
+square that is cut out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def draws_needed(augmentation: Augmentation) -> int:
     """Return how many uniform numbers an image takes."""
     if augmentation.random_window:
         return 3 + 2 * WINDOW_TRIES
+    if augmentation.cutout:
+        return 5
     return 3 if augmentation.padding or augmentation.flip else 0
 
 
@@ -51,12 +54,12 @@ def augment_batch(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentatio
 
 
 def crop_and_flip(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
-    """Crop each image at random out of its zero-padded self, and mirror every other one.
+    """Crop each image at random out of its zero-padded self, mirror every other one, cut out.
 
     Args:
         images: (b, h, w, c), any type.
         draws: (b, draws_needed).
-        augmentation: its `padding` and `flip` count here.
+        augmentation: its `padding`, `flip` and `cutout` count here.
 
     Returns:
         Images of the same shape and type.
@@ -75,7 +78,21 @@ def crop_and_flip(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentatio
     columns = offsets[:, 1:] + columns  # (b, w)
     # (b, h + 2 pad, w + 2 pad, c) -> (b, h, w + 2 pad, c) -> (b, h, w, c)
     padded = tf.gather(padded, rows, axis=1, batch_dims=1)
-    return tf.gather(padded, columns, axis=2, batch_dims=1)
+    cropped = tf.gather(padded, columns, axis=2, batch_dims=1)
+    return _cut_out(cropped, draws, augmentation.cutout) if augmentation.cutout else cropped
+
+
+def _cut_out(images: tf.Tensor, draws: tf.Tensor, side: int) -> tf.Tensor:
+    """Make a square black in each image, (b, h, w, c); at the border less of it is inside."""
+
+    def within(size: int, drawn: tf.Tensor) -> tf.Tensor:
+        first = tf.cast(drawn * size, tf.int32) - side // 2
+        places = tf.range(size) - first[:, None]  # (b, size)
+        return (places >= 0) & (places < side)
+
+    height, width = images.shape[1:3]
+    square = within(height, draws[:, 3])[:, :, None] & within(width, draws[:, 4])[:, None]
+    return tf.where(square[..., None], tf.zeros_like(images), images)
 
 
 def random_window(shape: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:

@@ -90,6 +90,8 @@ def _check_made_from(run: Run, stage: RunStage, maker: RunStage, inputs: dict[st
 
 def _with_views(run: Run, recipe: Recipe) -> Recipe:
     """Return the recipe with as many cached views as the search went through."""
+    if recipe.space is None:
+        return recipe
     made_from = stamps.read_stamp(run, "search").get("made_from")
     if made_from is None:
         return recipe

@@ -36,7 +36,8 @@ def evaluate_run(run: Run) -> None:
     result: dict[str, Any] = {"epsilon": settings.epsilon, "n": len(images), "export": {}}
     models = {"teacher": run.teacher} | {name: run.student(name) for name in run.students}
     for name, model in models.items():
-        other = models[run.students[-1] if name == "teacher" else "teacher"]
+        other = models.get(run.deployed[-1] if name == "teacher" else "teacher")
+        other = None if other is model else other
         evaluation, adversarial = _attack(run, name, model, images, labels, other)
         figures = evaluation.as_dict()
         result[name] = {

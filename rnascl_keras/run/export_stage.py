@@ -46,10 +46,11 @@ def export_run(run: Run) -> None:
     images, labels = _check_images(run)
     calibration = _calibration_images(run)
     found: dict[str, Any] = {}
-    timed: dict[str, Any] = {"teacher": _time_teacher(run, images, labels), "files": {}}
+    compared = _time_teacher(run, images, labels) if run.students else None
+    timed: dict[str, Any] = {"teacher": compared, "files": {}}
     run.forget("teacher")
-    for name in run.students:
-        model = run.student(name)
+    for name in run.deployed:
+        model = run.model(name)
         clean = _clean(partial(keras_logits, model), images, labels)
         run.say(f"export: {name}.keras: {clean}, {_bytes(run, name):,} bytes")
         for figures in _write(run, name, model, images, calibration):
@@ -113,13 +114,15 @@ def _time_teacher(run: Run, images: np.ndarray, labels: np.ndarray) -> dict[str,
 
 
 def _metadata(run: Run, model: keras.Model) -> dict[str, str]:
-    architecture = run.architecture
     told = run.data.test.preprocessing
+    chosen = {"architecture": str(run.recipe.teacher.architecture)}
+    if run.students:
+        widths = json.dumps(run.architecture.widths)
+        chosen = {"space": run.architecture.space.name, "widths": widths}
     return {
         "recipe": run.recipe.name,
-        "space": architecture.space.name,
-        "widths": json.dumps(architecture.widths),
-        "classes": str(architecture.classes),
+        **chosen,
+        "classes": str(run.data.test.classes),
         "class_names": json.dumps(run.data.test.class_names),
         "fingerprint": fingerprint(model),
         **({"preprocessing": told} if told else {}),

@@ -32,6 +32,21 @@ PICTURED_LAYERS = 5
 PACKAGES = ("rnascl-keras", "keras", "tensorflow", "onnx", "onnxruntime", "tf2onnx", "numpy")
 
 
+NO_PICTURES = ReportPictures(
+    tutor_probabilities=np.empty((0, 0)),
+    student_layers=[],
+    teacher_layers=[],
+    channel_history={},
+    channel_widths={},
+    tutor_entropy=np.empty(0),
+    gumbel_temperature=np.empty(0),
+    images=np.empty((0, 1, 1, 1)),
+    labels=[],
+    predictions=[],
+)
+"""Of a run without a search."""
+
+
 def report_run(run: Run) -> None:
     """Write `report.json` and `report.html`."""
     timed = read_json(run.path("export/latency.json"))
@@ -51,14 +66,21 @@ def report_run(run: Run) -> None:
         "command": _command(run),
         "hardware": hardware(),
         "teacher_onnx": timed["teacher"],
-        **latency_prediction(run, timed["files"]),
-        "architecture": read_json(run.path("architecture.json")),
+        **_searched(run, timed["files"]),
         "files": _files(run),
         "settings": run.recipe.model_dump(mode="json"),
         "duration": durations(run),
     }
     write_report(run.workdir, report, _pictures(run))
     write_json(run.path("report.json"), report)
+
+
+def _searched(run: Run, timed: dict[str, dict[str, float]]) -> dict[str, Any]:
+    """Return what the report says of the search; nothing where there was none."""
+    if not run.students:
+        return {}
+    architecture = read_json(run.path("architecture.json"))
+    return {**latency_prediction(run, timed), "architecture": architecture}
 
 
 def _data(run: Run) -> dict[str, Any]:
@@ -83,17 +105,20 @@ def _command(run: Run) -> str:
 
 
 def _files(run: Run) -> dict[str, str]:
-    names = ["teacher.keras", "architecture.json"]
-    for student in run.students:
+    names = ["teacher.keras", *(["architecture.json"] if run.students else [])]
+    for student in run.deployed:
         names += [
-            f"{student}.keras",
+            *([f"{student}.keras"] if student in run.students else []),
             *(f"export/{file}" for file in run.exported(student)),
             f"export/{student}_saved_model",
         ]
-    return {Path(name).name: name for name in [*names, "search", "report.json", "report.html"]}
+    searched = ["search"] if run.students else []
+    return {Path(name).name: name for name in [*names, *searched, "report.json", "report.html"]}
 
 
 def _pictures(run: Run) -> ReportPictures:
+    if not run.students:
+        return NO_PICTURES
     outcome = SearchOutcome.load(run.path("search/outcome.json"))
     history = _history(run.path("search/choices.csv"))
     tutors = [rows for choice, rows in history.items() if choice.startswith("tutor_choice:")]

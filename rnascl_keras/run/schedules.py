@@ -14,19 +14,19 @@ def learning_rate(
 ) -> keras.optimizers.schedules.LearningRateSchedule:
     """Return the schedule of a training.
 
-    `step` divides by 10 after 75 % and 90 % of the epochs (A.1, CIFAR-10); `cosine` falls to 0
+    `step` divides by 10 after 75 % and 90 % of the epochs (A.1, CIFAR-10), or after each of
+    `decay_epochs`; `cosine` falls to 0
     (A.1, ImageNet-100); `one_cycle` rises linearly in the first 40 % and falls to 0 by cosine,
     which suits fast adversarial training.
     """
     steps = settings.epochs * steps_per_epoch
     peak = settings.learning_rate
     if settings.schedule == "step":
+        usual = (round(0.75 * settings.epochs), round(0.9 * settings.epochs))
+        epochs = usual if settings.decay_epochs is None else settings.decay_epochs
         return keras.optimizers.schedules.PiecewiseConstantDecay(
-            [
-                round(0.75 * settings.epochs) * steps_per_epoch,
-                round(0.9 * settings.epochs) * steps_per_epoch,
-            ],
-            [peak, peak / 10, peak / 100],
+            [epoch * steps_per_epoch for epoch in epochs],
+            [peak / 10**k for k in range(len(epochs) + 1)],
         )
     rise = round(0.4 * steps) if settings.schedule == "one_cycle" else 0
     if not rise:
@@ -39,4 +39,6 @@ def learning_rate(
 def sgd(settings: Training, steps_per_epoch: int) -> keras.optimizers.SGD:
     """Return SGD as in A.1; weight decay is not its business, see `losses.l2_penalty`."""
     rate: Any = learning_rate(settings, steps_per_epoch)  # SGD's type knows numbers only
-    return keras.optimizers.SGD(rate, momentum=settings.momentum)
+    return keras.optimizers.SGD(
+        rate, momentum=settings.momentum, global_clipnorm=settings.clip_norm
+    )

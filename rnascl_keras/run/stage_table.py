@@ -53,11 +53,11 @@ def _files(*names: str) -> Callable[[Run], list[str]]:
 
 
 def _deployed_files(run: Run) -> list[str]:
-    return [f"export/{file}" for name in run.students for file in run.exported(name)]
+    return [f"export/{file}" for name in run.deployed for file in run.exported(name)]
 
 
 def _exported_files(run: Run) -> list[str]:
-    folders = [f"export/{name}_saved_model" for name in run.students]
+    folders = [f"export/{name}_saved_model" for name in run.deployed]
     parts = (
         "saved_model.pb",
         "variables/variables.data-00000-of-00001",
@@ -89,6 +89,10 @@ def _models(run: Run) -> list[str]:
     return ["teacher.keras", *(f"{name}.keras" for name in run.students)]
 
 
+def _architecture(run: Run) -> list[str]:
+    return ["architecture.json"] if run.students else []
+
+
 SEARCHED = ("search/outcome.json", "search/supernet.weights.h5", "search/choices.csv")
 
 
@@ -107,8 +111,14 @@ def _given_latencies(run: Run) -> dict[str, Path]:
     return {"latency_table": given_table(given)} if given else {}
 
 
+OF_STUDENTS = ("cache", "search", "derive", "train", "finetune")
+"""The stages of a recipe that has a space to search."""
+
+
 def left_out(run: Run, stage: RunStage) -> str | None:
     """Return why the recipe is without this stage, or None."""
+    if stage.name in OF_STUDENTS and run.recipe.space is None:
+        return "for space is null: the teacher's network is all that is trained"
     if stage.name == "cache" and not run.recipe.views:
         return "for cache.views is 0: the teacher is asked in every step"
     if stage.name == "finetune" and not run.recipe.finetune:
@@ -174,7 +184,7 @@ STAGES = (
     RunStage(
         "export",
         ("name", "data", "export"),
-        lambda run: [*_models(run), "architecture.json"],
+        lambda run: [*_models(run), *_architecture(run)],
         _exported_files,
         stages.export,
         describes=True,
@@ -186,7 +196,7 @@ STAGES = (
             *_models(run),
             *_deployed_files(run),
             "export/parity.json",
-            "architecture.json",
+            *_architecture(run),
         ],
         _files("evaluation.json"),
         stages.evaluate,
@@ -198,8 +208,8 @@ STAGES = (
         tuple(Recipe.model_fields),
         lambda run: [
             *_models(run),
-            *_searched(run),
-            "architecture.json",
+            *(_searched(run) if run.students else []),
+            *_architecture(run),
             "export/latency.json",
             "evaluation.json",
         ],

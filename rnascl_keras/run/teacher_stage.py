@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 
@@ -12,25 +13,59 @@ from rnascl_keras.run.schedules import sgd
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
+from rnascl_keras.teachers.drop_path import DropRate, GrowingDropRate
+from rnascl_keras.teachers.natural_training import (
+    NaturalTrainer,
+    build_for_training,
+    copy_shared_weights,
+)
 
 
 def train_teacher(run: Run, signature: str) -> keras.Model:
-    """Train the recipe's teacher adversarially; return the best epoch's weights, in float32."""
+    """Train the recipe's teacher, adversarially but for method "natural"; return it in float32."""
     settings, data = run.recipe.teacher, run.data.train
     images = {"input_shape": data.input_shape, "classes": data.classes}
     network = settings.network_arguments() | images
     seed_stage(run, 1)
+    train = _train_naturally if settings.method == "natural" else _train_adversarially
     with _precision(settings.precision):
-        model = build_teacher(**network)
-        trainer = AdversarialTrainer(model, seed=run.recipe.seed, **settings.arguments())
-        trainer.compile(optimizer=sgd(settings, data.steps_per_epoch(settings.batch_size)))
-        title = f"{settings.architecture}, {settings.method}"
-        fit_stage(run, "teacher", signature, trainer, settings, title)
-    if settings.precision == "float32":
-        return model
+        trained = train(run, signature, network)
+    if settings.precision == "float32" and settings.method != "natural":
+        return trained
     deployed = build_teacher(**network)
-    deployed.set_weights(model.get_weights())
+    copy_shared_weights(trained, deployed)
     return deployed
+
+
+def _train_adversarially(run: Run, signature: str, network: dict[str, Any]) -> keras.Model:
+    """Return the best epoch's weights where there are validation images, else the last one's."""
+    settings = run.recipe.teacher
+    model = build_teacher(**network)
+    trainer = AdversarialTrainer(model, seed=run.recipe.seed, **settings.arguments())
+    trainer.compile(optimizer=_optimizer(run))
+    title = f"{settings.architecture}, {settings.method}"
+    fit_stage(run, "teacher", signature, trainer, settings, title)
+    return model
+
+
+def _train_naturally(run: Run, signature: str, network: dict[str, Any]) -> keras.Model:
+    """Return the last epoch's network, with its auxiliary classifier and drop path where it has."""
+    settings = run.recipe.teacher
+    rate = DropRate() if settings.drop_path else None
+    model = build_for_training(network, auxiliary=settings.auxiliary > 0, rate=rate)
+    trainer = NaturalTrainer(
+        model, auxiliary=settings.auxiliary, weight_decay=settings.weight_decay
+    )
+    trainer.compile(optimizer=_optimizer(run))
+    growing = [GrowingDropRate(rate, settings.drop_path, settings.epochs)] if rate else []
+    title = f"{settings.architecture}, on clean images"
+    fit_stage(run, "teacher", signature, trainer, settings, title, growing)
+    return model
+
+
+def _optimizer(run: Run) -> keras.optimizers.Optimizer:
+    settings = run.recipe.teacher
+    return sgd(settings, run.data.train.steps_per_epoch(settings.batch_size))
 
 
 @contextmanager

@@ -209,13 +209,23 @@ class Run:
 
     @property
     def students(self) -> list[str]:
-        """Names of the students that this recipe ends with."""
+        """Names of the students that this recipe ends with; none where it searches no space."""
+        if self.recipe.space is None:
+            return []
         return ["student", "student_trades"] if self.recipe.finetune else ["student"]
 
     def exported(self, student: str) -> list[str]:
-        """Return the names of a student's files in `export/`, the SavedModel apart."""
+        """Return the names of a deployed model's files in `export/`, the SavedModel apart."""
         kinds = ("onnx", "tflite") if self.recipe.export.litert else ("onnx",)
         return [f"{student}{form}.{kind}" for kind in kinds for form in ("", "_int8")]
+    @property
+    def deployed(self) -> list[str]:
+        """Names of the models that are exported: the students, or the teacher where it is all."""
+        return self.students or ["teacher"]
+
+    def model(self, name: str) -> keras.Model:
+        """Return one of `deployed`, or the teacher."""
+        return self.teacher if name == "teacher" else self.student(name)
 
     def checkpoint(self, stage: str) -> Path:
         """Return where a stage keeps its training state while it is under way."""

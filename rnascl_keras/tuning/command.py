@@ -61,6 +61,7 @@ def tune_run(
     Raises:
         UserError: an option is none, there are no validation images, or several workers are at it.
     """
+    _ = run.recipe.search_space  # a recipe without one is refused
     _check(run, method, trials, hours, least_clean, seed)
     names = find_names(names, run.recipe)
     deadline = time.monotonic() + 3600 * hours if hours is not None else None

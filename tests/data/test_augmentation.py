@@ -27,6 +27,17 @@ def test_crop_and_flip_against_numpy(name, pad):
         np.testing.assert_array_equal(cropped, expected)
 
 
+def test_cutout_against_numpy():
+    images = RANDOM.integers(1, 256, (30, 32, 24, 2)).astype(np.uint8)
+    draws = RANDOM.random((30, 5), np.float32)
+    cut = transforms.crop_and_flip(tf.constant(images), draws, AUGMENTATIONS["crop_flip_cutout"])
+    whole = transforms.crop_and_flip(tf.constant(images), draws, AUGMENTATIONS["crop_flip"])
+    for row, found, expected in zip(draws, cut.numpy(), whole.numpy().copy(), strict=True):
+        y, x = int(row[3] * 32), int(row[4] * 24)
+        expected[max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = 0
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_crops_and_flips_are_evenly_spread():
     n = 1800
     rows, columns = np.meshgrid(np.arange(9), np.arange(9), indexing="ij")

@@ -2,6 +2,7 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -27,6 +28,20 @@ def test_steps_of_a_tenth_after_75_and_90_epochs():
         np.delete(found, [75, 90], 0), np.delete(expected, [75, 90], 0), rtol=1e-5
     )
     np.testing.assert_allclose(found[[75, 90], 1:], expected[[75, 90], 1:], rtol=1e-5)
+
+
+def test_steps_of_a_tenth_after_given_epochs():
+    found = rates(learning_rate=0.1, decay_epochs=(3, 5, 8), epochs=10)
+    middle = found[STEPS // 2 :: STEPS]
+    np.testing.assert_allclose(middle, [0.1] * 3 + [1e-2] * 2 + [1e-3] * 3 + [1e-4] * 2, rtol=1e-5)
+
+
+def test_the_norm_of_all_gradients_together_is_bounded():
+    variables = [keras.Variable(np.zeros(2, "f4")), keras.Variable(np.zeros(1, "f4"))]
+    settings = Training(epochs=1, learning_rate=1, clip_norm=2.5, momentum=0)
+    sgd(settings, STEPS).apply([np.array([3.0, 0], "f4"), np.array([4.0], "f4")], variables)
+    moved = np.concatenate([-v.numpy() for v in variables])
+    np.testing.assert_allclose(moved, [1.5, 0, 2], rtol=1e-5)
 
 
 def test_a_cosine_down_to_zero():

@@ -1,5 +1,7 @@
 """The teacher stage: what is trained, kept and read, as a run does it."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -50,6 +52,35 @@ def test_the_epoch_of_the_best_validation_figure_is_what_is_saved(recipe_file, r
     said = next(line for line in result.err.splitlines() if "is kept" in line)
     assert f"epoch {int(np.argmax(robust)) + 1} is kept" in said
     assert f"{max(robust):.1%}" in said
+
+
+def test_a_recipe_without_a_space_ends_in_the_teachers_files(recipe_file, rnascl, tmp_path):
+    recipe = recipe_file("method='natural', epochs=2")
+    changes = ["--set", "space=null", "--set", "evaluation.n=40", "--set", "evaluation.check=0"]
+    changes += ["--set", "export.agreement=0.1"]
+    result = rnascl("run", recipe, "--workdir", tmp_path / "run", *changes)
+    assert result.code == 0, result.err
+    report = json.loads((tmp_path / "run/report.json").read_text())
+    assert set(report["export"]) == {"teacher.onnx", "teacher_int8.onnx"}
+    assert all((tmp_path / "run" / path).exists() for path in report["files"].values())
+    assert "student" not in report and report["teacher"]["parameters"] == 23_738
+    assert (tmp_path / "run/report.html").stat().st_size > 1000
+    again = rnascl("run", recipe, "--workdir", tmp_path / "run", *changes)
+    assert again.err.count("already done") == 4
+    refused = rnascl("compare", recipe, "--workdir", tmp_path / "run", *changes)
+    assert refused.code == 2 and "no space to search" in refused.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("method='pgd', auxiliary=0.4", "are for method='natural'"),
+        ("method='natural', patience=3", "are for adversarial training"),
+    ],
+)
+def test_settings_of_another_method_are_refused(settings, message, recipe_file, rnascl):
+    result = rnascl("teacher", recipe_file(settings))
+    assert result.code == 2 and message in result.err
 
 
 def test_an_unknown_teacher_is_told_with_those_there_are(rnascl, tmp_path):
