@@ -96,7 +96,7 @@ UNSET = {
 def without_unset(section):
     if not isinstance(section, dict):
         return section
-    return {key: value for key, value in section.items() if UNSET.get(key, "") != value}
+    return {key: value for key, value in section.items() if UNSET.get(key, ...) != value}
 
 
 def test_what_is_set_of_a_training_changes_its_result():
