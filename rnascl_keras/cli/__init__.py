@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from rnascl_keras.cli import experiments, models, stages
+from rnascl_keras.cli import experiments, models, networks, stages
 from rnascl_keras.cli.start import say
 from rnascl_keras.errors import BelowTheGate, Stopped, UserError, WorkerLost, printable
 from rnascl_keras.files.temporary import own_temporary_folder
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     epilog="Recipes: " + ", ".join(recipe_names()),
 )
-for part in (stages, models, experiments):
+for part in (stages, models, experiments, networks):
     app.add_typer(part.app)
 
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]

@@ -216,9 +216,21 @@ def descend(
     it counts as much as they are of the global batch. It is scaled where the optimizer does so
     (float16). No other variable moves.
     """
+    gradients, parts = gradients_of(objective, variables, optimizer, labels)
+    optimizer.apply(gradients, variables)
+    return parts
+
+
+def gradients_of(
+    objective: Callable[[], tuple[Tensor, dict[str, Tensor]]],
+    variables: Sequence[Any],
+    optimizer: keras.optimizers.Optimizer,
+    labels: Tensor,
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Return the gradients by `variables` that `optimizer` is to apply, and the named parts; see
+    `descend`."""
     share = batch_share(labels)
     with tf.GradientTape() as tape:
         loss, parts = objective()
         scaled = optimizer.scale_loss(loss if share is None else loss * share)
-    optimizer.apply(tape.gradient(scaled, variables), variables)
-    return parts
+    return tape.gradient(scaled, variables), parts

@@ -170,7 +170,8 @@ class _Fit:
     def _section(self) -> str:
         """The recipe's section of the training; a row of a comparison has a name of its own."""
         sections = self.run.recipe.trainings()
-        return next(name for name, settings in sections if settings is self.settings)
+        own = (name for name, settings in sections if settings is self.settings)
+        return next(own, self.stage)
 
     def _say_what_is_unused(self) -> None:
         """Say so where whole batches leave out many of the images, and what leaves out fewer."""

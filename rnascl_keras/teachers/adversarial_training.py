@@ -136,19 +136,31 @@ class AdversarialTrainer(KeepsWeights):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         images, labels = unpack_batch(data, self.classes)
         adversarial = self.attack(images, labels)
-
-        def robust_loss() -> tuple[Tensor, dict[str, Tensor]]:
-            logits = self.classifier(adversarial, training=True)
-            if self.method == "trades":
-                clean = self.classifier(images, training=True)
-                losses = trades_loss(labels, clean, logits, self.trades.beta)
-            else:
-                losses = cross_entropy(labels, logits)
-            loss = tf.reduce_mean(losses)
-            parts = {"loss": loss, "accuracy": accuracy(labels, logits)}
-            return loss + self.penalties(self.weight_decay), parts
-
-        parts = descend(robust_loss, self.weight_variables, self.optimizer, labels)
+        parts = descend(
+            lambda: self.robust_loss(images, adversarial, labels),
+            self.weight_variables,
+            self.optimizer,
+            labels,
+        )
         self.share_statistics()
         self.average_weights()
         return self.record(parts, labels)
+
+    def robust_loss(
+        self, images: Tensor, adversarial: Tensor, labels: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what a step goes down, a scalar, and what it reports, by name.
+
+        Args:
+            images, adversarial: (batch, h, w, c).
+            labels: (batch,).
+        """
+        logits = self.classifier(adversarial, training=True)
+        if self.method == "trades":
+            clean = self.classifier(images, training=True)
+            losses = trades_loss(labels, clean, logits, self.trades.beta)
+        else:
+            losses = cross_entropy(labels, logits)
+        loss = tf.reduce_mean(losses)
+        parts = {"loss": loss, "accuracy": accuracy(labels, logits)}
+        return loss + self.penalties(self.weight_decay), parts

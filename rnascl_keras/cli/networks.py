@@ -1,0 +1,110 @@
+"""The commands of networks beside ours: prune one, list the rivals, compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from rnascl_keras.cli.options import DataDirOption, OverwriteOption, SetOption, WorkdirOption
+from rnascl_keras.cli.start import open_run, quiet_start, say
+from rnascl_keras.errors import UserError
+from rnascl_keras.files.full_disk import reporting_full_disk
+from rnascl_keras.recipe import Data, Recipe, Teacher, with_settings
+from rnascl_keras.run.workdir import Run
+from rnascl_keras.units import parse_radius
+
+app = typer.Typer()
+
+
+@app.command()
+def prune(
+    model: Annotated[
+        str, typer.Argument(metavar="RECIPE|MODEL.keras", help="A recipe's run, or one model.")
+    ],
+    way: Annotated[
+        str, typer.Option(help="magnitude, hydra (learned scores) or admm: to the mask.")
+    ] = "magnitude",
+    keep: Annotated[float, typer.Option(help="Share of each layer's weights that stay.")] = 0.1,
+    structured: Annotated[
+        bool, typer.Option("--structured", help="Whole channels: really smaller files.")
+    ] = False,
+    name: Annotated[
+        str | None,
+        typer.Option("--model", help="Of a run: teacher, student or student_trades, the last."),
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="For a MODEL.keras: as data.source of a recipe.")
+    ] = None,
+    augmentation: Annotated[
+        str, typer.Option(help="For a MODEL.keras: none, shift, crop_flip.")
+    ] = "none",
+    epochs: Annotated[int, typer.Option(help="Of the fine-tuning; 0: none.")] = 20,
+    mask_epochs: Annotated[int, typer.Option(help="Of hydra's scores, of admm.")] = 20,
+    batch_size: Annotated[int, typer.Option(help="Of both.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Of the fine-tuning.")] = 0.01,
+    mask_learning_rate: Annotated[float, typer.Option(help="Of what leads to the mask.")] = 0.1,
+    method: Annotated[str, typer.Option(help="n_fgsm, pgd, trades or fast.")] = "n_fgsm",
+    epsilon: Annotated[str, typer.Option("--eps", help="Radius that is trained.")] = "8/255",
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Prune a robust model and fine-tune it adversarially: prune/, files and figures.
+
+    Zeros save disk and nothing else: onnxruntime multiplies by them. With --structured whole
+    channels go, and files and latency shrink. Of a run the model that is made last is pruned.
+    """
+    from rnascl_keras.pruning.settings import Pruning
+
+    settings = Pruning.checked(
+        way=way,
+        keep=keep,
+        structured=structured,
+        epochs=epochs,
+        mask_epochs=mask_epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        mask_learning_rate=mask_learning_rate,
+        method=method,
+        epsilon=parse_radius(epsilon, "Linf"),
+    )
+    if model.endswith(".keras"):
+        given = {"data": data, "augmentation": augmentation, "name": name}
+        work = _run_of_file(Path(model), given, workdir, data_dir, set_, overwrite)
+    elif data is not None or augmentation != "none":
+        raise UserError("--data and --augmentation are for a MODEL.keras; a recipe has its own.")
+    else:
+        work = open_run(model, workdir, data_dir, set_, overwrite=overwrite)
+    with quiet_start():
+        from rnascl_keras.pruning.prune import prune_run
+    with reporting_full_disk(work.workdir):
+        prune_run(work, name, settings)
+
+
+def _run_of_file(
+    path: Path,
+    given: dict[str, Any],
+    workdir: Path | None,
+    data_dir: str | None,
+    changes: list[str] | None,
+    overwrite: bool,
+) -> Run:
+    """Return the run of a recipe whose teacher is a file, and which searches nothing."""
+    if given["data"] is None:
+        raise UserError(f"prune {path} needs --data: a tfds name such as cifar10, or an .npz.")
+    if given["name"] not in (None, "teacher"):
+        raise UserError("--model is for a recipe's run; leave it out beside a MODEL.keras.")
+    if not path.is_file():
+        raise UserError(f"there is no model {path}.")
+    recipe = Recipe(
+        name=path.stem,
+        space=None,
+        data=Data(source=given["data"], augmentation=given["augmentation"]),
+        teacher=Teacher(weights=str(path)),
+    )
+    folder = workdir or Path("runs") / f"{path.stem}_pruned"
+    recipe = with_settings(recipe, changes or ())
+    return Run(recipe, folder, data_dir, listener=say, overwrite=overwrite)

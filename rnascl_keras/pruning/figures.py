@@ -1,0 +1,119 @@
+"""What a pruned model weighs and is worth: its weights, products, files and accuracies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from rnascl_keras.evaluation.evaluate import evaluate
+from rnascl_keras.export import export_student, measure_latency, quantise
+from rnascl_keras.models.size import model_macs, model_parameters
+from rnascl_keras.pruning.masks import kept_weights, kernels
+from rnascl_keras.report.keys import attack_name
+from rnascl_keras.run.workdir import Run
+from rnascl_keras.units import count, milliseconds, percent, radius, size
+
+CHECK_IMAGES = 500
+
+
+def measured(run: Run, model: keras.Model, name: str) -> dict[str, Any]:
+    """Write `prune/NAME.onnx`, its int8 form and SavedModel; return sizes, speed and accuracies.
+
+    Keys: `parameters` of all trainable ones, `weights` of the kernels, `kept` those that are not
+    zero; `macs` as the layers compute them, `macs_kept` without the zeros, which no runtime that we
+    know saves; `files` by name, `bytes`, `zeros`, `latency_ms`, `clean`; `n`, `epsilon`,
+    `accuracy`, `intervals`.
+    """
+    test, settings = run.data.test, run.recipe.evaluation
+    images, labels = test.first(min(settings.n, len(test)))
+    evaluation, _ = evaluate(
+        model, images, labels, seed=run.recipe.seed, **settings.arguments(), keep=False
+    )
+    kept, weights = kept_weights(model)
+    files = _files(run, model, name, images[:CHECK_IMAGES])
+    return {
+        "parameters": model_parameters(model),
+        "weights": weights,
+        "kept": kept,
+        "macs": model_macs(model).total,
+        "macs_kept": macs_kept(model),
+        "files": files,
+        "n": evaluation.n,
+        "epsilon": evaluation.epsilon,
+        "accuracy": evaluation.accuracy,
+        "intervals": evaluation.intervals,
+        "near_chance": evaluation.near_chance,
+    }
+
+
+def macs_kept(model: keras.Model) -> int | None:
+    """Return the multiply-adds by weights that are not zero; None for a model of nested ones."""
+    if any(isinstance(layer, keras.Model) for layer in model.layers):
+        return None
+    prunable = {id(kernel) for kernel in kernels(model)}
+    total = 0
+    for layer in model.layers:
+        kernel = getattr(layer, "kernel", None)
+        if kernel is not None and id(kernel) in prunable:
+            places = int(np.prod(layer.output.shape[1:-1]))  # each weight counts once at each
+            total += places * int(np.count_nonzero(np.asarray(kernel)))
+    return total
+
+
+def _files(run: Run, model: keras.Model, name: str, images: np.ndarray) -> dict[str, Any]:
+    """Return the figures of the ONNX files, each checked on `images`."""
+    folder, train = run.path("prune"), run.data.train
+    made = export_student(model, folder, name, images)
+    count_of = min(run.recipe.export.calibration, len(train))
+    calibration = next(iter(train.training_batches(count_of, seed=run.recipe.seed)))[0].numpy()
+    int8 = quantise(
+        made.onnx_path,
+        folder / f"{name}_int8.onnx",
+        calibration,
+        check_images=images,
+        **run.recipe.export.arguments(),
+    )
+    found = {}
+    for path, one in ((made.onnx_path, made), (int8.path, int8)):
+        found[path.name] = {
+            "bytes": one.bytes,
+            "sha256": one.sha256,
+            "agreement": one.agreement,
+            "zeros": zeros_in(path),
+            "latency_ms": measure_latency(path),
+        }
+    return found
+
+
+def zeros_in(path: Path) -> float:
+    """Return the share of zeros among the kernels' weights in an ONNX file, float or int8."""
+    import onnx
+    from onnx import numpy_helper
+
+    arrays = [numpy_helper.to_array(a) for a in onnx.load(path).graph.initializer]
+    weights = [a for a in arrays if a.ndim >= 2 and a.dtype in (np.float32, np.int8)]
+    kept, total = sum(map(np.count_nonzero, weights)), sum(a.size for a in weights)
+    return float(1 - kept / max(1, total))
+
+
+def print_figures(figures: dict[str, Any]) -> None:
+    """Print what is in the JSON of a pruned model."""
+    table = Table(title=f"{figures['model']}, pruned", show_header=False)
+    left = figures["kept"] / figures["weights"]
+    table.add_row("Weights", f"{count(figures['kept'])} of {count(figures['weights'])}")
+    table.add_row("", f"{percent(left)} % are not zero")
+    table.add_row("MACs", count(figures["macs"]))
+    if figures["macs_kept"] is not None:
+        table.add_row("without zeros", count(figures["macs_kept"]))
+    for name, file in figures["files"].items():
+        speed = milliseconds(file["latency_ms"]["one_thread"])
+        table.add_row(name, f"{size(file['bytes'])}, {percent(file['zeros'])} % zeros, {speed} ms")
+    for key, share in figures["accuracy"].items():
+        table.add_row(attack_name(key), f"{percent(share)} %")
+    table.caption = f"first {figures['n']} test images, L∞ radius {radius(figures['epsilon'])}"
+    Console().print(table)

@@ -1,0 +1,150 @@
+"""`rnascl prune`: a mask, the zeros written into a model, robust fine-tuning, files and figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.lock import locked
+from rnascl_keras.files.whole import read_json, write_json
+from rnascl_keras.models.saving import load_model, save_model
+from rnascl_keras.pruning.admm import AdmmTrainer, Updates
+from rnascl_keras.pruning.figures import measured, print_figures
+from rnascl_keras.pruning.hydra import HydraTrainer
+from rnascl_keras.pruning.masks import held_at_zero, kept_weights, kernels, magnitude_masks, zero
+from rnascl_keras.pruning.settings import Pruning
+from rnascl_keras.pruning.structured import without_channels
+from rnascl_keras.run import begun
+from rnascl_keras.run.fitting import fit_stage
+from rnascl_keras.run.lost_work import check_nothing_is_lost
+from rnascl_keras.run.origin import Origin
+from rnascl_keras.run.pipeline import run_stages
+from rnascl_keras.run.schedules import sgd
+from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.settings import Training
+from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
+from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
+
+
+def prune_run(run: Run, name: str | None, settings: Pruning) -> dict[str, Any]:
+    """Prune a model of a run, fine-tune it, write its files into `prune/`, and print its figures.
+
+    What is there, made from the same settings, is not made again; what was cut short goes on.
+
+    Args:
+        run: its data are trained on; the stages that its model needs are done where they are not.
+        name: of the model: "teacher", "student" or "student_trades"; by default the last of them.
+        settings: of the pruning.
+
+    Returns:
+        The content of `prune/<model>_<way>_<keep>.json`: how many weights are left, and what they
+        are worth.
+
+    Raises:
+        UserError: the run has no such model, or work of other settings would be lost.
+    """
+    name = name or run.deployed[-1]
+    known = ["teacher", *run.students]
+    if name not in known:
+        raise UserError(f"--model {name} is none of this run; expected one of {', '.join(known)}.")
+    stages = ("teacher", "cache", "search", "derive", "train", "finetune")
+    run_stages(run, stages[:1] if name == "teacher" else stages)
+    if run.workers > 1:
+        raise UserError("prune works on one host; start it once, without TF_CONFIG or --ntasks.")
+    with locked(run.path(".stages/lock")):
+        figures = _Pruned(run, name, settings).made()
+    print_figures(figures)
+    return figures
+
+
+class _Pruned:
+    """A pruned model, in the run's folder `prune/`."""
+
+    def __init__(self, run: Run, name: str, settings: Pruning) -> None:
+        self.run, self.name, self.settings = run, name, settings
+        self.key = f"{name}_{settings.title()}"
+        self.figures = run.path(f"prune/{self.key}.json")
+        self.file = run.path(f"prune/{self.key}.keras")
+
+    def made(self) -> dict[str, Any]:
+        """Return its figures, made now where they are not there yet."""
+        run, origin = self.run, self._origin()
+        noted = read_json(self.figures) if self.figures.exists() else {"signature": None}
+        if noted["signature"] == origin.signature and self.file.exists():
+            run.say(f"{self.key}: already done from the same settings")
+            return noted
+        check_nothing_is_lost(run, self.key, origin, self.figures, noted)
+        run.path("prune").mkdir(exist_ok=True)
+        self.figures.unlink(missing_ok=True)  # they would be of another model
+        with begun.noting(run, self.key, origin), run.strategy.scope():
+            model = self._tuned(origin.signature)
+        save_model(model, self.file)
+        figures = {"model": self.name, **origin.as_dict(), **measured(run, model, self.key)}
+        write_json(self.figures, figures)
+        for step in ("mask", "tune"):
+            begun.end(run, f"{self.key}_{step}")
+        begun.end(run, self.key)
+        return figures
+
+    def _origin(self) -> Origin:
+        run, source = self.run, f"{self.name}.keras"
+        inputs = {source: content_hash(run.path(source))}
+        values = run.recipe.model_dump(mode="json")
+        told = {key: values[key] for key in ("data", "seed", "evaluation")}
+        told["prune"] = self.settings.made_from()
+        return Origin(digest([self.key, told, inputs]), told, inputs)
+
+    def _tuned(self, signature: str) -> keras.Model:
+        """Return the pruned model after its fine-tuning."""
+        run, settings = self.run, self.settings
+        keras.utils.set_random_seed(1000 * run.recipe.seed + 8)
+        model = load_model(run.path(f"{self.name}.keras"))
+        if settings.structured:
+            model = without_channels(model, settings.keep)
+            self._fit(model, "tune", signature, settings)
+            return model
+        self._towards_a_mask(model, signature)
+        masks = magnitude_masks(model, settings.keep)
+        zero(kernels(model), masks)
+        kept, all_weights = kept_weights(model)
+        run.say(f"{self.key}: {kept:,} of {all_weights:,} weights are kept")
+        with held_at_zero(kernels(model), masks):
+            self._fit(model, "tune", signature, settings)
+        return model
+
+    def _towards_a_mask(self, model: keras.Model, signature: str) -> None:
+        """Train what says which weights are the largest; by magnitude they are so already."""
+        way, first = self.settings.way, self.settings.of_mask()
+        if way == "hydra":
+            self._fit(model, "mask", signature, first, HydraTrainer)
+        elif way == "admm":
+            self._fit(model, "mask", signature, first, AdmmTrainer, [Updates(first.epochs)])
+
+    def _fit(
+        self,
+        model: keras.Model,
+        step: str,
+        signature: str,
+        training: Training,
+        kind: Any = AdversarialTrainer,
+        callbacks: Any = (),
+    ) -> None:
+        """Train the model in place; the best epoch's weights are kept where they can be told."""
+        run, arguments = self.run, self.settings.arguments()
+        if not training.epochs:
+            return
+        if kind is not AdversarialTrainer:
+            arguments["keep"] = self.settings.keep
+        trainer = kind(model, seed=run.recipe.seed, **arguments)
+        steps = run.data.train.steps_per_epoch(training.batch_size)
+        trainer.compile(optimizer=sgd(training, steps))
+        # an ADMM weight is not pruned before the end, so its best epoch is the last
+        tells = run.data.validation is not None and kind is not AdmmTrainer
+        stopping = [RobustEarlyStopping(None, run.say)] if tells else []
+        told = f"{self.settings.way}, {self.settings.keep:g} kept"
+        name = f"{self.key}_{step}"
+        fit_stage(run, name, signature, trainer, training, told, [*stopping, *callbacks])
+        trainer.finish()

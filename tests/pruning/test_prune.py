@@ -1,0 +1,80 @@
+"""`rnascl prune`: from a run, or a file, to pruned files that are checked and attacked."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import pytest
+
+from rnascl_keras.pruning.masks import kept_weights
+from rnascl_keras.teachers import build_teacher
+
+DATA = ("--data", "digits", "--set", "data.limit_train=120", "--set", "data.validation=40")
+QUICK = ("--set", "evaluation.n=20", "--set", "evaluation.check=0", "--set", "export.agreement=0")
+QUICK += ("--set", 'evaluation.attacks=["pgd"]', "--set", "export.calibration=32")
+SHORT = ("--epochs", 1, "--mask-epochs", 2, "--batch-size", 40, "--eps", 0.1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    path = tmp_path_factory.mktemp("models") / "net.keras"
+    build_teacher("digits_cnn", input_shape=(8, 8, 1), classes=10).save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (("--way", "hydra", "--keep", 0.25), "teacher_hydra_0.25"),
+        (("--way", "admm", "--keep", 0.1), "teacher_admm_0.1"),
+        (("--structured", "--keep", 0.5), "teacher_channels_0.5"),
+    ],
+)
+def test_a_file_is_pruned_once(options, name, model, rnascl, tmp_path):
+    command = ("prune", model, *DATA, *QUICK, *SHORT, *options, "--workdir", tmp_path / "run")
+    result = rnascl(*command)
+    assert result.code == 0, result.err
+    folder = tmp_path / "run/prune"
+    figures = json.loads((folder / f"{name}.json").read_text())
+    pruned = keras.models.load_model(folder / f"{name}.keras")
+    assert (figures["kept"], figures["weights"]) == kept_weights(pruned)
+    assert set(figures["files"]) == {f"{name}.onnx", f"{name}_int8.onnx"}
+    assert all(file["bytes"] > 0 for file in figures["files"].values())
+    assert set(figures["accuracy"]) == {"clean", "pgd20", "worst"}
+    if "--structured" in options:
+        assert figures["parameters"] < 0.4 * 23_738 and figures["macs"] < 0.5 * 641_000
+    else:
+        share = figures["kept"] / figures["weights"]
+        assert share == pytest.approx(options[3], abs=0.01)
+        assert figures["macs_kept"] < 0.5 * figures["macs"]
+        zeros = [file["zeros"] for file in figures["files"].values()]
+        assert min(zeros) > 0.99 - options[3]
+    again = rnascl(*command)
+    assert again.code == 0 and f"{name}: already done" in again.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("prune", "no/such.keras", "--data", "digits"), "there is no model no/such.keras"),
+        (("prune", "digits", "--keep", 0), "--keep"),
+        (("prune", "digits", "--data", "cifar10"), "are for a MODEL.keras"),
+        (("prune", "digits", "--way", "admm", "--structured"), "chosen by magnitude"),
+    ],
+)
+def test_mistakes_are_told(arguments, message, rnascl):
+    result = rnascl(*arguments)
+    assert result.code == 2 and message in result.err
+
+
+def test_a_file_without_data_is_told(model, rnascl):
+    result = rnascl("prune", model)
+    assert result.code == 2 and "needs --data" in result.err
+
+
+def test_a_model_that_a_run_has_not_is_told(model, rnascl, tmp_path):
+    place = ("--workdir", tmp_path / "run")
+    result = rnascl("prune", model, *DATA, *place, "--model", "student")
+    assert result.code == 2 and "--model is for a recipe's run" in result.err
