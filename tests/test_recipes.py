@@ -13,6 +13,7 @@ from rnascl_keras.attacks import ATTACKS
 from rnascl_keras.data.augmentation import find_augmentation
 from rnascl_keras.recipe import load_recipe, recipe_names
 from rnascl_keras.teachers.included import included_teachers
+from rnascl_keras.teachers.networks.architectures import CELL_NETWORKS, SCALED, TEACHERS
 
 NAMES = recipe_names()
 CIFAR = {f"cifar10_{space}_wrt34": space.upper() for space in ("s3", "s5", "s7", "m", "l")}
@@ -20,6 +21,12 @@ IMAGENET = {
     f"imagenet100_{space}_{teacher}": space.upper()
     for space in ("is", "im", "i")
     for teacher in ("r18", "r50", "wrt50")
+}
+
+RIVALS = {
+    f"rival_{name}"
+    for name in (*CELL_NETWORKS, *SCALED, "darts_natural", "resnet18", "resnet34", "resnet50")
+    if name != "darts_v1"
 }
 
 
@@ -37,16 +44,17 @@ def field(text, label):
 
 def test_the_papers_recipes_and_ours_are_all_there():
     ours = {"digits", "cifar10_s3_quick", "cifar10_teacher", "imagefolder_is_tiny"}
-    assert set(NAMES) == {*CIFAR, *IMAGENET, *ours}
+    assert set(NAMES) == {*CIFAR, *IMAGENET, *ours, *RIVALS}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_is_whole(name):
     recipe = load_recipe(name)
     assert recipe.name == name
-    space = recipe.search_space
-    student = Architecture(space=space, widths=space.widths_everywhere(min))
-    assert student.macs > 0
+    assert (recipe.space is None) == (name in RIVALS)
+    if recipe.space is not None:
+        space = recipe.search_space
+        assert Architecture(space=space, widths=space.widths_everywhere(min)).macs > 0
     assert find_augmentation(recipe.data.augmentation)
     assert set(recipe.evaluation.attacks) <= set(ATTACKS)
     # A teacher is trained, or the user is told which one to bring.
@@ -72,6 +80,15 @@ def test_the_settings_in_a_docstrings_command_exist(name):
         key, value = change.split("=")
         section, last = key.split(".")
         assert str(getattr(getattr(recipe, section), last)) == value
+
+
+@pytest.mark.parametrize("name", sorted(RIVALS))
+def test_a_rival_is_trained_alone(name):
+    recipe = load_recipe(name)
+    assert [section for section, _ in recipe.trainings()] == ["teacher"]
+    assert recipe.teacher.architecture in TEACHERS
+    assert recipe.evaluation.epsilon == 8 / 255
+    assert field(docstring(name), "Published")
 
 
 @pytest.mark.parametrize(("name", "space"), CIFAR.items())
