@@ -108,3 +108,16 @@ def _run_of_file(
     folder = workdir or Path("runs") / f"{path.stem}_pruned"
     recipe = with_settings(recipe, changes or ())
     return Run(recipe, folder, data_dir, listener=say, overwrite=overwrite)
+
+
+@app.command()
+def rivals(
+    measured: Annotated[
+        Path | None,
+        typer.Option(help="JSON of compare-networks; by default results/networks.json."),
+    ] = None,
+) -> None:
+    """List the networks that the paper's tables compare with: published, counted, measured here."""
+    from rnascl_keras.comparison.rivals_table import print_rivals
+
+    print_rivals(measured)

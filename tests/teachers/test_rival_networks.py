@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rnascl_keras.comparison.rival_rows import RIVALS
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.teachers import build_teacher
@@ -30,8 +31,13 @@ MORE_SIZES = {
     "robnet_free": (5_439_790, 780),
     "msrobnet_1560": (5_304_814, 794),
     "msrobnet_2000_predictor": (5_737_560, 1017),
+    "advrush": (4_158_046, 645),
+    "resnet18": (11_173_962, 555),
+    "resnet34": (21_282_122, 1159),
+    "resnet50": (23_520_842, 1298),
 }
 """Parameters, and multiply-adds in millions."""
+SIZES_LISTED = {rival.recipe: rival.counted for rival in RIVALS if rival.counted}
 SHAPE, CLASSES = (16, 16, 3), 5
 
 
@@ -46,6 +52,11 @@ def test_published_sizes(architecture, size):
     # rounded figures; a strided dilated convolution, of racl alone, is taken at stride 1, which
     # costs 0.75 million more
     assert counted.total / 1e6 == pytest.approx(size[1], abs=0.75)
+
+
+def test_the_list_of_rivals_has_the_same_sizes():
+    for architecture, size in (SIZES | MORE_SIZES).items():
+        assert SIZES_LISTED.get(f"rival_{architecture}", size) == size
 
 
 class Twin:
