@@ -7,7 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from rnascl_keras.cli.options import DataDirOption, OverwriteOption, SetOption, WorkdirOption
+from rnascl_keras.cli.options import (
+    DataDirOption,
+    OverwriteOption,
+    RecipeArgument,
+    SetOption,
+    WorkdirOption,
+)
 from rnascl_keras.cli.start import open_run, quiet_start, say
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import reporting_full_disk
@@ -121,3 +127,57 @@ def rivals(
     from rnascl_keras.comparison.rivals_table import print_rivals
 
     print_rivals(measured)
+
+
+QUICK = ("data.limit_train=2000", "evaluation.n=100")
+"""Settings of `--quick`, with one epoch."""
+
+
+@app.command("compare-networks")
+def compare_networks(
+    recipe: RecipeArgument,
+    networks: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="NETWORK[:WIDTH[:CELLS]][+WAY=KEEP], with commas between, e.g. "
+            "student_s3,mobilenetv2:16,darts:8:8,resnet18:32+hydra=0.1; WAY: magnitude, hydra, "
+            "admm or channels.",
+        ),
+    ],
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of each network; or --compute.")
+    ] = None,
+    compute: Annotated[
+        float | None, typer.Option(help="Of each: multiply-adds x images, e.g. 5e13.")
+    ] = None,
+    auto_attack: Annotated[int, typer.Option(min=0, help="Images for AutoAttack; 0: none.")] = 0,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="2,000 images, one epoch, 100 test images.")
+    ] = False,
+    workdir: WorkdirOption = None,
+    data_dir: DataDirOption = None,
+    set_: SetOption = None,
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Train networks alike, export and attack them: a table, a picture, networks.json.
+
+    Data, training (the section teacher) and evaluation are the recipe's. A network that is pruned
+    trains half of its budget before. A row that is there is skipped; one that was cut short goes on.
+    """
+    if quick and epochs is compute is None:
+        epochs = 1
+    if (epochs is None) == (compute is None) or (compute is not None and not compute > 0):
+        raise UserError("give the budget of each network: --epochs 10, or --compute 5e13 above 0.")
+    changes = [*(QUICK if quick else ()), *(set_ or ())]
+    work = open_run(recipe, workdir, data_dir, changes, overwrite=overwrite)
+    with quiet_start():
+        from rnascl_keras.comparison import networks as comparison
+        from rnascl_keras.comparison.network_rows import Budget
+    given = [recipe, "--networks", networks, *(p for c in changes for p in ("--set", c))]
+    given += ["--epochs", str(epochs)] if epochs else ["--compute", f"{compute:g}"]
+    given += ["--auto-attack", str(auto_attack)] if auto_attack else []
+    with reporting_full_disk(work.workdir):
+        comparison.compare_networks(
+            work, networks.split(","), Budget(epochs, compute), auto_attack, given
+        )

@@ -17,6 +17,7 @@ from rnascl_keras.teachers.networks.digits_cnn import build_digits_cnn
 from rnascl_keras.teachers.networks.mobilenet_v2 import build_mobilenet_v2
 from rnascl_keras.teachers.networks.preact_resnet import build_preact_resnet
 from rnascl_keras.teachers.networks.resnet import ResNetRow, build_resnet
+from rnascl_keras.teachers.networks.students import STUDENTS, build_largest_student
 from rnascl_keras.teachers.networks.vgg_densenet import build_densenet121_r, build_vgg11_r
 
 THREE = (16, 32, 64)  # widths of the stages
@@ -49,6 +50,8 @@ SCALED = {
 OTHERS = {"abcrown_resnet4b": build_abcrown_resnet4b, "digits_cnn": build_digits_cnn}
 
 TEACHERS = (*RESNETS, *OTHERS, *SCALED, *CELL_NETWORKS)
+NETWORKS = (*TEACHERS, *STUDENTS)
+"""The largest students beside them: who compares networks trains them alike."""
 
 
 def build_teacher(
@@ -64,7 +67,7 @@ def build_teacher(
     """Build an untrained network: a functional model of stock layers, pixels in, logits out.
 
     Args:
-        architecture: one of `TEACHERS`. The "imagenet_" ones are torchvision's; the other ResNets
+        architecture: one of `NETWORKS`. The "imagenet_" ones are torchvision's; the other ResNets
             have the stem usual for 32-pixel images: 3 x 3, stride 1, no pooling.
         input_shape: (h, w, c), pixels in [0, 1].
         classes: number of logits.
@@ -79,8 +82,10 @@ def build_teacher(
             that takes none, `mean` or `std` not fitting the channels.
     """
     settings = {"input_shape": tuple(input_shape), "classes": classes, "mean": mean, "std": std}
-    check_architecture(architecture, TEACHERS)
+    check_architecture(architecture, NETWORKS)
     _check_size(architecture, width, cells)
+    if architecture in STUDENTS:
+        return build_largest_student(architecture, **settings)
     if architecture in OTHERS:
         return OTHERS[architecture](**settings)
     if architecture in SCALED:
@@ -95,10 +100,11 @@ def build_teacher(
 
 
 def _check_size(architecture: str, width: int | None, cells: int | None) -> None:
-    if width is not None and (architecture in OTHERS or width < 1):
+    fixed = (*OTHERS, *STUDENTS)
+    if width is not None and (architecture in fixed or width < 1):
         raise UserError(
             f"width {width} does not fit {architecture!r}; it is at least 1, and not for "
-            f"{', '.join(OTHERS)}."
+            f"{', '.join(fixed)}."
         )
     if cells is not None and (architecture not in CELL_NETWORKS or cells < 3):
         raise UserError(
