@@ -163,7 +163,7 @@ def compare_networks(
     """Train networks alike, export and attack them: a table, a picture, networks.json.
 
     Data, training (the section teacher) and evaluation are the recipe's. A network that is pruned
-    trains half of its budget before. A row that is there is skipped; one that was cut short goes on.
+    trains half of its budget before. A row that is there is skipped; what was cut short goes on.
     """
     if quick and epochs is compute is None:
         epochs = 1

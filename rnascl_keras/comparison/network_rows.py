@@ -136,12 +136,12 @@ def _pruned(sub: Run, spec: NetworkSpec, epochs: int) -> tuple[Path, dict[str, A
 
 def _sides(files: dict[str, Any]) -> dict[str, Any]:
     """Return size and latency, by one thread, of the float and of the int8 file."""
-    sides = {
-        "int8" if name.endswith("_int8.onnx") else "onnx": file for name, file in files.items()
-    }
     return {
-        key: {"bytes": file["bytes"], "latency_ms": file["latency_ms"]["one_thread"]}
-        for key, file in sides.items()
+        "int8" if name.endswith("_int8.onnx") else "onnx": {
+            "bytes": file["bytes"],
+            "latency_ms": file["latency_ms"]["one_thread"],
+        }
+        for name, file in files.items()
     }
 
 

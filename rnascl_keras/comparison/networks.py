@@ -17,6 +17,7 @@ from rnascl_keras.comparison.published_results import TABLE_1, PublishedResult
 from rnascl_keras.comparison.rival_rows import RIVALS
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import atomic_write, write_json
+from rnascl_keras.recipe import with_settings
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import count, milliseconds, percent, radius, size
 
@@ -46,6 +47,7 @@ def compare_networks(
         raise UserError(
             "networks are compared after adversarial training; give --set teacher.method=n_fgsm."
         )
+    run.recipe = with_settings(run.recipe, ["space=null"])  # nothing is searched
     run.path("networks").mkdir(parents=True, exist_ok=True)
     rows = []
     for spec in specs:
@@ -87,9 +89,8 @@ def _table(source: str, rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _weight(row: dict[str, Any]) -> str:
-    kept = (
-        f", {percent(row['kept'] / row['weights'])} % kept" if row["kept"] < row["weights"] else ""
-    )
+    share = row["kept"] / row["weights"]
+    kept = f", {percent(share)} % kept" if share < 1 else ""
     return f"{count(row['parameters'])}, {count(row['macs'])} MACs{kept}, {row['epochs']} ep."
 
 
