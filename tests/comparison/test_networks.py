@@ -1,0 +1,109 @@
+"""`rnascl compare-networks`: words for networks, budgets, and rows from images to figures."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rnascl_keras.comparison.network_rows import Budget
+from rnascl_keras.comparison.network_spec import NetworkSpec
+from rnascl_keras.comparison.networks import _published
+from rnascl_keras.errors import UserError
+
+RECIPE = """
+from rnascl_keras.recipe import Data, Evaluation, Recipe, Teacher
+recipe = Recipe(
+    space="digits",
+    data=Data(source="digits", limit_train=80, validation=20),
+    teacher=Teacher(architecture="digits_cnn", epsilon=0.1, batch_size=40, learning_rate=0.05),
+    evaluation=Evaluation(n=12, epsilon=0.1),
+)
+"""
+
+
+def test_a_network_is_read_from_a_word():
+    assert NetworkSpec.read("student_s3") == NetworkSpec("student_s3", "student_s3")
+    assert NetworkSpec.read("darts:8:5") == NetworkSpec("darts:8:5", "darts", 8, 5)
+    pruned = NetworkSpec.read("resnet18:32+hydra=0.01")
+    assert (pruned.architecture, pruned.width, pruned.way, pruned.keep) == (
+        "resnet18",
+        32,
+        "hydra",
+        0.01,
+    )
+    assert (pruned.key, pruned.dense_key) == ("resnet18_32_hydra_0.01", "resnet18_32")
+
+
+@pytest.mark.parametrize("word", ["", "a-b", "darts:x", "darts+hydra", "darts+hydra=2", "d+x=0.1"])
+def test_other_words_are_refused(word):
+    with pytest.raises(UserError):
+        NetworkSpec.read(word)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "way"), [(8, "hydra"), (9, "magnitude"), (5, None), (30, "admm")]
+)
+def test_all_trainings_together_take_the_budget(epochs, way):
+    spec = NetworkSpec("x", "x", way=way, keep=0.5)
+    shares = spec.shares(epochs)
+    assert sum(shares) == epochs
+    assert (min(shares[0], shares[2]) > 0) == (way is not None)
+    assert (shares[1] > 0) == (way in ("hydra", "admm"))
+
+
+def test_equal_compute_gives_smaller_networks_more_epochs():
+    budget = Budget(compute=1e12)
+    assert budget.epochs_of(10_000_000, 10_000) == 10
+    assert budget.epochs_of(1_000_000, 10_000) == 100
+    assert budget.epochs_of(900_000_000, 10_000) == 1
+    assert Budget(epochs=7).epochs_of(10, 10) == 7
+
+
+def test_published_points_have_a_size():
+    assert len(_published()) > 14
+    assert all(point.macs > 0 for point in _published())
+
+
+def test_networks_are_trained_pruned_exported_and_attacked_once(rnascl, tmp_path):
+    recipe = tmp_path / "small.py"
+    recipe.write_text(RECIPE)
+    command = ("compare-networks", recipe, "--workdir", tmp_path / "run", "--epochs", 2)
+    command += ("--networks", "digits_cnn,digits_cnn+channels=0.5", "--auto-attack", 3)
+    result = rnascl(*command)
+    assert result.code == 0, result.err
+    found = json.loads((tmp_path / "run/networks.json").read_text())
+    whole, pruned = found["rows"]
+    assert [row["network"] for row in found["rows"]] == ["digits_cnn", "digits_cnn+channels=0.5"]
+    assert whole["parameters"] == 23_738 and pruned["parameters"] < 0.4 * 23_738
+    assert whole["epochs"] == pruned["epochs"] == 2
+    assert whole["compute"] == 2 * whole["macs"] * 80
+    for row in (whole, pruned):
+        assert set(row["accuracy"]) >= {"clean", "pgd20"} and row["n"] == 12
+        assert row["auto_attack"]["n"] == 3
+        assert all(row[key]["bytes"] > 0 and row[key]["latency_ms"] > 0 for key in ("onnx", "int8"))
+    assert pruned["onnx"]["bytes"] < whole["onnx"]["bytes"]
+    assert "digits_cnn+channels=0.5" in (tmp_path / "run/networks.svg").read_text()
+    again = rnascl(*command)
+    assert again.code == 0 and again.err.count("digits_cnn: already done") == 1
+    assert json.loads((tmp_path / "run/networks.json").read_text()) == found
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "give the budget"),
+        (("--epochs", 1, "--compute", 1e9), "give the budget"),
+        (("--epochs", 1, "--set", "teacher.method=natural"), "after adversarial training"),
+    ],
+)
+def test_mistakes_are_told(options, message, rnascl, tmp_path):
+    place = ("--workdir", tmp_path / "run")
+    result = rnascl("compare-networks", "digits", "--networks", "digits_cnn", *options, *place)
+    assert result.code == 2 and message in result.err
+
+
+def test_a_network_is_named_once(rnascl, tmp_path):
+    named = ("--networks", "digits_cnn,digits_cnn", "--epochs", 1)
+    result = rnascl("compare-networks", "digits", *named, "--workdir", tmp_path / "run")
+    assert result.code == 2 and "named twice" in result.err
