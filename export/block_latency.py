@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from tqdm import tqdm
 
 from rnascl_keras.export.latency import THREADS, median_seconds
 from rnascl_keras.export.onnx_session import CPU, SessionMaker
 from rnascl_keras.method.cost import sides
 from rnascl_keras.method.latency_table import BlockLatency, LatencyTable, made_with
 from rnascl_keras.method.spaces import EXPANSION, SearchSpace, get_space
+from rnascl_keras.progress import progress_bar
 
 MOST_WIDTHS = 4
 """Of a stage's widths so many are measured, the others interpolated."""
@@ -56,7 +56,7 @@ def measure_latency_table(
     last = sides(space, input_shape)[-1][2:]
     blocks = _block_grids(space, input_shape)
     count = sum(len(inputs) * len(outputs) for _, inputs, outputs in blocks)
-    with tqdm(total=count, desc="latency", unit="block", disable=None if progress else True) as bar:
+    with progress_bar(total=count, desc="latency", unit="block", wanted=progress) as bar:
 
         def grid(place: tuple, inputs: _Widths, outputs: _Widths) -> BlockLatency:
             ms = np.empty((len(inputs), len(outputs)))

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from rnascl_keras.attacks import FGSM, PGD, Attack, Square, losses
 from rnascl_keras.attacks.classifier import Batched, Classifier, as_classifier
 from rnascl_keras.attacks.norms import PIXELS, find_norm
 from rnascl_keras.attacks.verdict import is_right
+from rnascl_keras.progress import progress_bar
 
 IMAGES = 200
 QUERIES = 500
@@ -98,7 +98,7 @@ def check_robustness(
     )
     others = [] if other is None else [Batched(as_classifier(other), batch_size)]
     total = 6 + len(others)
-    findings = tuple(tqdm(sample.findings(others), "check", total, disable=not progress))
+    findings = tuple(progress_bar(sample.findings(others), "check", total, wanted=progress))
     passed = all(finding.passed for finding in findings)
     return Check(len(images), passed, _verdict(findings, len(images)), findings)
 

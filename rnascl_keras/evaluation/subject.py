@@ -21,6 +21,7 @@ from rnascl_keras.errors import ModelFailed, UserError
 from rnascl_keras.evaluation.examples import SHOWN, Examples
 from rnascl_keras.evaluation.false_robustness import Check, check_robustness
 from rnascl_keras.evaluation.parts import Parts
+from rnascl_keras.progress import progress_bar
 from rnascl_keras.units import percent
 
 COMPARED = 128
@@ -129,8 +130,8 @@ class Subject:
         robust, images = np.zeros(len(self.images), bool), []
         answers, examples = self.logits.argmax(axis=1), Examples.none()
         right = is_right(self.logits, self.labels)
-        with tqdm(
-            total=len(self.images), desc=attack.key, unit="image", disable=not self.progress
+        with progress_bar(
+            total=len(self.images), desc=attack.key, unit="image", wanted=self.progress
         ) as bar:
             for rows in self.images.rows():
                 found = self._attack_part(attack, rows, robust[: rows.start].sum(), bar)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from rnascl_keras.distribution.replicas import synchronized_batch_norm
 from rnascl_keras.errors import Diverged, UserError
 from rnascl_keras.method.early_stopping import RobustEarlyStopping
 from rnascl_keras.method.kept_weights import KeepsWeights
+from rnascl_keras.progress import fit_verbosity
 from rnascl_keras.run.begun import note_divergence
 from rnascl_keras.run.checkpoint import Checkpoint, RestOfEpoch
 from rnascl_keras.run.divergence import StopsWhenDiverged
@@ -217,9 +217,7 @@ def _verbosity(run: Run) -> Any:
 
     It is a number, which the type of `fit`, made from its default, does not allow for.
     """
-    if not run.is_chief:
-        return 0
-    return 1 if sys.stdout.isatty() else 2
+    return fit_verbosity() if run.is_chief else 0
 
 
 def _batches(

@@ -21,6 +21,7 @@ from rnascl_keras.files.full_disk import lack_of_room
 from rnascl_keras.files.whole import check_writable
 from rnascl_keras.method.teacher import LiveTeacher, check_teacher
 from rnascl_keras.models.logits import logits_model
+from rnascl_keras.progress import progress_bar
 from rnascl_keras.teachers.cache.index import INDEX, write_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
 from rnascl_keras.teachers.cache.shards import (
@@ -119,7 +120,7 @@ class _Build:
         """Return the shards that are to be made, and say what is wrong with those that are not."""
         for part in self.folder.glob("*.part"):  # left where the process was killed
             part.unlink(missing_ok=True)
-        bar = tqdm(shards, desc="cache: looking", unit="shard", disable=None, delay=2)
+        bar = progress_bar(shards, desc="cache: looking", unit="shard", delay=2)
         faults = {shard: shard.fault(self.folder) for shard in bar}
         damaged = [shard.name for shard in shards if faults[shard] == DAMAGED]
         for fault, names in ((DAMAGED, damaged), (OTHER, [p.name for p in self._others()])):
@@ -161,7 +162,7 @@ class _Build:
             UserError: one cannot be written, or the teacher's answers are not finite.
         """
         images = sum(shard.length for shard in missing)
-        with tqdm(total=images, desc="cache", unit="image", disable=None) as bar:
+        with progress_bar(total=images, desc="cache", unit="image") as bar:
             for shard in missing:
                 try:
                     shard.write(self.folder, self._rows(shard, bar))

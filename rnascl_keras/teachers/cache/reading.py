@@ -11,12 +11,12 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 from keras.config import floatx
-from tqdm import tqdm
 
 from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.attention import normalize
 from rnascl_keras.method.need import Need
+from rnascl_keras.progress import progress_bar
 from rnascl_keras.teachers.cache.index import read_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
 from rnascl_keras.teachers.cache.shards import DAMAGED, VALUE, Shard, listed, plan
@@ -233,7 +233,7 @@ def open_whole(folder: Path, data: ImageData, wanted: CacheSettings, *, mend: st
 def _check_shards(folder: Path, shards: list[Shard], hashes: dict[str, str], mend: str) -> None:
     """Raise UserError that names every kind of fault."""
     faults: dict[str, list[str]] = {}
-    for shard in tqdm(shards, desc="cache: checking", unit="shard", disable=None, delay=2):
+    for shard in progress_bar(shards, desc="cache: checking", unit="shard", delay=2):
         fault = shard.fault(folder)
         if fault is None and shard.sha256(folder) != hashes.get(shard.name):
             fault = DAMAGED
