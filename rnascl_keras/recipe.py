@@ -59,7 +59,13 @@ def _file_name(name: str) -> str:
 
 
 class Recipe(Settings):
-    """All settings of a run, in a file `recipe = Recipe(...)`; `space=None`: a teacher alone."""
+    """All settings of a run; a recipe file defines `recipe = Recipe(...)`.
+
+    Attributes:
+        name: of the run's folder; by default that of the recipe's file.
+        space: what is searched: of `rnascl list spaces`, or a `SearchSpace`; none: a teacher alone.
+        seed: of everything that is drawn.
+    """
 
     name: Annotated[str, AfterValidator(_file_name)] = ""
     space: str | SearchSpace | None
@@ -127,11 +133,14 @@ class Recipe(Settings):
         return get_space(self.space)
 
 
+def recipe_folder() -> Path:
+    """Return where the recipes that come with the package lie."""
+    return Path(str(importlib.resources.files("rnascl_keras.recipes")))
+
+
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with the package."""
-    folder = importlib.resources.files("rnascl_keras.recipes")
-    files = (Path(str(entry)) for entry in folder.iterdir())
-    return sorted(f.stem for f in files if f.suffix == ".py" and not f.stem.startswith("_"))
+    return sorted(f.stem for f in recipe_folder().glob("*.py") if not f.stem.startswith("_"))
 
 
 def load_recipe(name_or_file: str, assignments: Iterable[str] = ()) -> Recipe:
@@ -147,7 +156,7 @@ def load_recipe(name_or_file: str, assignments: Iterable[str] = ()) -> Recipe:
     else:
         known = recipe_names()
         check_name("recipe", name_or_file, known, f"one of {', '.join(known)}, or a .py file")
-        path = Path(str(importlib.resources.files("rnascl_keras.recipes"))) / f"{path}.py"
+        path = recipe_folder() / f"{path}.py"
     recipe = _recipe_of(path)
     if not recipe.name:
         recipe = recipe.model_copy(update={"name": path.stem})

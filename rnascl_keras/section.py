@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.models.included import included
 from rnascl_keras.units import parse_number
 
 
@@ -15,6 +17,32 @@ def _fraction(value: Any) -> Any:
     return value if number is None else number
 
 
+def _none_as_name(given: Any) -> Any:
+    """Let the `none` of `--set`, which elsewhere means that nothing is given, be a name."""
+    return "none" if given is None else given
+
+
+def _known_start(given: str) -> str:
+    """Return from which weights a student starts.
+
+    Raises:
+        UserError: it is neither one of `STARTS`, nor a student that comes with the package, nor a
+            `.keras` file.
+    """
+    known = [*STARTS, *included("students")]
+    if given not in known and not given.endswith(".keras"):
+        raise UserError(
+            f"a student starts from {', '.join(known)} or a .keras file; got {given!r}."
+            f"{nearest(given, known)}"
+        )
+    return given
+
+
+STARTS = ("scratch", "supernet")
+"""Of a student's weights, besides files."""
+
+Name = Annotated[str, BeforeValidator(_none_as_name)]
+Start = Annotated[str, AfterValidator(_known_start)]
 Radius = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
 Positive = Annotated[float, BeforeValidator(_fraction), Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -27,12 +55,43 @@ class Settings(BaseModel):
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )
 
+    LATER: ClassVar[dict[str, Any]] = {}
+    """Settings that were not there from the beginning, with the values at which they do nothing: so
+    what was made before they were there is known again."""
+
     def made_from(self) -> dict[str, Any]:
         """Return as JSON what a result depends on: without settings that have no effect."""
         values = self.model_dump(mode="json")
         own = {name: getattr(self, name) for name in values}
         nested = {name: x.made_from() for name, x in own.items() if isinstance(x, Settings)}
-        return values | nested
+        idle = {name for name, value in self.LATER.items() if own[name] == value}
+        return {key: value for key, value in (values | nested).items() if key not in idle}
 
     def _only(self, *names: str) -> dict[str, Any]:
         return {name: getattr(self, name) for name in names}
+
+
+class Training(Settings):
+    """SGD and the schedule of its rate, see `schedules.learning_rate`.
+
+    Attributes:
+        epochs (epochs): passes over the training images.
+        batch_size (images): of a step, over all devices.
+        learning_rate: the highest of the schedule.
+        schedule: how the rate moves; A.1 has step and cosine.
+        momentum: of SGD.
+        weight_decay: rate of the coupled L2 term on kernels.
+        decay_epochs (epochs): after each, step divides the rate by 10; none: at 75 and 90 %.
+        clip_norm: bound of the norm of all gradients together; none: without.
+    """
+
+    LATER = {"decay_epochs": None, "clip_norm": None}
+
+    epochs: Count = 100
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    learning_rate: Positive = 0.1
+    schedule: Literal["step", "cosine", "one_cycle"] = "step"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 2e-4
+    decay_epochs: tuple[Count, ...] | None = None
+    clip_norm: Positive | None = None

@@ -1,58 +1,57 @@
-"""The teacher's section of a recipe, and what all sections that train have in common."""
+"""The teacher's section of a recipe."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.section import Count, Positive, Radius, Settings
-
-
-class Training(Settings):
-    """SGD and the schedule of its rate, see `schedules.learning_rate`.
-
-    With `schedule="step"` the rate is divided by 10 after each of `decay_epochs`, by default after
-    75 and 90 % of them. `clip_norm` bounds the norm of all gradients together.
-    """
-
-    epochs: Count = 100
-    batch_size: Annotated[int, Field(ge=2)] = 128
-    learning_rate: Positive = 0.1
-    schedule: Literal["step", "cosine", "one_cycle"] = "step"
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    weight_decay: Annotated[float, Field(ge=0)] = 2e-4
-    decay_epochs: tuple[Count, ...] | None = None
-    clip_norm: Positive | None = None
-
-    def made_from(self) -> dict[str, Any]:
-        values = super().made_from()
-        unused = [name for name in ("decay_epochs", "clip_norm") if values[name] is None]
-        return {key: value for key, value in values.items() if key not in unused}
+from rnascl_keras.section import Count, Positive, Radius, Training
 
 
 class Teacher(Training):
-    """A teacher trained by `method`, adversarially but for "natural", or one read from `weights`.
+    """A teacher trained by `method`, adversarially but for natural, or one read from `weights`.
 
-    `weights` is a file (.keras or .npz), or the name of a teacher that comes with the package:
-    `cifar10`. `mean` and `std` normalise pixels of [0, 1]; None means the usual ones of ImageNet
-    for colour. `expected` says in words which weights a recipe without `architecture` wants.
+    The epoch of the best PGD accuracy on the validation images is kept, where there are such.
+    Trained naturally, as cell networks such as darts were published without adversarial images, the
+    last epoch is.
 
-    The epoch of the best PGD accuracy on the validation images is kept, where there are such; with
-    `patience`, training stops after so many epochs without a better one. `average` and
-    `trades_beta` are `AdversarialTrainer`'s; `precision` is that of the training alone.
-
-    "natural" trains cell networks, such as darts, as they were published without adversarial
-    images: with the loss of an auxiliary classifier, weighed by `auxiliary`, and with `drop_path`,
-    the part of an operation's images that it leaves out in the end; 0 for none. The last epoch is
-    kept there.
+    Attributes:
+        architecture: of a teacher to train, one of `rnascl list teachers`.
+        width (channels): of a network's first stage, in place of its own.
+        cells: of a cell network, in place of its own.
+        weights: a trained one: a file (.keras or .npz), or one that comes with the package.
+        start: weights that training begins with: a file (.keras), or one of the package's; what
+            is of other classes is new, and without `architecture` the network is the same.
+        mean: per channel, subtracted from pixels of [0, 1]; ImageNet's of weights in colour.
+        std: per channel, divided by after `mean`.
+        method: of training; n_fgsm and fast take one step, natural none, the others `steps`.
+        epsilon (pixels of [0, 1]): L-infinity radius that it is trained within.
+        steps: of pgd and trades.
+        step_size (pixels of [0, 1]): length of one; none: the method's own part of `epsilon`.
+        trades_beta: of trades, the weight of its robust term.
+        average (a step): decay of an average of the weights, which is then the teacher; 0: none.
+        patience (epochs): stop after so many without a better one; none: never.
+        precision: of the training alone.
+        auxiliary: of natural, weight of an auxiliary classifier's loss; 0: without.
+        drop_path (share, 0 to 1): of natural, images that an operation leaves out in the end.
+        expected: in words, which weights a recipe without `architecture` wants.
     """
+
+    LATER: ClassVar[dict[str, Any]] = {
+        **Training.LATER,
+        "cells": None,
+        "start": None,
+        "auxiliary": 0.0,
+        "drop_path": 0.0,
+    }
 
     architecture: str | None = None
     width: int | None = None
     cells: int | None = None
     weights: str | None = None
+    start: str | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     method: Literal["pgd", "trades", "fast", "n_fgsm", "natural"] = "n_fgsm"
@@ -80,11 +79,6 @@ class Teacher(Training):
                 "training; got method='natural': leave them out."
             )
         return self
-
-    def made_from(self) -> dict[str, Any]:
-        own = {"cells": None, "auxiliary": 0.0, "drop_path": 0.0}
-        values = super().made_from()
-        return {key: value for key, value in values.items() if own.get(key, ...) != value}
 
     def arguments(self) -> dict[str, Any]:
         """Return those of `AdversarialTrainer`."""

@@ -80,23 +80,25 @@ def test_the_attack_of_no_robust_method_changes_no_result():
         >= {"keep": "best", "epsilon": 0.1}.items()
     )
     recipe = load_recipe("digits")
-    kept = recipe.model_dump(mode="json") | {"train": recipe.train.made_from()}
-    assert recipe.made_from() == {name: without_unset(value) for name, value in kept.items()}
+    kept = {
+        name: without_unset(name, value) for name, value in recipe.model_dump(mode="json").items()
+    }
+    assert recipe.made_from() == {**kept, "train": recipe.train.made_from()}
 
 
-UNSET = {
-    "decay_epochs": None,
-    "clip_norm": None,
-    "cells": None,
-    "auxiliary": 0.0,
-    "drop_path": 0.0,
+UNSET = {"decay_epochs": None, "clip_norm": None, "held_out": None, "gradients": False}
+UNSET_OF = {
+    "teacher": {"cells": None, "auxiliary": 0.0, "drop_path": 0.0, "start": None},
+    "finetune": {"robust": None, "adversarial_share": None, "average": 0.0, "keep": "last"},
 }
 
 
-def without_unset(section):
+def without_unset(name, section):
+    """What is not given of settings that were not always there: so it is as before."""
     if not isinstance(section, dict):
         return section
-    return {key: value for key, value in section.items() if UNSET.get(key, ...) != value}
+    unset = UNSET | UNSET_OF.get(name, {})
+    return {key: value for key, value in section.items() if unset.get(key, ...) != value}
 
 
 def test_what_is_set_of_a_training_changes_its_result():
@@ -104,3 +106,8 @@ def test_what_is_set_of_a_training_changes_its_result():
     teacher = Teacher(method="natural", auxiliary=0.4, **given)
     assert {key: teacher.made_from()[key] for key in given} == given
     assert teacher.made_from()["auxiliary"] == 0.4
+
+
+def test_what_is_given_of_the_later_settings_counts():
+    recipe = load_recipe("digits", ["data.held_out=0.2", "teacher.start=a.keras"]).made_from()
+    assert (recipe["data"]["held_out"], recipe["teacher"]["start"]) == (0.2, "a.keras")

@@ -43,7 +43,7 @@ __all__ = [
 
 
 def carlini_wagner(epsilon: float, *, norm: str = "Linf", **settings: Any) -> Attack:
-    """Return the Carlini-Wagner attack of a norm: two different attacks."""
+    """Carlini and Wagner's attack of a norm: PGD on the margin, for L2 the smallest change."""
     kind = CarliniWagnerL2 if norm == "L2" else CW
     return kind(epsilon, norm=norm, **settings)
 

@@ -7,12 +7,21 @@ import io
 import os
 import re
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from rnascl_keras.cli import experiments, models, networks, stages
-from rnascl_keras.cli.start import say
+from rnascl_keras import __version__
+from rnascl_keras.cli import (
+    cleaning,
+    drafting,
+    experiments,
+    finding,
+    models,
+    networks,
+    stages,
+)
+from rnascl_keras.cli.telling import with_telling
 from rnascl_keras.errors import BelowTheGate, Stopped, UserError, WorkerLost, printable
 from rnascl_keras.files.temporary import own_temporary_folder
 from rnascl_keras.recipe import recipe_names
@@ -21,12 +30,31 @@ from rnascl_keras.run.stopping import EXIT_CODE, stopped_by_sigterm
 app = typer.Typer(
     help=__doc__,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     epilog="Recipes: " + ", ".join(recipe_names()),
 )
-for part in (stages, models, experiments, networks):
+for part in (finding, drafting, stages, models, experiments, networks, cleaning):
+    for command in part.app.registered_commands:
+        if command.callback:
+            command.callback = with_telling(command.callback)
     app.add_typer(part.app)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"rnascl-keras {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def of_all_commands(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say it, and end."),
+    ] = False,
+) -> None:
+    """What is asked of no command."""
+
 
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 """click's UsageError: typer brings its own click, or did not, by version."""
@@ -52,13 +80,13 @@ def main() -> None:
     except UserError as error:
         _refuse(str(error))
     except BelowTheGate as error:
-        say("rnascl: " + printable(str(error)))
+        _say("rnascl: " + printable(str(error)))
         sys.exit(BELOW)
     except Stopped:
-        say("rnascl: stopped by SIGTERM; the same command goes on from there.")
+        _say("rnascl: stopped by SIGTERM; the same command goes on from there.")
         sys.exit(EXIT_CODE)
     except WorkerLost:
-        say("rnascl: a worker does not answer any more; start all of them again to go on.")
+        _say("rnascl: a worker does not answer any more; start all of them again to go on.")
         os._exit(EXIT_CODE)  # the interpreter's own end would wait for the worker that is gone
     except ModuleNotFoundError as error:
         if not is_of_training(error.name):
@@ -71,7 +99,7 @@ def main() -> None:
         command = error.ctx.command_path if error.ctx else "rnascl"
         _refuse(f"{error.format_message().rstrip('.')}; see `{command} --help`.")
     if code == STOPPED:
-        say("rnascl: stopped; the same command goes on from what was saved last.")
+        _say("rnascl: stopped; the same command goes on from what was saved last.")
     sys.exit(code)
 
 
@@ -93,5 +121,10 @@ def _print_whatever_comes() -> None:
 
 
 def _refuse(reason: str) -> None:
-    say("rnascl: " + printable(" ".join(reason.split())))
+    _say("rnascl: " + printable(" ".join(reason.split())))
     sys.exit(2)
+
+
+def _say(line: str) -> None:
+    """Say why the command ended, `--quiet` or not."""
+    typer.echo(line, err=True)

@@ -85,9 +85,9 @@ def with_measurement(command: Callable[..., None]) -> Callable[..., None]:
     Typer reads options from a function's parameters: the one that it is shown has a parameter for
     each, and calls the given one with what they say.
     """
-    options = _parameters(Measurement)
+    options = parameters(Measurement)
     shown = []
-    for parameter in _parameters(command):
+    for parameter in parameters(command):
         shown += options if parameter.annotation is Measurement else [parameter]
 
     def call(**given: Any) -> None:
@@ -100,6 +100,7 @@ def with_measurement(command: Callable[..., None]) -> Callable[..., None]:
     return flat
 
 
-def _parameters(function: Callable) -> list[inspect.Parameter]:
+def parameters(function: Callable) -> list[inspect.Parameter]:
+    """Return what a function takes, by keyword only, as typer reads it."""
     given = inspect.signature(function, eval_str=True).parameters.values()
     return [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in given]

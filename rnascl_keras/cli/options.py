@@ -7,10 +7,17 @@ from typing import Annotated
 
 import typer
 
+from rnascl_keras.recipe import recipe_names
+
 DATA_DIR_VARIABLE = "TFDS_DATA_DIR"
 
 RecipeArgument = Annotated[
-    str, typer.Argument(metavar="RECIPE", help="Name of a recipe, or a .py file with one.")
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="Name of a recipe, or a .py file with one.",
+        autocompletion=recipe_names,
+    ),
 ]
 WorkdirOption = Annotated[
     Path | None, typer.Option(help="Folder of the run; by default runs/<recipe>.")

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from rnascl_keras.cli.options import DATA_DIR_VARIABLE
+from rnascl_keras.progress import is_quiet
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.command import Command
 from rnascl_keras.run.workdir import Run
@@ -43,8 +44,9 @@ def open_run(
 
 
 def say(line: str) -> None:
-    """Tell the user something that is not a result: on standard error."""
-    typer.echo(line, err=True)
+    """Tell the user something that is not a result, on standard error; nothing with `--quiet`."""
+    if not is_quiet():
+        typer.echo(line, err=True)
 
 
 def run_stages(run: Run, *names: str) -> None:

@@ -31,6 +31,40 @@ def is_image_folder(path: Path) -> bool:
     return any((path / split).is_dir() for split in (TRAIN_SPLIT, *TEST_SPLITS))
 
 
+def is_class_folder(path: Path) -> bool:
+    """Return whether `path` holds folders of images, one a class, and none named like a split."""
+    if is_image_folder(path) or not path.is_dir():
+        return False
+    folders = (path / name for name in _folders(path))
+    return any(name.lower().endswith(SUFFIXES) for f in folders for name in os.listdir(f))
+
+
+def load_unsplit(
+    path: Path,
+    image_size: int | None,
+    class_list: str | os.PathLike[str] | None,
+    held_out: float,
+    say: Say = no_one,
+) -> tuple[ImageData, ImageData]:
+    """Return the training and the test split of a folder that has none: `<class>/*`.
+
+    Args:
+        path, image_size, class_list, say: as of `load_folder`.
+        held_out: share of the images to test on, about the same of each class, and always the same
+            for the same files; nothing is moved.
+
+    Raises:
+        UserError: as `load_folder`, or the folder has splits.
+    """
+    if is_image_folder(path):
+        raise UserError(
+            f"held_out={held_out:g}: {path} has {TRAIN_SPLIT}/ or a folder to test on; leave "
+            "held_out out."
+        )
+    data = _load_split(path, _class_names(path, class_list), image_size, say)
+    return data.split_last(max(1, round(held_out * len(data))))
+
+
 def load_folder(
     path: Path, image_size: int | None, class_list: str | os.PathLike[str] | None, say: Say = no_one
 ) -> tuple[ImageData, ImageData]:

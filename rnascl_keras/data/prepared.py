@@ -56,6 +56,12 @@ def load_prepared(
     return tuple(loaded)
 
 
+def prepared_names(place: Path) -> list[str]:
+    """Return the data sets that lie ready in a folder of TensorFlow Datasets."""
+    found = {p.relative_to(place).parts[0] for p in place.glob("*/**/dataset_info.json")}
+    return sorted(found - {"downloads"})
+
+
 def _builder(name: str, place: str | None) -> Any:
     import tensorflow_datasets as tfds
 

@@ -33,6 +33,7 @@ def load_data(
     validation: int = 0,
     class_list: str | os.PathLike[str] | None = None,
     limit_train: int | None = None,
+    held_out: float | None = None,
     say: folder.Say = folder.no_one,
 ) -> Splits:
     """Load a data set.
@@ -49,16 +50,21 @@ def load_data(
         validation: that many images from the end of the training split become `validation`.
         class_list: text file with the name of a class folder a line; the others are left out.
             Only for a folder.
+        held_out: share of each class to test on, of a folder of `<class>/*` without splits.
         limit_train: use only the first that many training images (after `validation` is off).
         say: is told what is left out.
 
     Raises:
         UserError: not found, not readable, or not labelled images in the ranges asked for.
     """
-    place = _find_folder(source, data_dir, say)
+    place = _find_folder(source, data_dir, say, unsplit=held_out is not None)
+    if held_out is not None and place is None:
+        raise UserError(f"held_out splits a folder of <class>/*.jpg; {source!r} is not one.")
     if class_list is not None and place is None:
         raise UserError(f"class_list filters the classes of a folder; {source!r} is not one.")
-    if place is not None:
+    if place is not None and held_out is not None:
+        train, test = folder.load_unsplit(place, image_size, class_list, held_out, say)
+    elif place is not None:
         train, test = folder.load_folder(place, image_size, class_list, say)
     elif source == "digits":
         train, test = digits.load_digits()
@@ -68,12 +74,12 @@ def load_data(
         train, test = prepared.load_prepared(source, ("train", "test"), data_dir)
     if image_size is not None:
         _check_shape(train, (image_size, image_size, train.input_shape[2]), source)
-    held_out = None
+    kept_back = None
     if validation:
-        train, held_out = train.split_last(validation)
+        train, kept_back = train.split_last(validation)
     if limit_train is not None:
         train = train.take(min(limit_train, len(train)))
-    return Splits(train, held_out, test)
+    return Splits(train, kept_back, test)
 
 
 def load_test_data(
@@ -136,15 +142,15 @@ def _is_npz(source: str) -> bool:
 
 
 def _find_folder(
-    source: str, data_dir: str | os.PathLike[str] | None, say: folder.Say
+    source: str, data_dir: str | os.PathLike[str] | None, say: folder.Say, unsplit: bool = False
 ) -> Path | None:
     """Return the image folder meant by `source`, or None when it is none; say so where it could
-    have been a data set's name."""
+    have been a data set's name. Where `unsplit`, one without splits is meant too."""
     candidates = [Path(source).expanduser()]
     if data_dir is not None:
         candidates.append(Path(data_dir).expanduser() / source)
     for candidate in candidates:
-        if folder.is_image_folder(candidate):
+        if folder.is_image_folder(candidate) or (unsplit and folder.is_class_folder(candidate)):
             if os.sep not in str(source):
                 say(f"data: {source} is taken for the folder {shown_path(candidate.absolute())}")
             return candidate
@@ -153,9 +159,18 @@ def _find_folder(
     if looks_like_path and not _is_npz(source):
         raise UserError(
             f"{source} is no folder of images; expected train/<class>/*.jpg and one of "
-            f"{', '.join(folder.TEST_SPLITS)} in it.{folder.what_is_in(candidates[0])}"
+            f"{', '.join(folder.TEST_SPLITS)} in it.{_unsplit_words(candidates[0])}"
         )
     return None
+
+
+def _unsplit_words(place: Path) -> str:
+    """Return a sentence on what a folder holds instead, and what can be done with it."""
+    if folder.is_class_folder(place):
+        mend = " `rnascl new` writes a recipe that tests on a part of each class."
+    else:
+        mend = ""
+    return folder.what_is_in(place) + mend
 
 
 def _check_shape(data: ImageData, expected: ImageShape, source: str) -> None:

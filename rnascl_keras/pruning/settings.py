@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.section import Count, Positive, Radius
-from rnascl_keras.teacher_settings import Training
+from rnascl_keras.section import Count, Positive, Radius, Training
 
 WAYS = ("magnitude", "hydra", "admm")
 

@@ -14,6 +14,8 @@ TRANSFER = "transfer_"
 ONNX_FILES = "ONNX files"
 LATENCIES = {"one_thread": "ms, 1 thread", "all_threads": "ms, all"}
 
+LEARN_MORE = "more epochs, more images, or a start from robust weights (teacher.start, train.start)"
+
 
 def _published(norm: str) -> dict[str, attacks.Attack]:
     # they say the same of themselves at every radius
@@ -112,10 +114,15 @@ def file_checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def guessing(report: dict[str, Any]) -> dict[str, str]:
     """Return why figures say nothing about robustness, by model and file whose clean accuracy is
-    near chance."""
-    found = {MODELS[key]: report[key].get("near_chance") for key in model_keys(report)}
+    near chance; of a run's models, which see pixels as they should, too little was learned."""
+    found = {MODELS[key]: _unlearned(report[key]) for key in model_keys(report)}
     found |= {name: file.get("near_chance") for name, file in report.get("export", {}).items()}
     return {name: words for name, words in found.items() if words}
+
+
+def _unlearned(figures: dict[str, Any]) -> str | None:
+    why = figures.get("near_chance")
+    return why and f"{why.removesuffix('.')}; or it has hardly learned: {LEARN_MORE}."
 
 
 def verdicts(report: dict[str, Any]) -> dict[str, str]:

@@ -85,7 +85,9 @@ def _figures(report: dict[str, Any]) -> Table:
     table.add_section()
     for key in accuracy_keys(report):
         cells = [_cell(report[model]["accuracy"].get(key)) for model in models]
-        table.add_row(attack_name(key), *cells)
+        alarming = ["bold red" if report[m].get("near_chance") else "" for m in models]
+        styled = [Text(cell, style) for cell, style in zip(cells, alarming, strict=True)]
+        table.add_row(attack_name(key), *styled)
     return table
 
 

@@ -21,6 +21,7 @@ class View:
         card: by title, see `words.model_card`.
         reading: whether early layers chose early tutors, see `words.tutor_reading`, or None.
         attention_words: how alike the attention maps of an image and of itself, attacked, are.
+        guessing: by name, why its figures say nothing, see `keys.guessing`.
         models: by key, in the order of the columns, the figures of `report`.
         accuracy_keys: the rows of the table of accuracies, see `keys.accuracy_keys`.
         verdicts: by model's key, what the check for false robustness says of it.
@@ -43,6 +44,7 @@ class View:
     card: dict[str, str]
     reading: dict[str, Any] | None
     attention_words: str
+    guessing: dict[str, str]
     models: dict[str, dict[str, Any]]
     accuracy_keys: list[str]
     verdicts: dict[str, str]
@@ -71,6 +73,7 @@ class View:
             card=words.model_card(report),
             reading=reading,
             attention_words=words.attention_words(given.attention),
+            guessing=keys.guessing(report),
             models={key: report[key] for key in keys.model_keys(report)},
             accuracy_keys=keys.accuracy_keys(report),
             verdicts=keys.verdicts(report),

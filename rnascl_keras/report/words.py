@@ -14,7 +14,6 @@ from rnascl_keras.report.keys import (
     attack_name,
     checks,
     file_checks,
-    guessing,
     model_keys,
 )
 from rnascl_keras.units import count, percent, radius, size
@@ -44,8 +43,6 @@ def summary(report: dict[str, Any], reading: dict[str, Any] | None) -> list[str]
             "under attack."
         )
     sentences += _file_words(report, students[-1])
-    for name, why in guessing(report).items():
-        sentences.append(f"{name}: nothing is known about its robustness, for {why}")
     sentences += _check_words(report)
     if reading:
         sentences.append(reading["words"])
@@ -202,8 +199,11 @@ def _listed(names: Sequence[str], limit: int = 12) -> str:
 def _teacher_words(teacher: dict[str, Any]) -> str:
     if teacher["weights"]:
         return f"{teacher['weights']}, as it was given."
+    started = teacher.get("start")  # earlier reports are without
+    network = teacher["architecture"] or "the same network"
+    origin = f", from the weights of {started} on" if started else ""
     return (
-        f"{teacher['architecture']}, trained by {teacher['method']} within radius "
+        f"{network}, trained{origin} by {teacher['method']} within radius "
         f"{radius(teacher['epsilon'])} for {teacher['epochs']} epochs."
     )
 

@@ -29,6 +29,9 @@ def run_stages(run: Run, names: Sequence[str] = STAGE_NAMES) -> None:
         Stopped: SIGTERM came; what was done is saved.
         WorkerLost: another of several workers does not answer any more.
     """
+    for stage in STAGES:
+        if stage.name in names and not left_out(run, stage):
+            stage.outside(run)  # a file that is not there is missed now, not after hours
     run.open()
     try:
         with reporting_full_disk(run.workdir), reporting_lost_workers(run.strategy), _alone(run):

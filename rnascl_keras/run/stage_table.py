@@ -9,7 +9,9 @@ from pathlib import Path
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run import stages
 from rnascl_keras.run.latency import TABLE, given_table
+from rnascl_keras.run.starts import start_file, student_file
 from rnascl_keras.run.workdir import Run
+from rnascl_keras.section import STARTS
 from rnascl_keras.teachers.cache.index import INDEX, shard_names
 from rnascl_keras.teachers.included import teacher_file
 
@@ -101,8 +103,15 @@ def _searched(run: Run) -> list[str]:
 
 
 def _given_weights(run: Run) -> dict[str, Path]:
-    weights = run.recipe.teacher.weights
-    return {"weights": teacher_file(weights)} if weights else {}
+    settings = run.recipe.teacher
+    if settings.weights:
+        return {"weights": teacher_file(settings.weights)}
+    return {"start": start_file(settings.start)} if settings.start else {}
+
+
+def _given_student(run: Run) -> dict[str, Path]:
+    start = run.recipe.train.start
+    return {} if start in STARTS else {"start": student_file(start)}
 
 
 def _given_latencies(run: Run) -> dict[str, Path]:
@@ -170,6 +179,7 @@ STAGES = (
         _files("student.keras"),
         stages.train,
         shared=_always,
+        outside=_given_student,
         kept=True,
     ),
     RunStage(

@@ -22,7 +22,9 @@ from rnascl_keras.run.fitting import fit_stage, seed_stage
 from rnascl_keras.run.latency import predicted_latency, table_for
 from rnascl_keras.run.models import cache_settings
 from rnascl_keras.run.schedules import sgd
+from rnascl_keras.run.starts import start_student
 from rnascl_keras.run.workdir import Run
+from rnascl_keras.section import STARTS
 from rnascl_keras.settings import Tutored
 from rnascl_keras.teachers.cache.building import fill_cache
 from rnascl_keras.teachers.included import included_teachers, teacher_file
@@ -46,7 +48,7 @@ def teacher(run: Run, signature: str) -> None:
             std=settings.std,
         )
         tap(model, run.recipe.search.taps)  # one that cannot be tapped is refused here
-    elif settings.architecture:
+    elif settings.architecture or settings.start:
         from rnascl_keras.run.teacher_stage import train_teacher
 
         model = train_teacher(run, signature)
@@ -151,6 +153,8 @@ def train(run: Run, signature: str) -> None:
         supernet = Supernet(architecture.space, architecture.input_shape, architecture.classes)
         load_weights(supernet, run.path("search/supernet.weights.h5"))
         copy_sliced_weights(supernet, student)
+    elif settings.start not in STARTS:
+        start_student(run, student)
     robust = make_robust(**settings.robust_arguments())
     told = _robustly(settings) if robust else "eq. 3"
     _distill(run, "train", signature, student, settings, told, robust=robust)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 
 from rnascl_keras.run.fitting import fit_stage, seed_stage
 from rnascl_keras.run.schedules import sgd
+from rnascl_keras.run.starts import start_teacher, untrained_teacher
 from rnascl_keras.run.workdir import Run
-from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 from rnascl_keras.teachers.drop_path import DropRate, GrowingDropRate
 from rnascl_keras.teachers.natural_training import (
@@ -23,34 +22,35 @@ from rnascl_keras.teachers.natural_training import (
 
 def train_teacher(run: Run, signature: str) -> keras.Model:
     """Train the recipe's teacher, adversarially but for method "natural"; return it in float32."""
-    settings, data = run.recipe.teacher, run.data.train
-    images = {"input_shape": data.input_shape, "classes": data.classes}
-    network = settings.network_arguments() | images
+    settings = run.recipe.teacher
     seed_stage(run, 1)
     train = _train_naturally if settings.method == "natural" else _train_adversarially
     with _precision(settings.precision):
-        trained = train(run, signature, network)
+        trained = train(run, signature)
     if settings.precision == "float32" and settings.method != "natural":
         return trained
-    deployed = build_teacher(**network)
+    deployed = untrained_teacher(run)
     copy_shared_weights(trained, deployed)
     return deployed
 
 
-def _train_adversarially(run: Run, signature: str, network: dict[str, Any]) -> keras.Model:
+def _train_adversarially(run: Run, signature: str) -> keras.Model:
     """Return the best epoch's weights where there are validation images, else the last one's."""
     settings = run.recipe.teacher
-    model = build_teacher(**network)
+    model = untrained_teacher(run)
+    start_teacher(run, model)
     trainer = AdversarialTrainer(model, seed=run.recipe.seed, **settings.arguments())
     trainer.compile(optimizer=_optimizer(run))
-    title = f"{settings.architecture}, {settings.method}"
+    title = f"{settings.architecture or model.name}, {settings.method}"
     fit_stage(run, "teacher", signature, trainer, settings, title)
     return model
 
 
-def _train_naturally(run: Run, signature: str, network: dict[str, Any]) -> keras.Model:
+def _train_naturally(run: Run, signature: str) -> keras.Model:
     """Return the last epoch's network, with its auxiliary classifier and drop path where it has."""
-    settings = run.recipe.teacher
+    settings, data = run.recipe.teacher, run.data.train
+    images = {"input_shape": data.input_shape, "classes": data.classes}
+    network = settings.network_arguments() | images
     rate = DropRate() if settings.drop_path else None
     model = build_for_training(network, auxiliary=settings.auxiliary > 0, rate=rate)
     trainer = NaturalTrainer(

@@ -218,6 +218,7 @@ class Run:
         """Return the names of a deployed model's files in `export/`, the SavedModel apart."""
         kinds = ("onnx", "tflite") if self.recipe.export.litert else ("onnx",)
         return [f"{student}{form}.{kind}" for kind in kinds for form in ("", "_int8")]
+
     @property
     def deployed(self) -> list[str]:
         """Names of the models that are exported: the students, or the teacher where it is all."""

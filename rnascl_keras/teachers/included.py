@@ -13,8 +13,15 @@ def included_teachers() -> list[str]:
     return list(included("teachers"))
 
 
-def teacher_file(weights: str) -> Path:
-    """Return the file that a recipe's `teacher.weights` names: a path, or an included teacher.
+def model_card(name: str) -> str:
+    """Return what the model card of an included teacher calls it, "" where there is none."""
+    card = included("teachers")[name].with_suffix(".md")
+    heading = card.read_text().partition("\n")[0] if card.exists() else ""
+    return heading.partition(": ")[2]
+
+
+def teacher_file(weights: str, setting: str = "teacher.weights") -> Path:
+    """Return the file that a recipe's setting names: a path, or an included teacher.
 
     Raises:
         UserError: there is neither such a file nor such a teacher.
@@ -24,7 +31,7 @@ def teacher_file(weights: str) -> Path:
         return own[weights]
     if not Path(weights).is_file():
         raise UserError(
-            f"teacher.weights: there is no file {weights}, and no teacher of that name comes with "
+            f"{setting}: there is no file {weights}, and no teacher of that name comes with "
             f"the package; these do: {', '.join(own)}.{nearest(weights, list(own))}"
         )
     return Path(weights)

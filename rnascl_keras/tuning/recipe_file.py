@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from rnascl_keras.method.spaces import SearchSpace, Stage
@@ -13,7 +15,11 @@ INDENT = "    "
 WIDTH = 80
 
 
-def recipe_file(recipe: Recipe, docstring: str) -> str:
+COMMENTED = 92
+"""Characters of a line of comment, its indentation left out."""
+
+
+def recipe_file(recipe: Recipe, docstring: str, reasons: Mapping[str, str] | None = None) -> str:
     """Return the text of a `.py` file that defines this recipe.
 
     Settings at their defaults are left out.
@@ -21,9 +27,10 @@ def recipe_file(recipe: Recipe, docstring: str) -> str:
     Args:
         recipe: any.
         docstring: of the file, without its quotes.
+        reasons: by setting, e.g. ``train.epochs``, what is said in a comment above it.
     """
     used = {Recipe.__name__}
-    body = _source(recipe, "", used)
+    body = _source(recipe, "", used, reasons or {})
     spaces = sorted(used & {SearchSpace.__name__, Stage.__name__})
     lines = [f"from rnascl_keras.recipe import {', '.join(sorted(used - set(spaces)))}"]
     if spaces:
@@ -33,8 +40,10 @@ def recipe_file(recipe: Recipe, docstring: str) -> str:
     return f'"""{escaped}\n"""\n\n{imports}\n\nrecipe = {body}\n'
 
 
-def _source(value: Any, indent: str, used: set[str]) -> str:
-    """Return Python that gives `value`; note in `used` the classes it names."""
+def _source(
+    value: Any, indent: str, used: set[str], reasons: Mapping[str, str], place: str = ""
+) -> str:
+    """Return Python that gives `value`, at `place`; note in `used` the classes it names."""
     inner = indent + INDENT
     if isinstance(value, Settings):
         fields = {
@@ -45,14 +54,26 @@ def _source(value: Any, indent: str, used: set[str]) -> str:
     elif isinstance(value, (SearchSpace, Stage)):
         fields = vars(value)
     elif isinstance(value, (tuple, list)):
-        items = [_source(item, inner, used) for item in value]
+        items = [_source(item, inner, used, {}) for item in value]
         return _bracketed("", items, indent)
     else:
         return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
     name = type(value).__name__
     used.add(name)
-    given = [f"{key}={_source(item, inner, used)}" for key, item in fields.items()]
+    given = [
+        _comment(reasons.get(f"{place}{key}"), inner)
+        + f"{key}={_source(item, inner, used, reasons, f'{place}{key}.')}"
+        for key, item in fields.items()
+    ]
     return _bracketed(name, given, indent)
+
+
+def _comment(reason: str | None, indent: str) -> str:
+    """Return a comment that stands above a setting, and the indentation of what follows it."""
+    if reason is None:
+        return ""
+    lines = textwrap.wrap(f"{reason[0].upper()}{reason[1:]}.", COMMENTED - len(indent))
+    return "".join(f"# {line}\n{indent}" for line in lines)
 
 
 def _bracketed(name: str, items: list[str], indent: str) -> str:

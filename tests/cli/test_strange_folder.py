@@ -57,14 +57,22 @@ def test_no_command_runs_a_python_file_of_the_folder_it_is_called_in(strange_fol
     ]
     held_out = ("--set", "data.validation=60", "--workdir", "tuned")
     calls = {
+        "list": (),
+        "show": (str(tiny),),
+        "settings": (),
+        "new": ("digits", "--out", "drafted.py"),
         "attack": ("model.onnx", *attacked),
         "evaluate": ("model.keras", *attacked),
         "convert-teacher": ("nobodys.npz", *teacher),
+        "rivals": (),
+        "prune": ("model.keras", "--data", "digits", "--epochs", "0", "--keep", "0.5"),
         "run": (str(tiny), *short),
+        "compare-networks": (str(tiny), *short, "--networks", "digits_cnn", "--quick"),
         "compare": (str(tiny), *short, "--methods", "kl"),
         "tune": (str(tiny), *short, *held_out, "--trials", "1", "--tune", "gamma_t"),
     }
     calls |= {stage: (str(tiny), *short) for stage in STAGE_NAMES if stage != "evaluate"}
+    calls["clean"] = (str(tiny), "--yes")
     assert calls.keys() == {command.name or command.callback.__name__ for command in commands()}
     called = [
         ((name, *options), 2 if name == "convert-teacher" else 0) for name, options in calls.items()

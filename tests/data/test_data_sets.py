@@ -183,3 +183,32 @@ def test_without_a_network_a_download_is_given_up_soon(tmp_path, monkeypatch):
         load_data("cifar10", data_dir=tmp_path)
     assert asked.count("www.cs.toronto.edu") <= 5
     assert usual == downloader.MAX_RETRIES
+
+
+@pytest.fixture
+def unsplit(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    for name, count in (("ant", 20), ("bee", 10), ("cat", 30)):
+        save_images(root / name, count, "jpg")
+    return root
+
+
+def test_of_a_folder_without_splits_a_part_of_each_class_is_held_out(unsplit):
+    before = sorted(unsplit.rglob("*"))
+    splits = load_data(str(unsplit), image_size=8, held_out=0.2)
+    np.testing.assert_allclose(np.bincount(splits.test.labels), [4, 2, 6], atol=1)
+    assert (len(splits.train), len(splits.test)) == (48, 12)
+    train, test = ({*map(str, s.pixels.paths)} for s in (splits.train, splits.test))
+    assert not train & test and len(train | test) == 60
+    again = load_data(str(unsplit), image_size=8, held_out=0.2)
+    assert again.test.fingerprint() == splits.test.fingerprint()
+    assert sorted(unsplit.rglob("*")) == before
+
+
+def test_without_held_out_a_folder_without_splits_is_refused_with_what_to_do(unsplit, image_folder):
+    with pytest.raises(UserError, match="It holds ant, bee, cat. `rnascl new` writes"):
+        load_data(str(unsplit), image_size=8)
+    with pytest.raises(UserError, match=r"held_out=0.2: .* has train/"):
+        load_data(str(image_folder), image_size=8, held_out=0.2)
+    with pytest.raises(UserError, match="'digits' is not one"):
+        load_data("digits", held_out=0.2)

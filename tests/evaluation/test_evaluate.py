@@ -1,5 +1,6 @@
 """Evaluation on models whose robust accuracy is known exactly, and on real robust weights."""
 
+import io
 import json
 import os
 from pathlib import Path
@@ -170,9 +171,12 @@ def test_a_sweep_is_an_evaluation_at_each_radius():
         sweep_radii(model, images, LABELS, radii=())
 
 
-def test_progress_shows_the_running_accuracy(capsys):
+def test_progress_shows_the_running_accuracy_on_a_terminal(monkeypatch):
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr", terminal)
     evaluate(brightness_model(), uniform_images(VALUES), LABELS, attacks=("pgd",), epsilon=0.1)
-    shown = capsys.readouterr().err
+    shown = terminal.getvalue()
     assert "pgd20" in shown and "accuracy=0.500" in shown and "6/6" in shown
 
 

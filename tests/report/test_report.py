@@ -132,3 +132,26 @@ def test_page_shows_size_speed_memory_and_attacks_of_the_litert_files(tmp_path):
     assert page.row("Activations") == [*["–"] * 5, "200", "50.1"]
     assert page.row("student_int8.tflite") == ["150", "3.1", "75.7", "46.9", "42.1"]
     assert "Activations" not in page_of(tmp_path, with_int8(REPORT)).text
+
+
+def test_a_model_near_chance_is_said_in_red_on_the_page_and_in_the_closing_table(tmp_path):
+    report = copy.deepcopy(REPORT)
+    report["student"]["near_chance"] = "clean accuracy is near chance (33.3 %): check scale."
+    html = write_report(tmp_path, report, pictures()).read_text()
+    (said,) = re.findall(r'<p class="alarm">([^<]*)</p>', html)
+    assert said.startswith("Student: nothing is known") and "teacher.start" in said
+    columns = len({"clean", "fgsm", "pgd20", "mi_fgsm", "worst"})
+    assert html.count('<td class="alarm">') == columns
+    assert re.search(r"\.alarm \{ color: var\(--alarm\)", html) and "--alarm: #b3261e" in html
+    console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system="standard")
+    print_summary(report, console)
+    printed = console.file.getvalue()
+    assert len(re.findall(r"\x1b\[1;31m *89\.6", printed)) == 1
+    assert not re.search(r"\x1b\[1;31m *84\.2", printed)
+    assert re.search(
+        r"\x1b\[1;31mStudent: no verdict on robustness: clean accuracy is near", printed
+    )
+
+
+def test_of_models_that_have_learned_nothing_is_red(tmp_path):
+    assert 'class="alarm"' not in write_report(tmp_path, REPORT, pictures()).read_text()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.included import teacher_file
 
 
@@ -27,6 +28,60 @@ def recipe_file(tmp_path):
         return path
 
     return write
+
+
+def test_a_teacher_starts_from_one_of_other_classes(recipe_file, rnascl, tmp_path):
+    """Trained at a rate of nearly 0, it is still the one that it started from."""
+    source = build_teacher("digits_cnn", input_shape=(16, 16, 3), classes=4)
+    generator = np.random.default_rng(0)
+    for v in source.trainable_variables:
+        v.assign(generator.normal(size=v.shape) / 9)
+    start = tmp_path / "start.keras"
+    source.save(start)
+    recipe = recipe_file("epochs=1, precision='mixed_bfloat16'")
+    changes = ["teacher.architecture=null", f"teacher.start={start}", "teacher.learning_rate=1e-9"]
+    asked = [part for change in changes for part in ("--set", change)]
+    folder = tmp_path / "run"
+    result = rnascl("teacher", recipe, "--workdir", folder, *asked)
+    assert result.code == 0, result.err
+    assert f"starts from {start}: 20 of 22 tensors are taken; new are those of logits" in result.err
+    model = keras.models.load_model(folder / "teacher.keras")
+    assert (model.input_shape, model.output_shape) == ((None, 8, 8, 1), (None, 10))
+    theirs = source.get_layer("conv1").get_weights()[0].sum(axis=2, keepdims=True)
+    np.testing.assert_allclose(model.get_layer("conv1").get_weights()[0], theirs, atol=1e-4)
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    again = rnascl("teacher", recipe, "--workdir", folder, *asked)
+    assert "already done from the same settings" in again.err
+    source.get_layer("logits").bias.assign(np.ones(4))
+    source.save(start)
+    other = rnascl("teacher", recipe, "--workdir", folder, *asked)
+    assert other.code == 2 and "the file given as start is another one" in other.err
+
+
+def test_a_start_that_is_not_there_is_told_before_anything_is_done(refused, tmp_path, tiny):
+    folder = ["--workdir", tmp_path / "run"]
+    line = refused("run", tiny, *folder, "--set", "train.start=no/such.keras")
+    assert "train.start: there is no file no/such.keras" in line
+    line = refused("run", tiny, *folder, "--set", "teacher.start=no.keras")
+    assert "teacher.start: there is no file no.keras" in line
+    line = refused("run", tiny, *folder, "--set", "train.start=supernets")
+    assert "Did you mean 'supernet'?" in line
+
+
+def test_a_student_starts_from_a_file(rnascl, work, tiny):
+    """Trained at a rate of nearly 0, its blocks are still those of the file."""
+    before = keras.models.load_model(work / "student.keras")
+    start = work.parent / "start.keras"
+    before.save(start)
+    changes = [f"train.start={start}", "train.learning_rate=1e-9", "train.epochs=1"]
+    asked = [part for change in changes for part in ("--set", change)]
+    result = rnascl("train", tiny, "--workdir", work, "--overwrite", *asked)
+    assert result.code == 0, result.err
+    total = len(before.weights)
+    assert f"train: starts from {start}: {total} of {total} tensors are taken" in result.err
+    after = keras.models.load_model(work / "student.keras")
+    for old, new in zip(before.trainable_variables, after.trainable_variables, strict=True):
+        np.testing.assert_allclose(new, old, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["pgd", "trades", "fast", "n_fgsm"])

@@ -1,0 +1,1 @@
+"""What there is to choose from, and every setting, each with a line from its own docstring."""

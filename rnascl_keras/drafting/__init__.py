@@ -1,0 +1,1 @@
+"""A recipe for images that nobody has written one for: looked at, chosen, timed, written."""

@@ -1,0 +1,184 @@
+"""Settings that fit the images, each with its reason.
+
+The numbers are for two CPU cores and a quarter of an hour. What is cut down there first is the
+size of the images and the number of times each is seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rnascl_keras.drafting.facts import Facts
+from rnascl_keras.recipe import Recipe
+from rnascl_keras.teachers.included import included_teachers
+from rnascl_keras.units import radius
+
+START = "cifar10"
+"""The robust network of the package that a teacher of other images starts from."""
+STROKES = 32
+"""Pixels a side up to which grey images are taken for strokes of full contrast, as digits are."""
+TINY = 16
+"""Pixels a side up to which the space and the teacher are those of the digits."""
+LARGEST = 112
+"""Pixels a side from which on a network with a stem of stride 1 is too slow."""
+STEPS = 20
+"""Of an epoch, at least."""
+LARGEST_BATCH = 128
+SEEN = 20_000
+"""Images that the student's training goes through; the search and the teacher see fewer."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Settings of one section that were chosen for one reason.
+
+    Attributes:
+        key: of the setting that the reason is written at, e.g. ``train.epochs``.
+        reason: in a sentence.
+    """
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A recipe that fits some images, and why it is as it is."""
+
+    recipe: Recipe
+    choices: tuple[Choice, ...]
+
+
+def draft(facts: Facts, name: str) -> Draft:
+    """Return a recipe that fits the images, called `name`."""
+    chooser = _Chooser(facts)
+    sections: dict[str, Any] = {
+        "space": chooser.space(),
+        "data": chooser.data(),
+        "teacher": chooser.teacher(),
+        "cache": {"views": chooser.views()},
+        "search": chooser.search(),
+        "train": chooser.train(),
+        "finetune": None,
+        "evaluation": chooser.evaluation(),
+    }
+    recipe = Recipe.model_validate({"name": name, **sections})
+    return Draft(recipe, tuple(chooser.choices))
+
+
+class _Chooser:
+    """Chooses one section after the other, and notes why."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.choices: list[Choice] = []
+        shape = facts.splits.train.input_shape
+        self.scaled = (64 if facts.shorter_side >= 48 else 32) if facts.is_folder else None
+        self.side = self.scaled or max(shape[:2])
+        self.strokes = shape[2] == 1 and self.side <= STROKES
+        self.validation = max(1, min(1000, facts.train // 10))
+        self.train_images = facts.train - self.validation
+        self.batch = max(2, min(LARGEST_BATCH, self.train_images // STEPS))
+        self.epochs = max(5, min(40, round(SEEN / self.train_images)))
+        self.epsilon = 0.1 if self.strokes else 8 / 255 if self.side < 48 else 4 / 255
+
+    def note(self, key: str, reason: str) -> None:
+        self.choices.append(Choice(key, reason))
+
+    def space(self) -> str:
+        space = "digits" if self.side <= TINY else "S3" if self.side <= LARGEST else "IS"
+        self.note("space", f"small students, for images of {self.side} pixels a side")
+        return space
+
+    def data(self) -> dict[str, Any]:
+        facts = self.facts
+        chosen: dict[str, Any] = {"source": facts.source, "validation": self.validation}
+        if self.scaled:
+            chosen["image_size"] = self.scaled
+            self.note(
+                "data.image_size",
+                f"of shorter sides of {facts.shorter_side} pixels in the median; of twice the "
+                "size, everything takes four times as long",
+            )
+        if facts.held_out is not None:
+            chosen["held_out"] = facts.held_out
+            self.note("data.held_out", "the folder has no train/ and val/; nothing is moved")
+        chosen["augmentation"] = "shift" if self.side <= TINY or self.strokes else "crop_flip"
+        self.note("data.validation", "a tenth, by which the teacher's best epoch is kept")
+        return chosen
+
+    def teacher(self) -> dict[str, Any]:
+        if self.facts.source in included_teachers():
+            self.note("teacher.weights", "it comes with the package, for these images")
+            return {"weights": self.facts.source}
+        trained = {
+            "batch_size": self.batch,
+            "epsilon": self.epsilon,
+            "epochs": max(3, self.epochs // 3),
+            "learning_rate": 0.02,
+            "schedule": "one_cycle",
+        }
+        if self.side <= TINY:
+            self.note("teacher.architecture", "for images as small as digits; trained from nothing")
+            own = {"architecture": "digits_cnn", "epochs": self.epochs, "learning_rate": 0.05}
+            return trained | own
+        if self.side > LARGEST:
+            self.note("teacher.architecture", "a ResNet-18 of half width; trained from nothing")
+            own = {"architecture": "imagenet_resnet18", "width": 32, "epochs": self.epochs}
+            return trained | own
+        self.note(
+            "teacher.start",
+            "robust features transfer (Salman et al., 2020): it starts from the package's robust "
+            "network of CIFAR-10, with a new head",
+        )
+        # On 240 photographs of three classes, scaled to 32 pixels, 8 epochs: 78.5 % clean and
+        # 64.0 % under PGD of 10 steps; 79.5 and 59.0 % without the average, at twice the rate.
+        own = {"learning_rate": 0.01, "schedule": "cosine", "average": 0.97}
+        return trained | own | {"start": START}
+
+    def views(self) -> int:
+        views = min(10, self.epochs)
+        self.note("cache.views", "the teacher is asked once about so many variants of each image")
+        return views
+
+    def search(self) -> dict[str, Any]:
+        self.note(
+            "search.batch_size",
+            f"an epoch of {self.train_images:,} images then has at least {STEPS} steps"
+            if self.batch < LARGEST_BATCH
+            else "as large as the usual one, for there are enough images",
+        )
+        epochs = max(2, self.epochs // 4)
+        return {"batch_size": self.batch, "epochs": epochs, "learning_rate": 0.05}
+
+    def train(self) -> dict[str, Any]:
+        self.note("train.epochs", f"about {SEEN:,} images are seen, each at most 40 times")
+        self.note(
+            "train.robust",
+            "adversarial images of one step, with the robust teacher's answers as labels",
+        )
+        self.note("train.epsilon", self._radius_words())
+        return {
+            "batch_size": self.batch,
+            "epochs": self.epochs,
+            "learning_rate": 0.05,
+            "schedule": "one_cycle",
+            "robust": "rslad_n_fgsm",
+            "epsilon": self.epsilon,
+        }
+
+    def evaluation(self) -> dict[str, Any]:
+        most, check = (1000, 200) if self.side < 48 else (200, 25)
+        n = min(self.facts.test, most)
+        words = "all there are to test on" if n == self.facts.test else "the first to test on"
+        self.note("evaluation.n", f"{words}; attacks take longer than the training of so few")
+        return {"n": n, "epsilon": self.epsilon, "check": min(n, check)}
+
+    def _radius_words(self) -> str:
+        told = radius(self.epsilon)
+        if self.strokes:
+            return f"{told}, for strokes of full contrast are hardly touched by less"
+        if self.side < 48:
+            return f"{told}, as usual for images of 32 pixels"
+        return f"{told}, as usual for photographs"
