@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -23,10 +24,10 @@ from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.robust_distillation import ROBUST, make_robust
 from rnascl_keras.method.spaces import get_space
 from rnascl_keras.teachers import build_teacher
-from rnascl_keras.teachers.cache import TeacherCache, build_cache, open_cache
+from rnascl_keras.teachers.cache import build_cache, open_cache
 
 BATCH, STEPS, TURNS = 64, 4, 5
-INNER = {"epsilon": 8 / 255, "step_size": 2 / 255, "steps": 10}
+INNER: dict[str, Any] = {"epsilon": 8 / 255, "step_size": 2 / 255, "steps": 10}
 
 
 def main() -> None:
@@ -36,27 +37,26 @@ def main() -> None:
     data = ImageData(ArrayPixels(pixels), rng.integers(0, 10, count), tuple("0123456789"))
     teacher = build_teacher("resnet18", input_shape=(32, 32, 3), classes=10, width=32)
     with tempfile.TemporaryDirectory() as folder:
-        settings = {"views": 1, "gradients": True}
+        settings: dict[str, Any] = {"views": 1, "gradients": True}
         build_cache(Path(folder), teacher, data, **settings)
         cache = open_cache(Path(folder), teacher, data, **settings)
         plain = epoch_of(cache)
-        aligned = {"gradient_weight": 1.0}
+        aligned: dict[str, Any] = {"gradient_weight": 1.0}
         compare("KDIGA, cached, over plain", epoch_of(cache, **aligned), plain, repeats=TURNS)
         live = epoch_of(teacher, data, **aligned)
         compare("KDIGA, live, over plain", live, plain, repeats=TURNS)
         compare("TRADES over plain", epoch_of(cache, trades=Trades()), plain, repeats=TURNS)
         for name in ROBUST:
-            asked = (teacher, data) if "adaad" in name or name == "igdm" else (cache,)
+            asked: tuple = (teacher, data) if "adaad" in name or name == "igdm" else (cache,)
             epoch = epoch_of(*asked, robust=make_robust(name, **INNER))
             compare(f"{name} over plain", epoch, plain, repeats=TURNS)
 
 
-def epoch_of(
-    teacher: keras.Model | TeacherCache, data: ImageData | None = None, **objective: object
-) -> Callable[[], object]:
+def epoch_of(teacher: Any, data: ImageData | None = None, **objective: Any) -> Callable[[], object]:
     """Return what trains an epoch of a student's own; `data` where the teacher is asked live."""
     space = get_space("S3")
-    student = Architecture(space, space.widths_everywhere(max)).build()
+    widths: Any = space.widths_everywhere(max)
+    student = Architecture(space, widths).build()
     distiller = CrossLayerDistiller(teacher, student, gamma_t=0.0, **objective)
     distiller.compile(keras.optimizers.SGD(0.01), jit_compile=False)
     batches = (data or teacher).training_batches(BATCH)

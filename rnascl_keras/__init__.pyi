@@ -9,10 +9,10 @@ from .method.derive import copy_sliced_weights as copy_sliced_weights
 from .method.derive import derive as derive
 from .method.distill import CrossLayerDistiller as CrossLayerDistiller
 from .method.distiller import Distiller as Distiller
+from .method.need import Need as Need
 from .method.search import CrossLayerSearch as CrossLayerSearch
 from .method.spaces import SearchSpace as SearchSpace
 from .method.spaces import Stage as Stage
-from .method.step import Need as Need
 from .method.supernet import Supernet as Supernet
 from .method.terms import CrossEntropy as CrossEntropy
 from .method.terms import OutputTerm as OutputTerm

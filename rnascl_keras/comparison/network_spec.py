@@ -47,8 +47,9 @@ class NetworkSpec:
             check_name("way to prune", way, WAYS)
         if share is None or not 0 < share <= 1:
             raise UserError(f"{text}: what is kept is a share in (0, 1]; got {keep}.")
-        numbers = [int(number) if number else None for number in (width, cells)]
-        return cls(text.strip(), name, *numbers, way, share)
+        sizes = {"width": width, "cells": cells}
+        numbers = {key: int(number) if number else None for key, number in sizes.items()}
+        return cls(text.strip(), name, way=way, keep=share, **numbers)
 
     @property
     def key(self) -> str:

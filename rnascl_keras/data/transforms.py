@@ -9,6 +9,7 @@ square that is cut out.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import tensorflow as tf
 
@@ -41,7 +42,7 @@ def augment_batch(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentatio
         float32 (b, h, w, c) in [0, 1].
     """
     if augmentation.random_window:
-        size = (images.shape[1], images.shape[2])
+        size = static_sides(images)
 
         def scaled_window(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
             image, row = pair
@@ -90,9 +91,16 @@ def _cut_out(images: tf.Tensor, draws: tf.Tensor, side: int) -> tf.Tensor:
         places = tf.range(size) - first[:, None]  # (b, size)
         return (places >= 0) & (places < side)
 
-    height, width = images.shape[1:3]
-    square = within(height, draws[:, 3])[:, :, None] & within(width, draws[:, 4])[:, None]
-    return tf.where(square[..., None], tf.zeros_like(images), images)
+    height, width = static_sides(images)
+    rows, columns = within(height, draws[:, 3]), within(width, draws[:, 4])
+    square = tf.expand_dims(rows, 2) & tf.expand_dims(columns, 1)
+    return tf.where(tf.expand_dims(square, 3), tf.zeros_like(images), images)
+
+
+def static_sides(images: tf.Tensor) -> tuple[int, int]:
+    """Return height and width of images, (b, h, w, c), which are known when a step is traced."""
+    sides: Any = images.shape.as_list()[1:3]
+    return sides[0], sides[1]
 
 
 def random_window(shape: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:

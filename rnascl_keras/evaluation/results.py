@@ -72,7 +72,7 @@ def _drawn_sweep(measured: Measured, swept: Sweep, path: Path) -> bytes:
 
     clean = dict.fromkeys(swept.accuracy, measured.evaluation.accuracy["clean"])
     title = f"{measured.path.name}, first {swept.n} images"
-    settings = {"title": title, "norm": swept.norm, "file_format": path.suffix[1:]}
+    settings: dict[str, Any] = {"title": title, "norm": swept.norm, "file_format": path.suffix[1:]}
     return accuracy_by_radius(swept.epsilon, swept.accuracy, swept.intervals, clean, **settings)
 
 
@@ -82,7 +82,7 @@ def _write_images(path: Path, measured: Sequence[Measured]) -> None:
     models, those of the first, and of the others `x_KEY_2` and so on."""
     first = measured[0]
     worst = np.array(first.images.first(len(first.images))[0])
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}  # of which none is called `allow_pickle`
     for number, one in enumerate(measured, start=1):
         for key, made in one.made.items():
             arrays[f"x_{key}" if number == 1 else f"x_{key}_{number}"] = made

@@ -127,7 +127,7 @@ def inverted_residual(
         return masks(convolution_name) if masks else None
 
     expand, depthwise, project = (f"{name}_{part}" for part in ("expand", "depthwise", "project"))
-    shared = {"activation": activation}
+    shared: dict[str, Any] = {"activation": activation}
     y = convolution(x, expand, hidden, mask=mask_of(hidden_mask, expand), **shared)
     shared |= {"kernel_size": 3, "stride": stride}
     y = convolution(y, depthwise, None, mask=mask_of(hidden_mask, depthwise), **shared)
@@ -153,12 +153,11 @@ def classifier(
 
     The dense layer computes in float32 also under mixed precision.
     """
-    shared = {"activation": space.activation}
-    stem = {"kernel_size": 3, "stride": space.stem_stride}
-    x = convolution(images, "stem", space.stem_width, **stem, **shared)
+    sizes: dict[str, Any] = {"kernel_size": 3, "stride": space.stem_stride}
+    x = convolution(images, "stem", space.stem_width, activation=space.activation, **sizes)
     x = body(x)
     if space.head_width:
-        x = convolution(x, "head", space.head_width, **shared)
+        x = convolution(x, "head", space.head_width, activation=space.activation)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return layers.Dense(classes, name="logits", dtype=floatx())(x)
 

@@ -163,10 +163,10 @@ def _expected_excitation(
         return 0.0
     cost = BlockCost(0, 0, 0, space.squeezed)
     inputs = zip(rows[:-1], probabilities, strict=False)
-    expected = [
-        ops.sum(p * np.asarray([cost.excite(a) for a in row], floatx())) for row, p in inputs
-    ]
-    return float(cost.excite(space.stem_width)) + sum(expected)
+    total: Tensor = float(cost.excite(space.stem_width))
+    for row, p in inputs:
+        total = total + ops.sum(p * np.asarray([cost.excite(a) for a in row], floatx()))
+    return total
 
 
 def largest_macs(space: SearchSpace, input_shape: Sequence[int], classes: int) -> int:

@@ -34,6 +34,9 @@ class KeepsWeights(TrainingModel):
         robust_at: radius at which validation attacks, in pixel units of [0, 1], or None.
     """
 
+    keeps_best = True
+    """Whether an epoch before the last can be the result."""
+
     averaged: WeightAverage | None = None
     best: WeightCopy | None = None
     robust_at: float | None = None
@@ -56,7 +59,8 @@ class KeepsWeights(TrainingModel):
         self.robust_at = robust_at
         if robust_at is None:
             return
-        self.best = WeightCopy(self.classifier)
+        if self.keeps_best:
+            self.best = WeightCopy(self.classifier)
         if ROBUST_ACCURACY not in [tracker.name for tracker in self.trackers]:
             self.trackers.append(keras.metrics.Mean(name=ROBUST_ACCURACY))
 

@@ -32,6 +32,8 @@ class AdmmTrainer(AdversarialTrainer):
         **settings: of `AdversarialTrainer`.
     """
 
+    keeps_best = False  # a weight is not pruned before the end, so the best epoch is the last
+
     def __init__(self, model: keras.Model, *, keep: float, **settings: Any) -> None:
         super().__init__(model, name="admm_trainer", **settings)
         self.keep = keep

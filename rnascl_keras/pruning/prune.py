@@ -26,7 +26,6 @@ from rnascl_keras.run.schedules import sgd
 from rnascl_keras.run.workdir import Run, digest
 from rnascl_keras.settings import Training
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
-from rnascl_keras.teachers.early_stopping import RobustEarlyStopping
 
 
 def prune_run(run: Run, name: str | None, settings: Pruning) -> dict[str, Any]:
@@ -141,10 +140,6 @@ class _Pruned:
         trainer = kind(model, seed=run.recipe.seed, **arguments)
         steps = run.data.train.steps_per_epoch(training.batch_size)
         trainer.compile(optimizer=sgd(training, steps))
-        # an ADMM weight is not pruned before the end, so its best epoch is the last
-        tells = run.data.validation is not None and kind is not AdmmTrainer
-        stopping = [RobustEarlyStopping(None, run.say)] if tells else []
         told = f"{self.settings.way}, {self.settings.keep:g} kept"
         name = f"{self.key}_{step}"
-        fit_stage(run, name, signature, trainer, training, told, [*stopping, *callbacks])
-        trainer.finish()
+        fit_stage(run, name, signature, trainer, training, told, callbacks)

@@ -66,11 +66,12 @@ def _sweep(facts: dict[str, Any]) -> str | None:
     if "sweep" not in facts:
         return None
     swept = facts["sweep"]
+    clean: float = facts["accuracy"]["clean"]
     keys = [key for key in swept["accuracy"] if key != "worst"]
     return accuracy_by_radius(
         swept["epsilon"],
         {key: swept["accuracy"][key] for key in keys},
         {key: swept["intervals"][key] for key in keys},
-        dict.fromkeys(keys, facts["accuracy"]["clean"]),
+        dict.fromkeys(keys, clean),
         norm=swept["norm"],
     ).decode()

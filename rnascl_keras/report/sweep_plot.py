@@ -30,7 +30,7 @@ def accuracy_by_radius(
     epsilon: Sequence[float],
     accuracy: Mapping[str, Sequence[float]],
     intervals: Mapping[str, Sequence[Sequence[float]]],
-    clean: dict[str, float],
+    clean: Mapping[str, float],
     colours: dict[str, str] | None = None,
     *,
     title: str = "",

@@ -113,7 +113,7 @@ def search(run: Run, signature: str) -> None:
 def _search_model(run: Run) -> CrossLayerSearch:
     settings, data, seed = run.recipe.search, run.data.train, tutor_seed(run.recipe.seed)
     supernet = Supernet(
-        run.recipe.space, data.input_shape, data.classes, noise=settings.noise, seed=seed
+        run.recipe.search_space, data.input_shape, data.classes, noise=settings.noise, seed=seed
     )
     model = CrossLayerSearch(
         teacher=run.who_answers(),

@@ -37,7 +37,8 @@ class DropPath(keras.layers.Layer):
         if not training:
             return x
         kept: Any = ops.cast(1.0 - self.rate.variable, x.dtype)
-        drawn = keras.random.uniform((ops.shape(x)[0], 1, 1, 1), dtype=x.dtype, seed=self.noise)
+        images: Any = ops.shape(x)
+        drawn = keras.random.uniform((images[0], 1, 1, 1), dtype=x.dtype, seed=self.noise)
         return x * ops.cast(drawn < kept, x.dtype) / kept
 
 

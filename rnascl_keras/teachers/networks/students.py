@@ -34,7 +34,5 @@ def build_largest_student(
     if mean is not None or std is not None:
         raise UserError(f"{name} takes pixels as they are; leave out mean and std.")
     space = get_space(STUDENTS[name])
-    widths = space.widths_everywhere(max)
-    return Architecture(
-        space=space, widths=widths, tutors=(), input_shape=tuple(input_shape), classes=classes
-    ).build(name)
+    widths = tuple(map(tuple, space.widths_everywhere(max)))
+    return Architecture(space, widths, input_shape=input_shape, classes=classes).build(name)
