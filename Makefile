@@ -2,6 +2,7 @@
 # make test    the tests that take seconds; PYTEST_ARGS="-k NAME" hands arguments to pytest
 # make torture  runs killed, stopped and out of room at random moments, and what was lost: a table,
 #              after some SECONDS=600, drawn by SEED=0
+# make docs    the documentation, into build/site; a warning is an error
 # make results-quick    the comparison of RESULTS.md on digits, anew: about 30 minutes on two cores
 # make results          the tables of RESULTS.md, from the files in results/
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo results-quick results test torture lint format clean
+.PHONY: demo docs results-quick results test torture lint format clean
 
 demo: $(VENV)/.installed
 	$(BIN)/rnascl run digits
@@ -19,6 +20,9 @@ results-quick: $(VENV)/.installed
 
 results: $(VENV)/.installed
 	$(BIN)/python -m benchmarks.results
+
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 2 --dist loadfile $(PYTEST_ARGS)
@@ -51,6 +55,10 @@ $(VENV)/.installed: pyproject.toml requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

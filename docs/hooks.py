@@ -51,26 +51,17 @@ def _options(command: Any, context: Any) -> str:
 
 def settings() -> str:
     """Return the page of all settings, section by section."""
-    from rnascl_keras.recipe import Recipe
-    from rnascl_keras.section import Settings
+    from rnascl_keras.catalogue.settings_table import section_words, settings_table
 
-    parts = ["# Settings\n", "As `--set SECTION.NAME=VALUE` takes them.\n"]
-    for section, field in Recipe.model_fields.items():
-        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
-        kind = next((kind for kind in kinds if _is(kind, Settings)), None)
-        if kind is None:
-            continue
-        parts += [f"## {section}\n", f"{_plain(kind.__doc__)}\n"]
-        parts += ["| setting | default |", "|---|---|"]
-        for name, own in kind.model_fields.items():
-            parts.append(f"| `{section}.{name}` | `{own.get_default(call_default_factory=True)}` |")
+    parts = [
+        "# Settings\n",
+        "As `--set NAME=VALUE` takes them, and `rnascl settings` prints them.\n",
+    ]
+    for section, rows in settings_table().items():
+        parts += [f"## {section}\n", f"{section_words(section)}\n"]
+        parts += ["| setting | default | unit | |", "|---|---|---|---|"]
+        for row in rows:
+            cells = (f"`{row.key}`", f"`{row.default}`", row.unit, row.meaning)
+            parts.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         parts.append("")
     return "\n".join(parts)
-
-
-def _is(kind: Any, parent: type) -> bool:
-    return isinstance(kind, type) and issubclass(kind, parent)
-
-
-def _plain(text: str | None) -> str:
-    return "\n".join(line.strip() for line in (text or "").splitlines())

@@ -272,5 +272,5 @@ def test_what_does_not_fit_is_told(tmp_path, refused, monkeypatch, change, setti
 
 def test_a_whole_model_is_refused_by_name(tmp_path):
     torch.save(small(), tmp_path / "model.pt")
-    with pytest.raises(UserError, match=r"torch_models\.ResNet.*run that code.*state_dict\(\)"):
+    with pytest.raises(UserError, match=r"torch_networks\.ResNet.*run that code.*state_dict\(\)"):
         load_published(tmp_path / "model.pt", "resnet18")
