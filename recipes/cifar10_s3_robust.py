@@ -11,11 +11,10 @@ averaged, the best epoch on 1,000 validation images kept. Without attention: its
 for an epoch, as every run does, but not copied.
 """
 
-from rnascl_keras.method.spaces import get_space
 from rnascl_keras.recipe import Cache, Data, Recipe, Search, Teacher, Train
 
 recipe = Recipe(
-    space=get_space("S3").with_one_choice(max),
+    space="S3_widest",
     data=Data(source="cifar10", augmentation="crop_flip", validation=1000),
     teacher=Teacher(weights="cifar10"),
     cache=Cache(views=2),

@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from rnascl_keras.drafting.facts import Facts
+from rnascl_keras.models.included import included
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.teachers.included import included_teachers
 from rnascl_keras.units import radius
 
 START = "cifar10"
 """The robust network of the package that a teacher of other images starts from."""
+STUDENT = "cifar10_s3"
+"""The robust student of the package that one of other images starts from."""
 STROKES = 32
 """Pixels a side up to which grey images are taken for strokes of full contrast, as digits are."""
 TINY = 16
@@ -87,9 +90,18 @@ class _Chooser:
         self.choices.append(Choice(key, reason))
 
     def space(self) -> str:
+        if self.starts:
+            self.note("space", f"the architecture of {STUDENT}, from which the student starts")
+            return "S3_widest"
         space = "digits" if self.side <= TINY else "S3" if self.side <= LARGEST else "IS"
         self.note("space", f"small students, for images of {self.side} pixels a side")
         return space
+
+    @property
+    def starts(self) -> bool:
+        """Whether the images are like those of the package's robust student."""
+        colour = self.facts.splits.train.input_shape[2] == 3
+        return colour and TINY < self.side <= LARGEST and STUDENT in included("students")
 
     def data(self) -> dict[str, Any]:
         facts = self.facts
@@ -159,7 +171,11 @@ class _Chooser:
             "adversarial images of one step, with the robust teacher's answers as labels",
         )
         self.note("train.epsilon", self._radius_words())
-        return {
+        own = {}
+        if self.starts:
+            self.note("train.start", "robust features transfer, the student's as the teacher's")
+            own = {"start": STUDENT, "gamma_t": 0.0}
+        return own | {
             "batch_size": self.batch,
             "epochs": self.epochs,
             "learning_rate": 0.05,

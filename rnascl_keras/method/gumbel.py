@@ -29,7 +29,13 @@ def gumbel_softmax(logits: Tensor, noise: Tensor, gumbel_temperature: Tensor) ->
         noise: epsilon, the same shape.
         gumbel_temperature: tau, a positive scalar; towards 0 the result becomes one-hot.
     """
-    return ops.softmax((logits + noise) / gumbel_temperature, axis=-1)
+    return _softmax((logits + noise) / gumbel_temperature)
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Return the softmax along the last axis: 1, and no gradient, where there is one choice, of
+    which Keras warns."""
+    return 1.0 + 0.0 * logits if logits.shape[-1] == 1 else ops.softmax(logits, axis=-1)
 
 
 def decayed_temperature(
@@ -117,7 +123,7 @@ class GumbelChoice(keras.layers.Layer):
 
     def probabilities(self) -> Tensor:
         """Return softmax(v): how probable each choice is to be the largest under Gumbel noise."""
-        return ops.softmax(self.logits, axis=-1)
+        return _softmax(self.logits)
 
     def _draw_noise(self) -> Tensor:
         if self.noise == "normal":

@@ -89,10 +89,10 @@ class SearchSpace:
         """Return the architecture in which each block takes `pick(choices)`, e.g. `max`."""
         return [[pick(stage.widths)] * stage.depth for stage in self.stages]
 
-    def with_one_choice(self, pick: Any) -> SearchSpace:
+    def with_one_choice(self, pick: Any, name: str) -> SearchSpace:
         """Return the space of one architecture: each block takes `pick(choices)`, e.g. `max`."""
         stages = (replace(stage, widths=(pick(stage.widths),)) for stage in self.stages)
-        return replace(self, name=f"{self.name} {pick.__name__}", stages=tuple(stages))
+        return replace(self, name=name, stages=tuple(stages))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the rows as plain values, for JSON; without what is as in the paper."""
@@ -151,6 +151,13 @@ SPACES: dict[str, SearchSpace] = {
         # Ours: scikit-learn's 8 x 8 digits
         SearchSpace("digits", (Stage(2, (16, 12, 8), stride=1), Stage(2, (32, 24, 16)))),
     )
+}
+
+
+SPACES |= {
+    # Ours: one architecture each, that of the students that come with the package
+    f"{name}_widest": SPACES[name].with_one_choice(max, f"{name}_widest")
+    for name in ("S3", "S7")
 }
 
 

@@ -12,7 +12,12 @@ from tiny_models import dtype_policy
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.channel_choice import ChannelChoice
-from rnascl_keras.method.gumbel import decayed_temperature, gumbel_softmax, tutor_seed
+from rnascl_keras.method.gumbel import (
+    GumbelChoice,
+    decayed_temperature,
+    gumbel_softmax,
+    tutor_seed,
+)
 from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.tutor_choice import TutorChoice
@@ -165,3 +170,12 @@ def test_runs_of_neighbouring_seeds_do_not_share_noise():
         return np.concatenate([np.ravel(choice.sample()) for choice in choices])
 
     assert not np.isin(drawn(0), drawn(1)).any()
+
+
+def test_one_choice_is_taken_whole_and_nobody_is_warned(recwarn):
+    choice = GumbelChoice((1,), seed=0)
+    with tf.GradientTape() as tape:
+        g = choice.sample()
+    assert float(g[0]) == float(choice.probabilities()[0]) == 1.0
+    assert float(tape.gradient(g, choice.logits.value)[0]) == 0.0
+    assert not recwarn.list

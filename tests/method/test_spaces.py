@@ -76,8 +76,8 @@ def test_what_is_no_space_is_told(make, message):
 
 
 def test_a_space_with_one_choice_is_its_architecture():
-    space = SPACES["S3"].with_one_choice(max)
-    assert space.name == "S3 max"
+    space = SPACES["S3_widest"]
+    assert space == SPACES["S3"].with_one_choice(max, "S3_widest")
     assert [stage.widths for stage in space.stages] == [(16,), (32,), (64,)]
     assert space.depths == SPACES["S3"].depths
 
