@@ -1,10 +1,12 @@
-"""Write the cards of the students that come with the package, so that no figure is typed.
+"""Pack students to come with the package, and write their cards, so that no figure is typed.
 
-    python -m benchmarks.cards
+    python -m benchmarks.cards RUN_FOLDER NAME    pack the exported student of a run
+    python -m benchmarks.cards                    write all cards
 
-A card says what stands in three files of results/students/:
+Packing copies `student.keras` and its ONNX files into recipes/students/, and notes in
+results/students/NAME_run.json how it was made. The cards say besides what these files hold, of the
+packed student:
 
-    NAME_run.json           report.json of `rnascl run RECIPE`
     NAME.json               rnascl evaluate NAME --data cifar10 --n 10000 --attacks fgsm,pgd,mi_fgsm
                                 --sweep 2/255,4/255,16/255 --json results/students/NAME.json
     NAME_auto_attack.json   rnascl evaluate NAME --data cifar10 --n 500 --attacks auto_attack
@@ -13,19 +15,51 @@ A card says what stands in three files of results/students/:
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
 from rnascl_keras.files.hashes import content_hash
-from rnascl_keras.files.whole import read_json
+from rnascl_keras.files.whole import read_json, write_json
+from rnascl_keras.hardware import processor
 from rnascl_keras.report.keys import attack_how, attack_name
 from rnascl_keras.students import FORMS, student_file, student_names
 from rnascl_keras.units import count, duration, percent, radius
 
-RESULTS = Path(__file__).parent.parent / "results" / "students"
+ROOT = Path(__file__).parent.parent
+RESULTS, STUDENTS = ROOT / "results" / "students", ROOT / "recipes" / "students"
+TRAININGS = ("cache", "search", "train")
+"""The stages that take long; the teacher comes with the package."""
 TEMPLATE = Path(__file__).with_name("card.md")
+
+
+def pack(folder: Path, name: str) -> None:
+    """Copy a run's exported student, and note how it was made."""
+    forms = {".keras": "student.keras"}
+    forms |= {form: f"export/student{form}" for form in (".onnx", "_int8.onnx")}
+    STUDENTS.mkdir(exist_ok=True)
+    for form, own in forms.items():
+        shutil.copyfile(folder / own, STUDENTS / f"{name}{form}")
+    stages = {file.stem: read_json(file) for file in (folder / ".stages").glob("*.json")}
+    settings = {}
+    for stamp in stages.values():
+        settings |= stamp.get("made_from", {}).get("settings", {})
+    architecture = read_json(folder / "architecture.json")
+    made = {
+        "recipe": folder.name.removeprefix("run_"),
+        "seed": settings["seed"],
+        "hardware": processor(),
+        "duration": {
+            stage: stamp["seconds"] for stage, stamp in stages.items() if "seconds" in stamp
+        },
+        "student": {key: architecture[key] for key in ("parameters", "macs", "space", "widths")},
+        "settings": settings,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    write_json(RESULTS / f"{name}_run.json", made)
 
 
 def card(name: str) -> str:
@@ -46,9 +80,8 @@ def card(name: str) -> str:
         sweep=_sweep(evaluation),
         check=evaluation["check"]["verdict"],
         files=[(f"{name}{form}", _bytes(name, form)) for form in FORMS if form != ".md"],
-        latency=run["export"][f"student{FORMS[1]}"].get("latency"),
         size={key: count(run["student"][key]) for key in ("parameters", "macs")},
-        took=duration(sum(run["duration"].values())),
+        took=duration(sum(run["duration"][stage] for stage in TRAININGS)),
         radius=radius(evaluation["epsilon"]),
         percent=percent,
     )
@@ -92,7 +125,10 @@ def _bytes(name: str, form: str) -> str:
 
 
 def main() -> None:
-    """Write all cards."""
+    """Pack the student of a run, or write all cards."""
+    if len(sys.argv) == 3:
+        pack(Path(sys.argv[1]), sys.argv[2])
+        return
     for name in student_names():
         student_file(name, ".md").write_text(card(name))
         print(f"{name}: written")

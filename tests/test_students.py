@@ -1,0 +1,74 @@
+"""The students that come with the package: they load, their cards say what was measured, and it
+holds."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import numpy as np
+import pytest
+
+from benchmarks.cards import RESULTS, card
+from rnascl_keras.attacks import make_attack
+from rnascl_keras.attacks.keras_classifier import KerasClassifier
+from rnascl_keras.data import load_test_data
+from rnascl_keras.errors import UserError
+from rnascl_keras.export import OnnxClassifier
+from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.whole import read_json
+from rnascl_keras.models.size import model_macs, model_parameters
+from rnascl_keras.recipe import recipe_names
+from rnascl_keras.students import FORMS, load_student, student_file, student_names
+
+NAMES = student_names()
+LARGEST = 10**6
+
+
+def test_there_are_students_and_their_names_are_no_recipes():
+    assert "cifar10_s3" in NAMES
+    assert not set(NAMES) & set(recipe_names())
+    with pytest.raises(UserError, match="student 'cifar10_s4' is unknown.*Did you mean"):
+        load_student("cifar10_s4")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_student_is_whole(name):
+    """All forms are there, each at most 1 MB, and say the same."""
+    sizes = [student_file(name, form).stat().st_size for form in FORMS]
+    assert max(sizes) <= LARGEST
+    model = load_student(name)
+    made = read_json(RESULTS / f"{name}_run.json")
+    assert model_parameters(model) == made["student"]["parameters"]
+    assert model_macs(model).total == made["student"]["macs"]
+    images = np.random.default_rng(0).random((8, 32, 32, 3), np.float32)
+    expected = model.predict(images, verbose=0)
+    for form in (".onnx", "_int8.onnx"):
+        found = OnnxClassifier(student_file(name, form)).logits(images)
+        tolerance = 1e-4 if form == ".onnx" else 1.0
+        np.testing.assert_allclose(found, expected, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_says_what_was_measured_of_this_file(name):
+    """To write it anew: python -m benchmarks.cards."""
+    assert student_file(name, ".md").read_text() == card(name)
+    for part in ("", "_auto_attack"):
+        assert read_json(RESULTS / f"{name}{part}.json")["sha256"] == content_hash(
+            student_file(name)
+        )
+    metadata = re.match(r"---\n(.*?)\n---\n", card(name), re.DOTALL)
+    assert metadata and "license: apache-2.0" in metadata[1]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pgd_20_on_500_images_is_within_a_point_of_what_was_measured(name):
+    data_dir = os.environ.get("TFDS_DATA_DIR")
+    if not data_dir:
+        pytest.skip("TFDS_DATA_DIR does not say where CIFAR-10 is")
+    images, labels = load_test_data("cifar10", data_dir=data_dir).first(500)
+    classifier = KerasClassifier(load_student(name))
+    attacked = make_attack("pgd", 8 / 255).perturb(classifier, images, labels)
+    right = classifier.logits(attacked).argmax(axis=1) == labels
+    measured = read_json(RESULTS / f"{name}_first_500.json")["accuracy"]["pgd20"]
+    assert right.mean() == pytest.approx(measured, abs=0.01)
