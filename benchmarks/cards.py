@@ -9,7 +9,7 @@ packed student:
 
     NAME.json               rnascl evaluate NAME --data cifar10 --n 10000 --attacks fgsm,pgd,mi_fgsm
                                 --sweep 2/255,4/255,16/255 --json results/students/NAME.json
-    NAME_auto_attack.json   rnascl evaluate NAME --data cifar10 --n 500 --attacks auto_attack
+    NAME_auto_attack.json   rnascl evaluate NAME --data cifar10 --n 500 --attacks pgd,auto_attack
                                 --json results/students/NAME_auto_attack.json
 """
 
@@ -76,7 +76,7 @@ def card(name: str) -> str:
         run=run,
         student=run["student"],
         settings=run["settings"],
-        rows=[*_rows(evaluation), *_rows(strong)[1:]],
+        rows=[*_rows(evaluation), *(row for row in _rows(strong) if row["key"] == "auto_attack")],
         sweep=_sweep(evaluation),
         check=evaluation["check"]["verdict"],
         files=[(f"{name}{form}", _bytes(name, form)) for form in FORMS if form != ".md"],
