@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.distribution.replicas import synchronized_batch_norm
 from rnascl_keras.errors import Diverged, UserError
 from rnascl_keras.method.early_stopping import RobustEarlyStopping
@@ -18,6 +17,7 @@ from rnascl_keras.run.begun import note_divergence
 from rnascl_keras.run.checkpoint import Checkpoint, RestOfEpoch
 from rnascl_keras.run.divergence import StopsWhenDiverged
 from rnascl_keras.run.estimate import seconds_per_step
+from rnascl_keras.run.feeding import Batches, batches_of
 from rnascl_keras.run.stopping import StopRequest, stopped_by_sigterm
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Search, Training
@@ -26,8 +26,6 @@ from rnascl_keras.units import duration
 
 UNUSED = 0.1
 """Part of the images that may be left out of an epoch without a word."""
-
-Batches = tf.data.Dataset | tf.distribute.DistributedDataset
 
 
 def seed_stage(run: Run, stage: int) -> None:
@@ -110,7 +108,7 @@ class _Fit:
         if self.epoch or self.step:
             inside = f" and {self.step} steps" if self.step else ""
             self.say(f"goes on after epoch {self.epoch}{inside} of {epochs}")
-        batches = _batches(run, batch_size, cache, self.epoch, self.step)
+        batches = batches_of(run, batch_size, cache, self.epoch, self.step)
         rest = [RestOfEpoch(self.epoch, self.steps - self.step)] if self.step else []
         held_out = run.data.validation
         synchronized = run.recipe.distribution.synchronized_batch_norm
@@ -218,28 +216,6 @@ def _verbosity(run: Run) -> Any:
     It is a number, which the type of `fit`, made from its default, does not allow for.
     """
     return fit_verbosity() if run.is_chief else 0
-
-
-def _batches(
-    run: Run, batch_size: int, cache: TeacherCache | None, epoch: int, step: int
-) -> Batches:
-    """Return the batches from a step of an epoch on, dealt out to the strategy's replicas."""
-
-    def of(share: Share) -> tf.data.Dataset:
-        position = {"first_epoch": epoch, "first_step": step, "share": share}
-        if cache:
-            return cache.training_batches(batch_size, **position)
-        settings = {"augmentation": run.recipe.data.augmentation, "seed": run.recipe.seed}
-        return run.data.train.training_batches(batch_size, **settings, **position)
-
-    def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
-        count = context.num_replicas_in_sync // context.num_input_pipelines
-        first = context.input_pipeline_id * count
-        return of(Share(context.num_replicas_in_sync, first, count))
-
-    if run.strategy.num_replicas_in_sync == 1:
-        return of(WHOLE)
-    return run.strategy.distribute_datasets_from_function(of_host)
 
 
 def _check_same_position(run: Run, position: int) -> None:
