@@ -127,7 +127,9 @@ class LiveTeacher:
             labels: (batch,).
         """
         _, gradients = with_input_gradients(
-            lambda x: (self.source(x, training=False),), _images(inputs), labels
+            lambda x: (self.source(x, training=False),),
+            tf.convert_to_tensor(_images(inputs)),
+            labels,
         )
         return gradients
 

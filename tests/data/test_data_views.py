@@ -64,7 +64,8 @@ def test_a_view_in_order_has_the_bits_of_training(source, augmentation, folder):
         for i, (label, image) in enumerate(by_image(data, part)):
             np.testing.assert_array_equal(image, views[epoch % 2][i])
             assert label == data.labels[i]
-    assert (augmentation == "none") == np.array_equal(*views)
+    if augmentation != "crop_flip_cutout":  # its square can cover images as small as these
+        assert (augmentation == "none") == np.array_equal(*views)
 
 
 def test_epochs_of_the_same_view_have_orders_of_their_own():

@@ -129,17 +129,18 @@ def test_what_asks_a_live_teacher():
 
 
 @pytest.mark.parametrize(
-    ("terms", "live"), [([CrossEntropy()], False), ([GradientAlignment()], True)]
+    ("terms", "needs"),
+    [([CrossEntropy()], set()), ([GradientAlignment()], {Need.INPUT_GRADIENTS})],
 )
-def test_a_distiller_says_itself_whether_it_needs_the_live_teacher(terms, live):
+def test_a_distiller_says_itself_what_it_needs_of_the_teacher(terms, needs):
     asked = []
 
-    def choose(live):
-        asked.append(live)
+    def choose(needs):
+        asked.append(needs)
         return make_teacher()
 
     distiller = Distiller(choose, make_teacher(), terms)
-    assert asked == [live]
+    assert asked == [needs]
     assert distiller.teacher.name == "tiny_teacher"
 
 

@@ -116,7 +116,9 @@ def test_a_recipe_without_a_space_ends_in_the_teachers_files(recipe_file, rnascl
     result = rnascl("run", recipe, "--workdir", tmp_path / "run", *changes)
     assert result.code == 0, result.err
     report = json.loads((tmp_path / "run/report.json").read_text())
-    assert set(report["export"]) == {"teacher.onnx", "teacher_int8.onnx"}
+    forms = ("", "_int8")
+    files = {f"teacher{form}.{kind}" for form in forms for kind in ("onnx", "tflite")}
+    assert set(report["export"]) == files
     assert all((tmp_path / "run" / path).exists() for path in report["files"].values())
     assert "student" not in report and report["teacher"]["parameters"] == 23_738
     assert (tmp_path / "run/report.html").stat().st_size > 1000
