@@ -8,7 +8,9 @@ results/students/NAME_run.json how it was made. The cards say besides what these
 packed student:
 
     NAME.json               rnascl evaluate NAME --data cifar10 --n 10000 --attacks fgsm,pgd,mi_fgsm
-                                --sweep 2/255,4/255,16/255 --json results/students/NAME.json
+                                --json results/students/NAME.json
+    NAME_sweep.json         rnascl evaluate NAME --data cifar10 --n 1000 --attacks pgd
+                                --sweep 2/255,4/255,16/255 --json results/students/NAME_sweep.json
     NAME_auto_attack.json   rnascl evaluate NAME --data cifar10 --n 500 --attacks pgd,auto_attack
                                 --json results/students/NAME_auto_attack.json
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +45,8 @@ def pack(folder: Path, name: str) -> None:
     forms |= {form: f"export/student{form}" for form in (".onnx", "_int8.onnx")}
     STUDENTS.mkdir(exist_ok=True)
     for form, own in forms.items():
-        shutil.copyfile(folder / own, STUDENTS / f"{name}{form}")
+        copy = _deflated if form == ".keras" else shutil.copyfile
+        copy(folder / own, STUDENTS / f"{name}{form}")
     stages = {file.stem: read_json(file) for file in (folder / ".stages").glob("*.json")}
     settings = {}
     for stamp in stages.values():
@@ -62,12 +66,20 @@ def pack(folder: Path, name: str) -> None:
     write_json(RESULTS / f"{name}_run.json", made)
 
 
+def _deflated(source: Path, target: Path) -> None:
+    """Copy a `.keras` file with its parts compressed; Keras stores them as they are."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for part in old.namelist():
+            entry = zipfile.ZipInfo(part)  # of no date: the same bytes each time
+            new.writestr(entry, old.read(part), zipfile.ZIP_DEFLATED, compresslevel=9)
+
+
 def card(name: str) -> str:
     """Return the card of a student, as Markdown with the block of metadata that hubs read."""
-    run, evaluation, strong = (
-        read_json(RESULTS / f"{name}{part}.json") for part in ("_run", "", "_auto_attack")
+    run, evaluation, swept, strong = (
+        read_json(RESULTS / f"{name}{part}.json") for part in ("_run", "", "_sweep", "_auto_attack")
     )
-    _check_the_file(name, evaluation, strong)
+    _check_the_file(name, evaluation, swept, strong)
     template = jinja2.Template(
         TEMPLATE.read_text(), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -77,7 +89,7 @@ def card(name: str) -> str:
         student=run["student"],
         settings=run["settings"],
         rows=[*_rows(evaluation), *(row for row in _rows(strong) if row["key"] == "auto_attack")],
-        sweep=_sweep(evaluation),
+        sweep=_sweep(swept),
         check=evaluation["check"]["verdict"],
         files=[(f"{name}{form}", _bytes(name, form)) for form in FORMS if form != ".md"],
         size={key: count(run["student"][key]) for key in ("parameters", "macs")},

@@ -53,7 +53,7 @@ def test_a_student_is_whole(name):
 def test_the_card_says_what_was_measured_of_this_file(name):
     """To write it anew: python -m benchmarks.cards."""
     assert student_file(name, ".md").read_text() == card(name)
-    for part in ("", "_auto_attack"):
+    for part in ("", "_sweep", "_auto_attack"):
         measured = read_json(RESULTS / f"{name}{part}.json")
         assert measured["sha256"] == content_hash(student_file(name))
     metadata = re.match(r"---\n(.*?)\n---\n", card(name), re.DOTALL)

@@ -127,9 +127,16 @@ def test_a_cache_of_input_gradients_holds_the_live_teacher_s(tmp_path):
     build(tmp_path, gradients=True)
     cache = opened(tmp_path, gradients=True)
     alone = {"classification_weight": 0.0, "kl_weight": 0.0, "gamma_t": 0.0, "tutors": ()}
-    settings = {"gradient_weight": 1.0, "optimizer": keras.optimizers.SGD(1.0), **alone}
-    live = distiller_under(ten_class_teacher(), **settings, compiling=EAGER)
-    cached = distiller_under(cache, **settings, compiling=EAGER)
+    live, cached = (
+        distiller_under(
+            teacher,
+            gradient_weight=1.0,
+            optimizer=keras.optimizers.SGD(1.0),
+            compiling=EAGER,
+            **alone,
+        )
+        for teacher in (ten_class_teacher(), cache)
+    )
     (inputs, labels), (images, _) = (
         next(iter(b)) for b in (cache.training_batches(20), live_batches(20))
     )
