@@ -7,11 +7,11 @@ Packing copies `student.keras` and its ONNX files into recipes/students/, and no
 results/students/NAME_run.json how it was made. The cards say besides what these files hold, of the
 packed student:
 
-    NAME.json               rnascl evaluate NAME --data cifar10 --n 10000 --attacks fgsm,pgd,mi_fgsm
+    NAME.json               rnascl evaluate NAME --data cifar10 --n 1000 --attacks fgsm,pgd,mi_fgsm
                                 --json results/students/NAME.json
     NAME_sweep.json         rnascl evaluate NAME --data cifar10 --n 1000 --attacks pgd
                                 --sweep 2/255,4/255,16/255 --json results/students/NAME_sweep.json
-    NAME_auto_attack.json   rnascl evaluate NAME --data cifar10 --n 500 --attacks pgd,auto_attack
+    NAME_auto_attack.json   rnascl attack NAME --data cifar10 --n 500 --attacks pgd,auto_attack
                                 --json results/students/NAME_auto_attack.json
 """
 
@@ -85,6 +85,7 @@ def card(name: str) -> str:
     )
     return template.render(
         name=name,
+        n=evaluation["n"],
         run=run,
         student=run["student"],
         settings=run["settings"],
@@ -126,9 +127,9 @@ def _sweep(figures: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _check_the_file(name: str, *measured: dict[str, Any]) -> None:
     """Raise ValueError where figures are of another file than the one that is loaded."""
-    own = content_hash(student_file(name))
+    own = {content_hash(student_file(name, form)) for form in (".keras", ".onnx")}
     for figures in measured:
-        if figures["sha256"] != own:
+        if figures["sha256"] not in own:
             raise ValueError(f"results of {name} are of another file ({figures['sha256'][:12]})")
 
 

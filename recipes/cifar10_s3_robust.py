@@ -2,8 +2,9 @@
 
 Command:   rnascl run cifar10_s3_robust
 Hardware:  two CPU cores
-Duration:  not yet run
-Measured:  not yet run
+Duration:  1 h 52 min, on one of two cores beside other work, 1 h 27 min of it the training
+Measured:  first 1,000 test images, radius 8/255, seed 0; clean, FGSM, PGD-20, MI-FGSM in %:
+           66.2, 39.7, 36.6, 38.8. Validation (1,000 images, PGD-10) was best in epoch 9 of 12.
 
 RSLAD's loss on adversarial images alone, KL(teacher(x) || student(x')), which one step of N-FGSM
 makes; the teacher that comes with the package, asked once about two views of each image; weights

@@ -73,7 +73,7 @@ def test_a_second_name_points_at_the_first():
 
 
 def test_without_an_argument_all_kinds_are_there():
-    console = Console(record=True, width=500, file=io.StringIO())
+    console = Console(record=True, width=5000, file=io.StringIO())
     print_short(console)
     shown = console.export_text()
     for name, kind in KINDS.items():
