@@ -76,10 +76,15 @@ def _deflated(source: Path, target: Path) -> None:
 
 def card(name: str) -> str:
     """Return the card of a student, as Markdown with the block of metadata that hubs read."""
-    run, evaluation, swept, strong = (
-        read_json(RESULTS / f"{name}{part}.json") for part in ("_run", "", "_sweep", "_auto_attack")
+    run, evaluation, swept = (
+        read_json(RESULTS / f"{name}{part}.json") for part in ("_run", "", "_sweep")
     )
-    _check_the_file(name, evaluation, swept, strong)
+    rows = _rows(evaluation)
+    _check_the_file(name, evaluation, swept)
+    if (strongest := RESULTS / f"{name}_auto_attack.json").exists():
+        strong = read_json(strongest)
+        _check_the_file(name, strong)
+        rows += [row for row in _rows(strong) if row["key"] == "auto_attack"]
     template = jinja2.Template(
         TEMPLATE.read_text(), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -89,7 +94,7 @@ def card(name: str) -> str:
         run=run,
         student=run["student"],
         settings=run["settings"],
-        rows=[*_rows(evaluation), *(row for row in _rows(strong) if row["key"] == "auto_attack")],
+        rows=rows,
         sweep=_sweep(swept),
         check=evaluation["check"]["verdict"],
         files=[(f"{name}{form}", _bytes(name, form)) for form in FORMS if form != ".md"],
