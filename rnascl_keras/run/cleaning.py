@@ -13,9 +13,9 @@ from rnascl_keras.run.stage_table import STAGES
 from rnascl_keras.run.workdir import Run
 
 MADE = ("cache", "student_trades.keras", "compare", "compare.json", "compare.svg")
-MADE += ("tune", "tune.json", "tune.png")
-"""What a run makes with other settings than it has now, and what its comparisons and trials make.
-"""
+MADE += ("tune", "tune.json", "tune.png", "networks", "networks.json", "networks.svg", "prune")
+"""What a run makes with other settings than it has now, and what is made in its folder besides: by
+comparisons, trials and pruning."""
 NOTES = ".stages"
 
 

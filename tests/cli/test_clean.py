@@ -84,7 +84,7 @@ def test_all_that_the_code_writes_into_a_runs_folder_is_known(tiny, tmp_path):
     run = Run(load_recipe(str(tiny)), tmp_path)
     known = {name.partition("/")[0] for stage in STAGES for name in stage.makes(run)} | {*MADE}
     written = set()
-    for folder in ("run", "comparison", "tuning"):
+    for folder in ("run", "comparison", "tuning", "pruning"):
         for file in (PACKAGE / folder).glob("*.py"):
             found = re.findall(r"(?:run|self)\.path\(f?\"([\w.]+)", file.read_text())
             written |= {*found} - {".stages"}
