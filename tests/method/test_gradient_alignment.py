@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from cached_teacher import build, opened
+from cached_teacher import build, opened, ten_class_teacher
 from scipy.special import log_softmax
 from tiny_models import CLASSES, IMAGE, dtype_policy, make_distiller, tiny_batch, values
 
@@ -113,6 +113,8 @@ def test_by_default_it_is_absent_and_costs_nothing(monkeypatch):
 def test_a_cache_that_does_not_hold_them_cannot_say_it(tmp_path):
     build(tmp_path)
     with pytest.raises(UserError, match="cache does not hold the teacher's input gradients"):
-        make_distiller(teacher=opened(tmp_path), gradient_weight=1.0)
+        make_distiller(
+            teacher=opened(tmp_path), student=ten_class_teacher(), tutors=(), gradient_weight=1.0
+        )
     recipe = load_recipe("cifar10_s3_quick", ["train.gradient_weight=1"])
     assert recipe.train.arguments()["gradient_weight"] == 1
