@@ -100,7 +100,7 @@ def test_onnx_agrees_with_keras_on_a_thousand_images(images, tmp_path):
 
 @pytest.mark.parametrize(("activation", "squeeze"), [("silu", 0.25), ("hard_swish", None)])
 def test_other_activations_and_squeezing_go_to_onnx_and_int8(images, tmp_path, activation, squeeze):
-    """The same logits, the same input gradients, and bytes that mostly agree."""
+    """The same logits, the same input gradients, and logits in bytes that are near."""
     student = randomised_student(images, activation=activation, squeeze_excite=squeeze)
     made = export_student(student, tmp_path, "student", images[:50], tolerance=np.inf)
     few, labels = images[:8], np.arange(8)
@@ -112,4 +112,4 @@ def test_other_activations_and_squeezing_go_to_onnx_and_int8(images, tmp_path, a
     apart = np.linalg.norm((ours - theirs).reshape(8, -1), axis=1)
     assert np.all(apart < 1e-3 * np.linalg.norm(theirs.reshape(8, -1), axis=1))
     int8 = quantise(made.onnx_path, tmp_path / "int8.onnx", images[:200], least_agreement=0.0)
-    assert int8.agreement > 0.5
+    assert int8.max_abs_difference < 0.1  # of an untrained student the classes lie close together
