@@ -134,7 +134,8 @@ class Subject:
             total=len(self.images), desc=attack.key, unit="image", wanted=self.progress
         ) as bar:
             for rows in self.images.rows():
-                found = self._attack_part(attack, rows, robust[: rows.start].sum(), bar)
+                own = self.images.of(rows)
+                found = self._attack_part(attack, rows, own, robust[: rows.start].sum(), bar)
                 robust[rows] = found.robust
                 images += [found.images] if keep else []
                 fell = np.flatnonzero(right[rows] & ~found.robust)
@@ -142,15 +143,17 @@ class Subject:
                     continue
                 said = self._answers(found.images[fell], rows.start + fell)
                 answers[rows.start + fell] = said
-                few, own = fell[:SHOWN], self.images.of(rows)
+                few = fell[:SHOWN]
                 shown = own[few], self.labels[rows][few], found.images[few], said[:SHOWN]
                 examples = examples.with_more(rows.start + few, *shown)
         made = np.concatenate(images) if keep else None
         return Attacked(robust, answers, examples, made)
 
-    def _attack_part(self, attack: Attack, rows: slice, before: int, bar: tqdm) -> Found:
-        """Attack the images of `rows`; `before` so many of those before them were robust."""
-        images, labels = self.images.of(rows), self.labels[rows]
+    def _attack_part(
+        self, attack: Attack, rows: slice, images: np.ndarray, before: int, bar: tqdm
+    ) -> Found:
+        """Attack `images`, those of `rows`; `before` so many of those before them were robust."""
+        labels = self.labels[rows]
 
         def tell(share: float, right: float) -> None:
             done = rows.start + share * len(images)
