@@ -6,7 +6,6 @@ figures that mean nothing, so an output is taken only where it can be no other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,12 +22,10 @@ _WHOLE: set[int] = {TensorProto.INT8, TensorProto.UINT8, TensorProto.INT32}
 
 
 @dataclass(frozen=True)
-class AttackedOutput:
-    """The output that is attacked.
+class ClassScores:
+    """The output of a file that is attacked, whatever its format.
 
     Attributes:
-        model: a copy of the file's with one output, the logits, (batch, classes); of what `name`
-            gives they are what comes before the final activation.
         name: what the file calls it.
         activation: what it ends in: "softmax", "sigmoid", or None.
         classes: how many; None where the file leaves it open.
@@ -36,7 +33,6 @@ class AttackedOutput:
         others: the file's outputs left aside.
     """
 
-    model: onnx.ModelProto
     name: str
     activation: str | None
     classes: int | None
@@ -46,24 +42,27 @@ class AttackedOutput:
     @property
     def in_words(self) -> str:
         """What is attacked, in a phrase."""
-        return output_in_words(
-            self.name, self.activation, self.classes, self.is_binary, self.others
-        )
+        gives = "probabilities" if self.activation else "logits"
+        words = f"gives {gives}, {self.classes or 'so many'} classes in {self.name!r}"
+        if self.is_binary:
+            words += ", of one number z a row, taken as the logits (0, z)"
+        if self.activation:
+            words += f"; the logits before its {self.activation} are attacked"
+        if self.others:
+            words += f"; left aside: {', '.join(map(repr, self.others))}"
+        return words
 
 
-def output_in_words(
-    name: str, activation: str | None, classes: int | None, is_binary: bool, others: Sequence[str]
-) -> str:
-    """Return what is attacked, in a phrase; see `AttackedOutput`."""
-    gives = "probabilities" if activation else "logits"
-    words = f"gives {gives}, {classes or 'so many'} classes in {name!r}"
-    if is_binary:
-        words += ", of one number z a row, taken as the logits (0, z)"
-    if activation:
-        words += f"; the logits before its {activation} are attacked"
-    if others:
-        words += f"; left aside: {', '.join(map(repr, others))}"
-    return words
+@dataclass(frozen=True)
+class AttackedOutput(ClassScores):
+    """The output of an ONNX file that is attacked.
+
+    Attributes:
+        model: a copy of the file's with one output, the logits, (batch, classes); of what `name`
+            gives they are what comes before the final activation.
+    """
+
+    model: onnx.ModelProto
 
 
 def attacked_output(model: onnx.ModelProto, name: str | None = None) -> AttackedOutput:
@@ -163,7 +162,7 @@ def _cut(model: onnx.ModelProto, name: str, others: tuple[str, ...]) -> Attacked
         graph.output[0].CopyFrom(helper.make_tensor_value_info(logits, tensor.elem_type, shape))
     activation = found.kind if found else None
     known = classes if isinstance(classes, int) else None
-    return AttackedOutput(model, name, activation, known, is_binary, others)
+    return AttackedOutput(name, activation, known, is_binary, others, model)
 
 
 def _append(graph: onnx.GraphProto, operator: str, inputs: list[str], **attributes: Any) -> None:

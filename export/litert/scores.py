@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnascl_keras.errors import UserError, check_name
-from rnascl_keras.export.attacked_output import output_in_words
+from rnascl_keras.export.attacked_output import ClassScores
 from rnascl_keras.export.litert.reading import LiteRTFile, Tensor
 
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOG_SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}
@@ -18,31 +18,14 @@ _QUANTISING = {"QUANTIZE", "DEQUANTIZE"}
 
 
 @dataclass(frozen=True)
-class Scores:
-    """The output that is attacked.
+class Scores(ClassScores):
+    """The output of a LiteRT file that is attacked.
 
     Attributes:
         logits: number of the tensor that holds the logits, before the final activation.
-        name: what the file calls the output.
-        activation: what it ends in: "softmax", "sigmoid", or None.
-        classes: how many; None where the file leaves it open.
-        is_binary: whether the file gives one number z an image, here made into the logits (0, z).
-        others: the file's outputs left aside.
     """
 
     logits: int
-    name: str
-    activation: str | None
-    classes: int | None
-    is_binary: bool
-    others: tuple[str, ...]
-
-    @property
-    def in_words(self) -> str:
-        """What is attacked, in a phrase."""
-        return output_in_words(
-            self.name, self.activation, self.classes, self.is_binary, self.others
-        )
 
 
 def find_scores(file: LiteRTFile, name: str | None = None) -> Scores:
@@ -76,7 +59,7 @@ def find_scores(file: LiteRTFile, name: str | None = None) -> Scores:
     classes = _classes(file.tensors[logits])
     others = tuple(key for key in outputs if key != name)
     is_binary = classes == 1
-    return Scores(logits, name, activation, 2 if is_binary else classes, is_binary, others)
+    return Scores(name, activation, 2 if is_binary else classes, is_binary, others, logits)
 
 
 def _can_be_scores(tensor: Tensor) -> bool:
