@@ -12,7 +12,7 @@ from rnascl_keras.report.page import write_report
 from rnascl_keras.report.pictures import ReportPictures
 
 EPSILON = 8 / 255
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+VOID = {"meta", "img", "br", "link", "input", "hr", "wbr"}
 
 
 def figures(parameters, macs, *shares):
