@@ -12,7 +12,7 @@ from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.distribution.strategies import make_strategy, offered_by_this_host
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation
-from rnascl_keras.evaluation.measured import measure
+from rnascl_keras.evaluation.measured import images_for, measure
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
 from rnascl_keras.models.saving import load_model
@@ -37,7 +37,7 @@ def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evalu
         if classifier.remarks:
             print(f"{path.name}: {'; '.join(classifier.remarks)}")
         shape, keep = _input_shape(model, path), request.images_out is not None
-        measured = measure(path, classifier, shape, request, keep=keep)
+        measured = measure(path, classifier, images_for(request, shape), request, keep=keep)
     give([measured], request)
     return measured.evaluation
 

@@ -42,26 +42,26 @@ class Measured:
     failed: str | None
 
 
+def images_for(request: Request, input_shape: ImageShape) -> ImageData:
+    """Return the images to measure on, for a model of this input, (h, w, c); None where a model
+    leaves a size open."""
+    asked = {"data_dir": request.data_dir, "input_shape": input_shape}
+    test = load_test_data(request.data, **asked, say=partial(print, file=sys.stderr))
+    return test.take(min(request.n, len(test)))
+
+
 def measure(
-    path: Path,
-    classifier: Any,
-    input_shape: ImageShape,
-    request: Request,
-    *,
-    keep: bool = False,
+    path: Path, classifier: Any, images: ImageData, request: Request, *, keep: bool = False
 ) -> Measured:
     """Measure the model in `path`.
 
     Args:
         path: its file.
         classifier: the model, see `attacks.Classifier`.
-        input_shape: (h, w, c) of its images; None where it leaves a size open.
+        images: see `images_for`.
         request: what is wanted.
         keep: whether the images that attacks made are kept.
     """
-    asked = {"data_dir": request.data_dir, "input_shape": input_shape}
-    test = load_test_data(request.data, **asked, say=partial(print, file=sys.stderr))
-    images = test.take(min(request.n, len(test)))
     settings = {"attacks": request.attacks, "norm": request.norm, "seed": request.seed}
     own = {"epsilon": request.epsilon, "check": request.check, "keep": keep}
     evaluation, made = evaluate(classifier, images, images.labels, **own, **settings)

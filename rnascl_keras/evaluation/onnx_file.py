@@ -12,9 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rnascl_keras.data import ImageData
+from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.facts import input_in_words
-from rnascl_keras.evaluation.measured import Measured, measure
+from rnascl_keras.evaluation.measured import Measured, images_for, measure
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
 from rnascl_keras.export.deployed import open_classifier
@@ -56,28 +58,28 @@ def attack_files(
             f"this system cannot limit the {' and '.join(missing)} that a file takes; open those "
             "of people you do not know on Linux, or in a container."
         )
-    measured = []
+    measured: list[Measured] = []
+    images: dict[ImageShape, ImageData] = {}
     for path in paths:
         classifier = opened(path, **given)
-        measured.append(_measured(path, classifier, request, keep, say))
+        asked = _told(path, classifier, request, say)
+        shape = classifier.input_shape
+        if shape not in images:  # files that take the same are measured on the same
+            images[shape] = images_for(request, shape)
+        measured.append(measure(path, classifier, images[shape], asked, keep=keep))
     give(measured, request)
     return [one.evaluation for one in measured]
 
 
-def _measured(
-    path: Path,
-    classifier: Any,
-    request: Request,
-    keep: bool,
-    say: Callable[[str], None],
-) -> Measured:
+def _told(path: Path, classifier: Any, request: Request, say: Callable[[str], None]) -> Request:
+    """Say what is attacked; return what is then asked of it."""
     words = input_in_words(classifier)
     say(f"{path.name}: {words}; images go into {classifier.input_name!r}")
     rounding = classifier.straight_through()
-    if rounding and "square" not in request.attacks:
-        say(
-            f"{path.name}: gradients go through {', '.join(rounding)} as if it did not round, "
-            "which can mislead attacks that follow them; square is run beside."
-        )
-        request = replace(request, attacks=[*request.attacks, "square"])
-    return measure(path, classifier, classifier.input_shape, request, keep=keep)
+    if not rounding or "square" in request.attacks:
+        return request
+    say(
+        f"{path.name}: gradients go through {', '.join(rounding)} as if it did not round, "
+        "which can mislead attacks that follow them; square is run beside."
+    )
+    return replace(request, attacks=[*request.attacks, "square"])

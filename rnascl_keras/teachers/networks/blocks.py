@@ -100,3 +100,8 @@ def classifier(images: Tensor, features: Tensor, classes: int, name: str) -> ker
     pooled = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     logits = keras.layers.Dense(classes, dtype="float32", name="logits")(pooled)
     return keras.Model(images, logits, name=name)
+
+
+def scaled(filters: int, width: int | None, base: int) -> int:
+    """Return the filters of a network whose first `base` are made `width`; None: as they are."""
+    return filters if width is None else max(1, width * filters // base)

@@ -17,6 +17,7 @@ from rnascl_keras.teachers.networks.blocks import (
     convolution,
     normalization,
     pixels,
+    scaled,
 )
 from rnascl_keras.teachers.networks.operations import depthwise
 
@@ -47,17 +48,15 @@ def build_mobilenet_v2(
         input_shape, classes, mean, std: as for `build_teacher`.
         width: of the stem, 32 by default; all others are scaled alike, at 16 to its half width.
     """
-
-    def scaled(filters: int) -> int:
-        return filters if width is None else max(1, width * filters // STEM)
-
     images, x = pixels(input_shape, mean, std)
-    x = _convolution(x, scaled(STEM), 3, "stem")
+    x = _convolution(x, scaled(STEM, width, STEM), 3, "stem")
     for stage, (expansion, filters, blocks, first_stride) in enumerate(STAGES, start=1):
         for block in range(1, blocks + 1):
             strides = first_stride if block == 1 else 1
-            x = _block(x, expansion, scaled(filters), strides, f"stage{stage}_block{block}")
-    return classifier(images, _convolution(x, scaled(HEAD), 1, "head"), classes, "mobilenetv2")
+            own = scaled(filters, width, STEM)
+            x = _block(x, expansion, own, strides, f"stage{stage}_block{block}")
+    x = _convolution(x, scaled(HEAD, width, STEM), 1, "head")
+    return classifier(images, x, classes, "mobilenetv2")
 
 
 def _block(x: Tensor, expansion: int, width: int, strides: int, name: str) -> Tensor:

@@ -16,6 +16,7 @@ from rnascl_keras.teachers.networks.blocks import (
     convolution,
     normalization,
     pixels,
+    scaled,
 )
 
 VGG11_R = (64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 205, 205, "M")
@@ -49,7 +50,7 @@ def build_vgg11_r(
                 x = keras.layers.MaxPooling2D(2, name=f"pool{number}")(x)
             continue
         number += 1
-        filters = _scaled(layer, width, VGG11_R[0])
+        filters = scaled(layer, width, VGG11_R[0])
         x = convolution(x, filters, 3, f"conv{number}", use_bias=True)
         x = keras.layers.ReLU(name=f"relu{number}")(normalization(x, f"bn{number}"))
     return classifier(images, x, classes, "vgg11_r")
@@ -71,10 +72,10 @@ def build_densenet121_r(
     """
     images, x = pixels(input_shape, mean, std)
     base = DENSENET121_INPUTS[0]
-    growth, bottleneck = (_scaled(filters, width, base) for filters in (GROWTH, BOTTLENECK))
+    growth, bottleneck = (scaled(filters, width, base) for filters in (GROWTH, BOTTLENECK))
     stages = zip(DENSENET121_BLOCKS, DENSENET121_INPUTS, strict=True)
     for stage, (layers, inputs) in enumerate(stages, start=1):
-        filters = _scaled(inputs, width, base)
+        filters = scaled(inputs, width, base)
         if stage == 1:
             x = convolution(x, filters, 3, "stem_conv")
         else:
@@ -93,7 +94,3 @@ def _normalized_convolution(x: Tensor, filters: int, kernel: int, name: str) -> 
     """Normalisation, ReLU, convolution."""
     x = keras.layers.ReLU(name=f"{name}_relu")(normalization(x, f"{name}_bn"))
     return convolution(x, filters, kernel, f"{name}_conv")
-
-
-def _scaled(filters: int, width: int | None, base: int) -> int:
-    return filters if width is None else max(1, width * filters // base)
