@@ -20,6 +20,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.method import losses
 from rnascl_keras.method.batches import check_batch, told_plainly, unpack_batch
 from rnascl_keras.models.classifiers import check_classifier
+from rnascl_keras.models.fused_batch_norm import fuse_batch_norm
 from rnascl_keras.models.logits import logits_model
 
 Tensor = Any
@@ -60,6 +61,7 @@ class TrainingModel(DistributedModel):
         self._check_overrides()
         check_classifier(classifier, f"the model that a {type(self).__name__} trains")
         self.classifier = logits_model(classifier)
+        fuse_batch_norm(self.classifier)
         self.trackers = [keras.metrics.Mean(name=part) for part in parts]
         self.built = True
 

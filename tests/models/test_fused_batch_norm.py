@@ -1,0 +1,103 @@
+"""Fused batch normalisation computes what Keras' own does, to rounding."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rnascl_keras.models.fused_batch_norm import fuse_batch_norm
+
+
+def normalised(**options):
+    images = keras.Input((6, 5, 3))
+    x = keras.layers.Conv2D(4, 3, use_bias=False)(images)
+    x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name="bn", **options)(x)
+    return keras.Model(images, keras.layers.GlobalAveragePooling2D()(x**3))
+
+
+def alike(**options):
+    """A model of Keras' own kernel, and one of the same weights with the fused one."""
+    own, fused = normalised(**options), normalised(**options)
+    draw = np.random.default_rng(3)
+    values = [draw.uniform(0.5, 1.5, w.shape).astype("f") for w in own.weights]
+    own.set_weights(values)
+    fused.set_weights(values)
+    fuse_batch_norm(fused)
+    return own, fused
+
+
+@pytest.fixture(params=[1, 7])
+def images(request):
+    draw = np.random.default_rng(request.param)
+    return tf.constant(draw.normal(size=(request.param, 6, 5, 3)).astype("f") + 2)
+
+
+def trained(model, images):
+    """What a step in training gives: outputs, gradients, moving statistics."""
+    with tf.GradientTape() as tape:
+        tape.watch(images)
+        outputs = model(images, training=True)
+        loss = tf.reduce_sum(outputs**2)
+    slopes = tape.gradient(loss, [images, *model.trainable_variables])
+    return [outputs, *slopes, *model.non_trainable_variables]
+
+
+def slope_of_slope(outputs, images, kernel):
+    """By the kernel: how steep the squared norm of the loss's gradient by the images is."""
+    with tf.GradientTape() as outer:
+        outer.watch(kernel)
+        with tf.GradientTape() as inner:
+            inner.watch(images)
+            loss = tf.reduce_sum(outputs(images) ** 2)
+        norm = tf.reduce_sum(inner.gradient(loss, images) ** 2)
+    return outer.gradient(norm, kernel)
+
+
+@pytest.mark.parametrize("options", [{}, {"scale": False}, {"center": False}])
+def test_a_step_in_training_is_the_same(images, options):
+    own, fused = alike(**options)
+    for ours, theirs in zip(trained(fused, images), trained(own, images), strict=True):
+        ours, theirs = np.array(ours), np.array(theirs)
+        np.testing.assert_allclose(ours, theirs, rtol=2e-4, atol=2e-5 * np.abs(theirs).max())
+
+
+def test_a_gradient_of_a_gradient_is_right_which_keras_own_is_not(images):
+    own, fused = alike()
+    kernel, scale, offset = (tf.constant(np.array(w), "float64") for w in own.trainable_variables)
+
+    def by_hand(images):
+        x = tf.nn.conv2d(images, kernel, 1, "VALID")
+        mean = tf.reduce_mean(x, (0, 1, 2))
+        variance = tf.reduce_mean((x - mean) ** 2, (0, 1, 2))
+        x = (x - mean) / tf.sqrt(variance + 1e-5) * scale + offset
+        return tf.reduce_mean(x**3, (1, 2))
+
+    expected = slope_of_slope(by_hand, tf.cast(images, "float64"), kernel).numpy()
+    error = {
+        name: np.abs(
+            slope_of_slope(lambda x, m=m: m(x, training=True), images, m.trainable_variables[0].value)
+            - expected
+        ).max()
+        / np.abs(expected).max()
+        for name, m in (("own", own), ("fused", fused))
+    }
+    assert error["fused"] < 1e-4 < 1e-3 < error["own"], error
+
+
+def test_it_is_the_fused_kernel_that_trains(images):
+    own, fused = alike()
+    for model, expected in ((own, False), (fused, True)):
+        step = tf.function(lambda x, model=model: model(x, training=True))
+        graph = step.get_concrete_function(images).graph
+        assert any(op.type == "FusedBatchNormV3" for op in graph.get_operations()) == expected
+
+
+def test_inference_frozen_layers_and_what_is_saved_stay_keras_own(images, tmp_path):
+    own, fused = alike()
+    np.testing.assert_array_equal(fused(images), own(images))
+    own.get_layer("bn").trainable = fused.get_layer("bn").trainable = False
+    np.testing.assert_array_equal(fused(images, training=True), own(images, training=True))
+    fused.save(tmp_path / "fused.keras")
+    back = keras.models.load_model(tmp_path / "fused.keras")
+    assert type(back.get_layer("bn")) is keras.layers.BatchNormalization
+    np.testing.assert_array_equal(back(images), own(images))
