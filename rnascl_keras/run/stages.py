@@ -47,7 +47,8 @@ def teacher(run: Run, signature: str) -> None:
             mean=settings.mean,
             std=settings.std,
         )
-        tap(model, run.recipe.search.taps)  # one that cannot be tapped is refused here
+        if run.students:
+            tap(model, run.recipe.search.taps)  # one that cannot be tapped is refused here
     elif settings.architecture or settings.start:
         from rnascl_keras.run.teacher_stage import train_teacher
 
