@@ -32,7 +32,8 @@ def step_of(model: keras.Model, images: tf.Tensor) -> Callable[[], object]:
 
 def main() -> None:
     images = tf.constant(np.random.default_rng(0).uniform(size=(BATCH, 32, 32, 3)), tf.float32)
-    own, fused = (build_teacher("student_s3", input_shape=(32, 32, 3), classes=10) for _ in range(2))
+    shape = images.shape[1:]
+    own, fused = (build_teacher("student_s3", input_shape=shape, classes=10) for _ in range(2))
     fuse_batch_norm(fused)
     compare("a training step, fused over Keras' own", step_of(fused, images), step_of(own, images))
 
