@@ -162,6 +162,9 @@ class _Chooser:
             else "as large as the usual one, for there are enough images",
         )
         epochs = max(2, self.epochs // 4)
+        if self.starts:
+            self.note("search.epochs", "the space has one choice, and no attention is copied")
+            epochs = 1
         return {"batch_size": self.batch, "epochs": epochs, "learning_rate": 0.05}
 
     def train(self) -> dict[str, Any]:
