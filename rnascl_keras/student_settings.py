@@ -28,9 +28,10 @@ class Tutored(Distillation):
 
     `robust` puts the terms of a method of `robust_distillation`, on adversarial images of the
     student, in place of eq. 3's cross-entropy and KL, whose settings then have no effect; the
-    attention stays, unless `gamma_t` is 0. `rslad_n_fgsm` takes one step of `epsilon`. `adaad`,
-    alone or with more, and `igdm` ask the teacher itself, also where there is a cache. The rows of
-    a comparison, each a method of its own, do not go by it.
+    attention stays, unless `gamma_t` is 0. `rslad_n_fgsm` takes one step of `epsilon`, and so
+    does `n_fgsm`, which trains on the labels and asks no teacher. `adaad`, alone or with more, and
+    `igdm` ask the teacher itself, also where there is a cache. The rows of a comparison, each a
+    method of its own, do not go by it.
 
     Attributes:
         gamma_t: weight of the attention loss of the chosen tutors; 0: without it.
@@ -59,7 +60,9 @@ class Tutored(Distillation):
     classification_weight: Annotated[float, Field(ge=0)] = 1.0
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     gradient_weight: Annotated[float, Field(ge=0)] = 0.0
-    robust: Literal["ard", "rslad", "rslad_n_fgsm", "adaad", "adaad_entropy", "igdm"] | None = None
+    robust: (
+        Literal["ard", "rslad", "rslad_n_fgsm", "n_fgsm", "adaad", "adaad_entropy", "igdm"] | None
+    ) = None
     adversarial_share: Annotated[float, Field(ge=0, le=1)] | None = None
     epsilon: Radius = 8 / 255
     step_size: Positive = 2 / 255

@@ -205,6 +205,7 @@ METHODS = {
     "ard_published": _robust("ARD, published scale", partial(ard, scale="published")),
     "rslad_published": _robust("RSLAD, published scale", partial(rslad, scale="published")),
     "rslad_n_fgsm": _robust("RSLAD, N-FGSM", ROBUST["rslad_n_fgsm"]),
+    "n_fgsm": _robust("N-FGSM, without a teacher", ROBUST["n_fgsm"]),
     "adaad": _robust("AdaAD", adaad),
     "adaad_entropy": _robust("AdaAD, weighted by entropy", ROBUST["adaad_entropy"]),
     "igdm": _robust("AdaAD + IGDM", ROBUST["igdm"]),

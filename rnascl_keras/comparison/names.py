@@ -26,6 +26,7 @@ METHOD_NAMES = (
     "ard_published",
     "rslad_published",
     "rslad_n_fgsm",
+    "n_fgsm",
     "adaad",
     "adaad_entropy",
     "igdm",

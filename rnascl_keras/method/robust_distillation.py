@@ -111,6 +111,21 @@ def rslad_n_fgsm(*, epsilon: float, adversarial_share: float = 5 / 6, scale: str
     return _soft_labels(adversarial_share, scale), n_fgsm(on_teacher, epsilon)
 
 
+def adversarial_training(*, epsilon: float, adversarial_share: float = 1.0) -> Robust:
+    """Adversarial training on labels, without the teacher's answers: what distillation has to beat.
+
+    (1 - share) CE(student(x)) + share CE(student(x')), where one step of N-FGSM (de Jorge et al.,
+    2022) makes x'.
+
+    Args:
+        epsilon: of `inner_attacks.n_fgsm`, in pixel units of [0, 1].
+        adversarial_share: of the second.
+    """
+    robust = CrossEntropy(adversarial_share, "robust_cross_entropy", adversarial=True)
+    terms = [robust] if adversarial_share == 1 else [CrossEntropy(1 - adversarial_share), robust]
+    return terms, n_fgsm(on_labels, epsilon)
+
+
 def adaad(
     *,
     epsilon: float,
@@ -173,6 +188,9 @@ ROBUST: dict[str, Callable[..., Robust]] = {
     "ard": ard,
     "rslad": rslad,
     "rslad_n_fgsm": lambda epsilon, step_size, steps, **more: rslad_n_fgsm(epsilon=epsilon, **more),
+    "n_fgsm": lambda epsilon, step_size, steps, **more: adversarial_training(
+        epsilon=epsilon, **more
+    ),
     "adaad": adaad,
     "adaad_entropy": partial(adaad, entropy_weighted=True),
     "igdm": igdm,

@@ -59,13 +59,24 @@ class CrossEntropy(Term):
 
     Args:
         weight, name: as of `Term`.
+        adversarial: whether the student's logits are those on the adversarial images.
     """
 
-    def __init__(self, weight: float | None = 1.0, name: str = "cross_entropy") -> None:
+    def __init__(
+        self,
+        weight: float | None = 1.0,
+        name: str = "cross_entropy",
+        *,
+        adversarial: bool = False,
+    ) -> None:
         super().__init__(name, weight)
+        self.adversarial = adversarial
+        self.needs = (Need.ADVERSARIAL,) if adversarial else ()
+        self.clean = not adversarial
 
     def compute(self, step: Step) -> Tensor:
-        return tf.reduce_mean(losses.cross_entropy(step.labels, step.logits))
+        logits = step.adversarial_logits if self.adversarial else step.logits
+        return tf.reduce_mean(losses.cross_entropy(step.labels, logits))
 
 
 class OutputTerm(Term):

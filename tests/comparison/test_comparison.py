@@ -71,6 +71,7 @@ def test_each_method_trains_by_its_own_terms():
     }
     own |= {f"{name}_published": terms for name, terms in own.items()}
     own |= {"rslad_n_fgsm": own["rslad"], "adaad_entropy": own["adaad"]}
+    own["n_fgsm"] = ["robust_cross_entropy"]
     own["igdm"] = [*own["adaad"], "indirect_gradients"]
     own |= {name: [*attacked, "kl", "attention"] for name in ("trades", "searched_trades")}
     own |= {name: [*plain, "gradient_alignment"] for name in METHODS if "align" in name}

@@ -14,9 +14,16 @@ from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teach
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.method.attention_terms import UniformAttention
-from rnascl_keras.method.distiller import Distiller
-from rnascl_keras.method.inner_attacks import GaussianNoise
-from rnascl_keras.method.robust_distillation import adaad, ard, make_robust, rslad, rslad_n_fgsm
+from rnascl_keras.method.distiller import Distiller, needs_of_teacher
+from rnascl_keras.method.inner_attacks import GaussianNoise, on_labels
+from rnascl_keras.method.robust_distillation import (
+    adaad,
+    adversarial_training,
+    ard,
+    make_robust,
+    rslad,
+    rslad_n_fgsm,
+)
 from rnascl_keras.method.trades import Trades
 
 IMAGES, LABELS = tiny_batch()
@@ -195,6 +202,24 @@ def test_the_terms_of_rslad_on_n_fgsm_s_images_recomputed():
     assert float(found["loss"]) == pytest.approx(
         kl(soft, clean) / 6 + 5 * kl(soft, robust) / 6, rel=1e-4
     )
+
+
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_adversarial_training_is_on_the_labels_of_images_that_one_step_makes(share):
+    inner = {"epsilon": 0.1, "adversarial_share": share}
+    attacked = adversarial_of(make(adversarial_training, **inner))
+    again, trained = make(adversarial_training, **inner), make(adversarial_training, **inner)
+
+    def error(logits):
+        logits = np.asarray(logits, "float64")
+        return np.mean(np.log(np.exp(logits).sum(1)) - logits[range(len(LABELS)), LABELS])
+
+    clean = error(again.student(IMAGES, training=True)) if share < 1 else 0
+    robust = error(again.student(attacked, training=True))
+    found = trained.train_on_batch(IMAGES, LABELS, return_dict=True)
+    assert float(found["loss"]) == pytest.approx(share * robust + (1 - share) * clean, rel=1e-4)
+    assert trained.attack.objective is on_labels
+    assert not needs_of_teacher(trained.terms, trained.attack)
 
 
 def test_a_student_that_sees_adversarial_images_alone_is_not_asked_about_others():
