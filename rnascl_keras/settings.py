@@ -181,7 +181,7 @@ class Evaluation(Settings):
         from rnascl_keras.attacks import make_attack
 
         for name in self.attacks:
-            make_attack(name, self.epsilon)
+            make_attack(name, self.epsilon, norm="Linf")
         return self
 
 

@@ -71,15 +71,23 @@ def parse_number(text: str) -> float | None:
         return None
 
 
+RADII = {
+    "Linf": (1.0, "in (0, 1] such as 8/255"),
+    "L0": (math.inf, "of pixels, a whole one such as 10"),
+}
+"""The largest radius of a norm, and its radii in words, where they are not just positive."""
+
+
 def parse_radius(text: str, norm: str = "Linf", option: str = "--eps") -> float:
     """Return the radius that `8/255` or `0.031` stands for.
 
     Raises:
-        UserError: it is no number in (0, 1], or for L2 no positive number.
+        UserError: it is no number in (0, 1], for L0 no whole one, or for other norms not positive.
     """
     epsilon = parse_number(text)
-    if epsilon is None or not 0 < epsilon <= (1 if norm == "Linf" else math.inf):
-        expected = "in (0, 1] such as 8/255" if norm == "Linf" else "above 0 such as 0.5"
+    largest, expected = RADII.get(norm, (math.inf, "above 0 such as 0.5"))
+    whole = norm != "L0" or (epsilon is not None and epsilon.is_integer())
+    if epsilon is None or not 0 < epsilon <= largest or not whole:
         raise UserError(f"{option} must be a number {expected}; got {text!r}.")
     return epsilon
 

@@ -18,6 +18,7 @@ from rnascl_keras.attacks.fab import FAB
 from rnascl_keras.attacks.fgsm import FGSM
 from rnascl_keras.attacks.mi_fgsm import MIFGSM
 from rnascl_keras.attacks.pgd import PGD
+from rnascl_keras.attacks.sparse_rs import SparseRS
 from rnascl_keras.attacks.square import Square
 from rnascl_keras.attacks.state import State, per_image
 from rnascl_keras.errors import look_up
@@ -35,8 +36,10 @@ __all__ = [
     "IteratedAttack",
     "MIFGSM",
     "PGD",
+    "SparseRS",
     "Square",
     "State",
+    "attacks_in",
     "make_attack",
     "per_image",
 ]
@@ -54,7 +57,9 @@ ATTACKS = {
     "pgd20": PGD,
     "mi_fgsm": MIFGSM,
     "cw": carlini_wagner,
+    "apgd": APGD,
     "square": Square,
+    "sparse_rs": SparseRS,
     "auto_attack": AutoAttack,
 }
 
@@ -64,11 +69,17 @@ def make_attack(name: str, epsilon: float, **settings: Any) -> Attack:
 
     Args:
         name: one of `ATTACKS`; "pgd" and "pgd20" are the same, 20 steps.
-        epsilon: radius of the L-infinity ball in pixel units of [0, 1], e.g. 8 / 255.
+        epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255, for L0
+            the number of pixels.
         settings: others than published, as its entry in `ATTACKS` takes them: `norm="L2"`,
             `queries=500`.
 
     Raises:
-        UserError: no attack of that name, or `epsilon` is not in (0, 1].
+        UserError: no attack of that name, it has no form for the norm, or `epsilon` is no radius.
     """
     return look_up("attack", name, ATTACKS)(epsilon, **settings)
+
+
+def attacks_in(norm: str) -> list[str]:
+    """Return the names of the attacks that have a form for a norm."""
+    return [name for name, kind in ATTACKS.items() if norm in getattr(kind, "norms", Attack.norms)]

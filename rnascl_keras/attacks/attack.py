@@ -11,6 +11,7 @@ from rnascl_keras.attacks.classifier import Batched, Classifier, as_classifier
 from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
 from rnascl_keras.attacks.norms import check_epsilon, find_norm
 from rnascl_keras.attacks.state import Found
+from rnascl_keras.errors import UserError
 
 Progress = Callable[[float, float], None]
 
@@ -21,16 +22,18 @@ class Attack:
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255. Of a
             radius of 0 all images come back as they were.
-        norm: "Linf" or "L2".
+        norm: one of `norms`.
 
     Raises:
-        UserError: `epsilon` is no radius, or `norm` is unknown.
+        UserError: `epsilon` is no radius, `norm` is unknown, or the attack has no form for it.
 
     Attributes:
+        norms: those that it has a form for.
         key: under which its accuracy is kept, e.g. ``pgd20``.
         name: how it is written, e.g. ``PGD-20``.
     """
 
+    norms: tuple[str, ...] = ("Linf", "L2", "L1")
     key: str
     name: str
 
@@ -42,6 +45,11 @@ class Attack:
 
     def __init__(self, epsilon: float, *, norm: str = "Linf") -> None:
         self.norm = find_norm(norm)
+        if norm not in self.norms:
+            raise UserError(
+                f"{type(self).__name__} has no form for the norm {norm}, but for "
+                f"{', '.join(self.norms)}; in L0 there is sparse_rs, and in the others all else."
+            )
         self.epsilon = check_epsilon(epsilon, norm) if epsilon else 0.0
 
     def perturb(

@@ -1,7 +1,8 @@
-"""AutoAttack: an ensemble whose members need no tuning (Croce and Hein, 2020).
+"""AutoAttack: an ensemble whose members need no tuning (Croce and Hein, 2020; L1: 2021).
 
 Its members' settings are those of the authors' code: APGD starts on the boundary of the ball, and
-Square's squares shrink as for 10,000 queries, though it makes 5,000.
+Square's squares shrink as for 10,000 queries, though it makes 5,000. In L1 APGD makes five runs on
+the cross-entropy, and has five targets.
 """
 
 from __future__ import annotations
@@ -15,14 +16,19 @@ from rnascl_keras.attacks.classifier import Classifier
 from rnascl_keras.attacks.fab import FAB
 from rnascl_keras.attacks.square import Square
 from rnascl_keras.attacks.state import Found
+from rnascl_keras.attacks.words import runs_in_words
 from rnascl_keras.errors import look_up
 
 QUERIES = 5000
 
 
+RUNS = {"Linf": 1, "L2": 1, "L1": 5}
+"""Of the standard version's APGD on cross-entropy."""
+
+
 def _standard(epsilon: float, norm: str) -> list[IteratedAttack]:
     return [
-        APGD(epsilon, norm=norm, loss="ce"),
+        APGD(epsilon, norm=norm, loss="ce", restarts=RUNS[norm]),
         APGD(epsilon, norm=norm, loss="targeted_dlr"),
         FAB(epsilon, norm=norm),
         Square(epsilon, norm=norm, queries=QUERIES, rescaled=False),
@@ -47,7 +53,7 @@ def _rand(epsilon: float, norm: str) -> list[IteratedAttack]:
 VERSIONS = {
     "standard": (
         _standard,
-        "APGD on cross-entropy, targeted APGD and FAB, Square; one run each",
+        "APGD on cross-entropy, targeted APGD and FAB, Square; one run each{but}",
     ),
     "plus": (
         _plus,
@@ -67,11 +73,12 @@ class AutoAttack(Attack):
 
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2" or "L1".
         version: "standard": APGD on the cross-entropy, then against the 9 most probable targets
-            APGD on the targeted DLR loss and FAB, then Square with 5,000 queries. "plus": with five
-            restarts, the untargeted DLR loss and untargeted FAB too. "rand", for models that are
-            random: APGD on cross-entropy and DLR, its gradients averaged over 20 passes.
+            APGD on the targeted DLR loss and FAB, then Square with 5,000 queries; in L1 five
+            restarts of the first, and 5 targets of the second. "plus": with five restarts, the
+            untargeted DLR loss and untargeted FAB too. "rand", for models that are random: APGD on
+            cross-entropy and DLR, its gradients averaged over 20 passes.
 
     Raises:
         UserError: unknown `version` or `norm`, or `epsilon` is no radius.
@@ -88,7 +95,9 @@ class AutoAttack(Attack):
     @property
     def how(self) -> str:
         _, words = VERSIONS[self.version]
-        return f"{self.version}: {words}"
+        runs = RUNS[self.norm.name]
+        but = f", but {runs_in_words(runs)} of the first" if runs > 1 else ""
+        return f"{self.version}: {words.format(but=but)}"
 
     def run(
         self,

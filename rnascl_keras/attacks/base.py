@@ -52,7 +52,7 @@ class IteratedAttack(Attack):
 
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2" or "L1".
         steps: number of moves.
         random_start: start from a uniform point of the ball instead of the image.
         restarts: number of runs, of which an image that does not fall keeps the best.

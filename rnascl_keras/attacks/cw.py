@@ -13,7 +13,7 @@ class CW(PGD):
 
     Args:
         epsilon: radius of the ball in pixel units of [0, 1], e.g. 8 / 255.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2" or "L1".
         steps: number of gradient steps.
         step_size: length of a step, in the norm; a quarter of `epsilon` by default.
         restarts: number of runs from random starts.

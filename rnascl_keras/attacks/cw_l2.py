@@ -54,6 +54,7 @@ class CarliniWagnerL2(IteratedAttack):
         learning_rate: of Adam.
     """
 
+    norms = ("L2",)
     key, name = "cw", "CW"
     loss = losses.margin
     state_type = SearchState

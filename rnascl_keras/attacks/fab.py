@@ -22,7 +22,7 @@ class FAB(IteratedAttack):
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1]. An adversarial image
             counts where it lies inside.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2" or "L1".
         targeted: against each of the 9 most probable other classes; otherwise towards the boundary
             that is nearest, which takes a gradient for each class.
         steps: number of steps of each run.

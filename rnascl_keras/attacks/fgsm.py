@@ -7,11 +7,11 @@ from rnascl_keras.attacks.words import WHERE_IT_STARTS
 
 
 class FGSM(PGD):
-    """One step of length `epsilon` along the gradient's sign (L2: the gradient) from the image.
+    """One step of length `epsilon` along the gradient's sign from the image; in other norms as PGD.
 
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2" or "L1".
     """
 
     def __init__(self, epsilon: float, *, norm: str = "Linf"):

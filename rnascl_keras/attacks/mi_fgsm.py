@@ -27,7 +27,7 @@ class MIFGSM(PGD):
 
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2" or "L1".
         steps: number of gradient steps.
         step_size: length of a step, in the norm; `epsilon / steps` by default, so that the steps
             together just reach the ball's edge.
@@ -79,4 +79,4 @@ class MIFGSM(PGD):
         norm = np.abs(state.gradient).sum(axis=PIXELS, keepdims=True)
         share = np.divide(state.gradient, norm, out=np.zeros_like(state.gradient), where=norm > 0)
         state.momentum = self.decay * state.momentum + share
-        return self.norm.steepest(state.momentum)
+        return self.norm.direction(state.momentum, self.step_size)

@@ -14,7 +14,7 @@ LOSSES = {"cross_entropy": losses.log_odds, "margin": losses.margin}
 
 
 class PGD(IteratedAttack):
-    """`steps` steps along the gradient's sign (L2: the gradient).
+    """`steps` steps along the gradient's sign (L2: the gradient; L1: the sign of its largest part).
 
     An image comes back at the first iterate that is misclassified; one that never is, at its last,
     of several runs at that of the largest margin. Without `stop_early` every image counts, and
@@ -22,7 +22,7 @@ class PGD(IteratedAttack):
 
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2" or "L1".
         steps: number of gradient steps; the paper's PGD^20 takes 20.
         step_size: length of a step, in the norm; a quarter of `epsilon` by default.
         loss: "cross_entropy" or "margin".
@@ -74,4 +74,4 @@ class PGD(IteratedAttack):
 
     def direction(self, state: State) -> np.ndarray:
         """Return where the next step goes, of length 1 in the norm."""
-        return self.norm.steepest(state.gradient)
+        return self.norm.direction(state.gradient, self.step_size)

@@ -10,7 +10,7 @@ import numpy as np
 from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.norms import PIXELS, TINY
-from rnascl_keras.attacks.squares import bump, signs, tiled_bumps, window
+from rnascl_keras.attacks.squares import bump, channel_length, signs, tiled_bumps, window
 from rnascl_keras.attacks.state import Found, State, choose, per_image
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.words import runs_in_words
@@ -46,7 +46,7 @@ class Square(IteratedAttack):
 
     Args:
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1], e.g. 8 / 255.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2" or "L1".
         queries: number of squares tried in each run, one after the other. Where few images are
             left, the model is asked about several at once, and sees more points than that.
         restarts: number of runs.
@@ -81,14 +81,18 @@ class Square(IteratedAttack):
         return f"{self.steps:,} queries of the logits, no gradient{runs}"
 
     def start(self, state: SquaresState) -> np.ndarray:
-        """L-infinity: vertical stripes of +-epsilon; L2: bumps everywhere."""
+        """L-infinity: vertical stripes of +-epsilon; L2 and L1: bumps everywhere."""
         _, h, w, c = state.images.shape
-        if self.norm.name == "L2":
-            change = tiled_bumps(state.generators, (h, w, c), max(1, min(h, w) // 5))
-            change = self.norm.steepest(change)
-        else:
+        if self.norm.name == "Linf":
             change = signs(np.stack([random.random((1, w, c)) for random in state.generators]))
-        return state.images + (self.epsilon * change).astype(state.images.dtype)
+        else:
+            side = max(1, min(h, w) // 5)
+            change = tiled_bumps(state.generators, (h, w, c), side, self.norm)
+        # in L1 the bumps keep their length, and the projection makes few of them of many
+        length = 1.0 if self.norm.name == "L1" else self.epsilon
+        if self.norm.name == "L2":
+            change = self.norm.steepest(change)
+        return state.images + (length * change).astype(state.images.dtype)
 
     def climb(self, state: SquaresState, found: Found) -> Iterator[float]:
         """As of any attack, but a batch holds several squares of each image where few are left."""
@@ -160,7 +164,7 @@ class Square(IteratedAttack):
         self, best: np.ndarray, images: np.ndarray, drawn: np.ndarray, side: int
     ) -> np.ndarray:
         _, h, w, _ = images.shape
-        if self.norm.name == "L2":
+        if self.norm.name != "Linf":
             return self._move_mass(best, images, drawn, min(max(side, 3) | 1, h, w))
         square = window(drawn[:, :2], min(max(side, 1), h, w), h, w)
         change = 2 * self.epsilon * signs(drawn[:, 5:])[:, None, None]  # (m, c) -> (m, 1, 1, c)
@@ -176,22 +180,36 @@ class Square(IteratedAttack):
         Algorithm 3, but that each channel of the bump gets the mass of all channels, as in
         AutoAttack's own code: more images fall to it than where each gets its own.
         """
-        _, h, w, c = images.shape
+        _, h, w, _ = images.shape
         change = best - images
         target, source = (window(drawn[:, k : k + 2], side, h, w) for k in (0, 2))
         old = change[target]
-        unused = np.maximum(self.epsilon**2 - np.square(change).sum(PIXELS, keepdims=True), 0)
         rest = change.copy()
         rest[target] = rest[source] = 0
-        # (m, 1, 1, 1): the mass in both windows together
-        mass = (np.square(change) - np.square(rest)).sum(PIXELS, keepdims=True)
-        square = bump(side)[None, :, :, None]
+        square = bump(side, self.norm)[None, :, :, None]
         square = choose(drawn[:, 4] < 0.5, square, square.transpose(0, 2, 1, 3))
         square = signs(drawn[:, 5:])[:, None, None] * square
-        square = square + old / (_channel_length(old) + TINY)
-        rest[target] = square / (_channel_length(square) + TINY) * np.sqrt(unused / c + mass)
+        square = square + old / (channel_length(old, self.norm) + TINY)
+        length = self._length_l1 if self.norm.name == "L1" else self._length_l2
+        rest[target] = square / (channel_length(square, self.norm) + TINY) * length(change, rest)
+        if self.norm.name == "L1":
+            return images + rest
         return images + self.epsilon * self.norm.steepest(rest)
 
+    def _length_l2(self, change: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """Return how long each channel of a new bump is, (m, 1, 1, 1).
 
-def _channel_length(change: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.square(change).sum(axis=(1, 2), keepdims=True))
+        Args:
+            change: (m, h, w, c) of the best images.
+            rest: the same without both windows.
+        """
+        unused = np.maximum(self.epsilon**2 - np.square(change).sum(PIXELS, keepdims=True), 0)
+        mass = (np.square(change) - np.square(rest)).sum(PIXELS, keepdims=True)
+        return np.sqrt(unused / change.shape[3] + mass)
+
+    def _length_l1(self, change: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        """Return the same for L1, (m, 1, 1, c): as in AutoAttack's code each channel has its own
+        mass, times the number of channels; the projection takes back what is too much."""
+        unused = np.maximum(self.epsilon - np.abs(change).sum(PIXELS, keepdims=True), 0)
+        mass = (np.abs(change) - np.abs(rest)).sum((1, 2), keepdims=True)
+        return unused + change.shape[3] * mass

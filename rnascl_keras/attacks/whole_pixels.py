@@ -28,7 +28,7 @@ def whole_radius(classifier: Any, epsilon: float, norm: str) -> float:
     Args:
         classifier: what is attacked.
         epsilon: in pixel units of [0, 1].
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2", "L1" or "L0".
     """
     if norm != "Linf" or not takes_whole_pixels(classifier):
         return epsilon
@@ -39,7 +39,7 @@ def as_it_sees(
     found: Found, attack: Attack, classifier: Batched, images: np.ndarray, labels: np.ndarray
 ) -> Found:
     """Return what an attack has found, its images of whole pixels, and asked about once more, for
-    rounding can lead out of an L2 ball; of a classifier that takes others as they are, `found`.
+    rounding can lead out of an L2 or L1 ball; of one that takes others as they are, `found`.
 
     Args:
         found: what the attack has found.

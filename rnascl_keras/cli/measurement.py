@@ -28,10 +28,13 @@ class Measurement:
     ] = None
     data_dir: DataDirOption = None
     attacks: Annotated[
-        str, typer.Option(help="Of fgsm, pgd, mi_fgsm, cw, square, auto_attack.")
+        str,
+        typer.Option(help="Of fgsm, pgd, mi_fgsm, cw, apgd, square, auto_attack; L0: sparse_rs."),
     ] = "fgsm,pgd,mi_fgsm"
-    epsilon: Annotated[str, typer.Option("--eps", help="Radius in pixels of [0, 1].")] = "8/255"
-    norm: Annotated[str, typer.Option(help="Linf or L2.")] = "Linf"
+    epsilon: Annotated[
+        str, typer.Option("--eps", help="Radius in pixels of [0, 1]; L0: how many pixels.")
+    ] = "8/255"
+    norm: Annotated[str, typer.Option(help="Linf, L2, L1 or L0.")] = "Linf"
     radii: Annotated[
         str | None,
         typer.Option("--sweep", help="Radii beside --eps, e.g. 2/255,4/255,16/255: a table."),

@@ -32,7 +32,7 @@ class Evaluation:
 
     Attributes:
         n: number of images.
-        norm: of the ball, "Linf" or "L2".
+        norm: of the ball, "Linf", "L2", "L1" or "L0".
         epsilon: its radius; for L-infinity in pixel units of [0, 1].
         seed: of what was random.
         accuracy: by key, from 0 to 1: "clean", each attack's key, and "worst", the images that are
@@ -121,7 +121,7 @@ def evaluate(
         labels: (n,) integers.
         attacks: names as `attacks.make_attack` takes them.
         epsilon: radius of the ball; for L-infinity in pixel units of [0, 1].
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2", "L1" or "L0".
         seed: of what is random, not negative.
         batch_size: images that the model sees at a time.
         check: number of images, the first ones, to look for false robustness on; 0: none.

@@ -65,8 +65,10 @@ class FileFacts(BaseModel):
     hardware: str
     attacks: dict[str, AttackFacts] = Field(description="by key")
     n: int = Field(description="number of images, the first ones")
-    norm: str = Field(description="of the ball, Linf or L2")
-    epsilon: float = Field(description="its radius; Linf: in pixel units of [0, 1]")
+    norm: str = Field(description="of the ball: Linf, L2, L1 or L0")
+    epsilon: float = Field(
+        description="its radius; Linf: in pixel units of [0, 1]; L0: number of pixels"
+    )
     seed: int
     accuracy: dict[str, float]
     intervals: dict[str, tuple[float, float]] = Field(description="95 % Wilson score intervals")

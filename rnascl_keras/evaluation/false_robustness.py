@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras.attacks import FGSM, PGD, Attack, Square, losses
+from rnascl_keras.attacks import APGD, FGSM, PGD, Attack, Square, losses
 from rnascl_keras.attacks.classifier import Batched, Classifier, as_classifier
 from rnascl_keras.attacks.norms import PIXELS, find_norm
 from rnascl_keras.attacks.verdict import is_right
@@ -78,15 +78,15 @@ def check_robustness(
 ) -> Check:
     """Look for the signs of masked gradients on all of the images.
 
-    PGD-20 goes first; each other attack is tried on the images that it leaves, and ought to break
-    next to none of them.
+    PGD-20 goes first, in L1 APGD, for PGD is weak there; each other attack is tried on the images
+    that it leaves, and ought to break next to none of them.
 
     Args:
         model: a Keras model or any `attacks.Classifier` that gives gradients.
         images: (n, h, w, c), pixels in [0, 1]; a few hundred are enough.
         labels: (n,) integers.
         epsilon: radius at which the model is to be robust.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2" or "L1".
         other: another model for the same images, to make images on that may transfer.
         queries: of Square.
         seed: of what is random.
@@ -111,7 +111,7 @@ def _verdict(findings: Sequence[Finding], n: int) -> str:
 
 
 class _Sample:
-    """The images looked at, and which of them PGD-20 leaves."""
+    """The images looked at, and which of them the first attack leaves."""
 
     def __init__(
         self,
@@ -131,19 +131,31 @@ class _Sample:
     def findings(self, others: Sequence[Classifier]) -> Iterator[Finding]:
         yield self._gradients()
         yield self._randomness()
-        pgd = PGD(self.epsilon, norm=self.norm)
-        self.left = self.left[self._survives(pgd)]
-        but = "but not to PGD-20"
+        first = self._first(self.epsilon)
+        self.left = self.left[self._survives(first)]
+        but = f"but not to {first.name}"
         yield self._challenge("single_step", FGSM(self.epsilon, norm=self.norm), f"FGSM {but}")
         square = Square(self.epsilon, norm=self.norm, queries=self.queries)
         yield self._challenge("black_box", square, f"{self.queries} queries by Square {but}")
-        harder = PGD(
-            self.epsilon, norm=self.norm, steps=50, step_size=self.epsilon / 10, restarts=2
-        )
-        yield self._challenge("effort", harder, f"50 finer steps from 2 starts {but}")
+        harder, words = self._harder()
+        yield self._challenge("effort", harder, f"{words} {but}")
         for other in others:
             yield self._transfer(other)
         yield self._large_radius()
+
+    def _first(self, epsilon: float) -> Attack:
+        """Return the attack by gradient that others are held against."""
+        kind = APGD if self.norm == "L1" else PGD
+        return kind(epsilon, norm=self.norm)
+
+    def _harder(self) -> tuple[Attack, str]:
+        """Return the same with more effort, and what that is in words."""
+        if self.norm == "L1":
+            harder = APGD(self.epsilon, norm=self.norm, steps=200, restarts=2)
+            return harder, "200 steps from 2 starts"
+        step = self.epsilon / 10
+        finer = PGD(self.epsilon, norm=self.norm, steps=50, step_size=step, restarts=2)
+        return finer, "50 finer steps from 2 starts"
 
     def _finding(self, name: str, count: int, words: str) -> Finding:
         share = count / len(self.images)
@@ -174,7 +186,7 @@ class _Sample:
         return self._finding("random", changed, words)
 
     def _challenge(self, name: str, attack: Attack, words: str) -> Finding:
-        """Try an attack on what PGD-20 has left."""
+        """Try an attack on what the first has left."""
         broken = int(np.sum(~self._survives(attack)))
         return self._finding(name, broken, f"{self._percent(broken)} of the images fall to {words}")
 
@@ -186,7 +198,7 @@ class _Sample:
             logits = other.logits(images)
             made = source.run(other, images, labels, logits, indices=self.left, seed=self.seed)
             broken = int(np.sum(~is_right(self.classifier.logits(made.images), labels)))
-        words = "images made on another model but not to PGD-20"
+        words = f"images made on another model but not to {self._first(self.epsilon).name}"
         return self._finding(
             "transfer", broken, f"{self._percent(broken)} of the images fall to {words}"
         )
@@ -197,9 +209,10 @@ class _Sample:
         radius = self.epsilon
         while len(self.left) and radius < largest:
             radius = min(2 * radius, largest)
-            self.left = self.left[self._survives(PGD(radius, norm=self.norm))]
+            self.left = self.left[self._survives(self._first(radius))]
         share = self._percent(len(self.left))
-        words = f"{share} of the images survive PGD-20 at radius {radius:.3g}"
+        name = self._first(radius).name
+        words = f"{share} of the images survive {name} at radius {radius:.3g}"
         return self._finding("radius", len(self.left), words)
 
     def _survives(self, attack: Attack) -> np.ndarray:

@@ -25,7 +25,7 @@ class Request:
         n: number of images, the first ones.
         seed: of what is random.
         out: where to write the figures, or None.
-        norm: "Linf" or "L2".
+        norm: "Linf", "L2", "L1" or "L0".
         radii: more of them, at which all attacks are run too.
         plot: where to draw accuracy over radius, .svg or .png, or None.
         check: number of images on which signs of false robustness are looked for.

@@ -191,10 +191,11 @@ class Subject:
 
     def look_for_signs(self, n: int, epsilon: float, norm: str, other: Any) -> Check | None:
         """Look for false robustness on the first n images, see `check_robustness`; None, and said
-        on standard error, where there is no gradient to doubt."""
-        if self.complaint:
+        on standard error, where there is no gradient to doubt, or no attack that follows it."""
+        nothing = "in L0 no attack follows the gradient" if norm == "L0" else None
+        if complaint := self.complaint or nothing:
             if self.progress:
-                print(f"No check for false robustness: {self.complaint}", file=sys.stderr)
+                print(f"No check for false robustness: {complaint}", file=sys.stderr)
             return None
         return check_robustness(
             self.classifier.classifier,

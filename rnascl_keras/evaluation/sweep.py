@@ -19,7 +19,7 @@ class Sweep:
 
     Attributes:
         n: number of images.
-        norm: of the ball, "Linf" or "L2".
+        norm: of the ball, "Linf", "L2", "L1" or "L0".
         epsilon: the radii, from small to large.
         accuracy: by attack key, and "worst", from 0 to 1 at each radius.
         intervals: by the same keys, the 95 % Wilson interval [low, high] at each radius.

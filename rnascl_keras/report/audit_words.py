@@ -51,6 +51,8 @@ def _reach(facts: dict[str, Any]) -> str:
     reach = radius(facts["epsilon"])
     if facts["norm"] == "Linf":
         return f"by at most {reach} in each pixel and channel (pixels from 0 to 1)"
+    if facts["norm"] == "L0":
+        return f"in at most {facts['epsilon']:g} of its pixels"
     return f"within {RADII[facts['norm']]} radius {reach} (pixels from 0 to 1)"
 
 

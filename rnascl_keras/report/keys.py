@@ -19,7 +19,7 @@ LEARN_MORE = "more epochs, more images, or a start from robust weights (teacher.
 
 def _published(norm: str) -> dict[str, attacks.Attack]:
     # they say the same of themselves at every radius
-    made = [attacks.make_attack(name, 8 / 255, norm=norm) for name in attacks.ATTACKS]
+    made = [attacks.make_attack(name, 1, norm=norm) for name in attacks.attacks_in(norm)]
     return {attack.key: attack for attack in made}
 
 
@@ -27,6 +27,7 @@ ATTACKS_BY_NORM = {norm: _published(norm) for norm in NORMS}
 """The attacks, with the settings their results are published under, by norm and key of accuracy."""
 
 ATTACKS = ATTACKS_BY_NORM["Linf"]
+NAMES = {key: attack.name for made in ATTACKS_BY_NORM.values() for key, attack in made.items()}
 
 SIGNS = {
     "gradient": "No gradient",
@@ -48,8 +49,8 @@ def attack_name(key: str) -> str:
     """Return how a key of an accuracy dictionary is written, e.g. ``pgd20`` as ``PGD-20``."""
     if key.startswith(TRANSFER):
         return attack_name(key.removeprefix(TRANSFER))
-    if key in ATTACKS:
-        return ATTACKS[key].name
+    if key in NAMES:
+        return NAMES[key]
     return {"clean": "Clean", "worst": "Worst case"}.get(key, key)
 
 

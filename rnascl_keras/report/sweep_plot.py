@@ -23,7 +23,7 @@ LINES = (
     (INK, ()),
 )
 """Colours and dashes (empty: a whole line) of lines that are told apart by both."""
-RADII = {"Linf": "L∞", "L2": "L2"}
+RADII = {"Linf": "L∞", "L2": "L2", "L1": "L1", "L0": "L0"}
 
 
 def accuracy_by_radius(
@@ -46,7 +46,7 @@ def accuracy_by_radius(
         clean: by the same, the accuracy at radius 0.
         colours: by the same, where the lines have colours of their own.
         title: written above.
-        norm: of the ball, "Linf" or "L2".
+        norm: of the ball, "Linf", "L2", "L1" or "L0".
         file_format: "svg" or "png".
     """
     with report_style():
@@ -65,7 +65,8 @@ def accuracy_by_radius(
             _end_label(axes, words, (x[-1], 100 * shares[-1]), ends[rank], colour)
         axes.set_xlim(0, x[-1])
         axes.set_xticks(x, ["0", *map(radius, epsilon)])
-        axes.set_xlabel(f"{RADII[norm]} radius, pixels in [0, 1]")
+        words = "pixels changed" if norm == "L0" else f"{RADII[norm]} radius, pixels in [0, 1]"
+        axes.set_xlabel(words)
         axes.set_ylabel("accuracy")
         axes.set_title(title, fontsize=8.5)
         _percent_axis(axes)

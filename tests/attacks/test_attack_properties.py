@@ -15,6 +15,7 @@ from rnascl_keras.attacks import (
     PGD,
     AutoAttack,
     CarliniWagnerL2,
+    SparseRS,
     Square,
 )
 from rnascl_keras.attacks.state import margins
@@ -49,9 +50,12 @@ ALL = {
     "square": lambda e, norm: Square(e, norm=norm, queries=30),
     "auto_attack": auto_attack,
 }
-CASES = [(name, norm) for name in ALL for norm in ("Linf", "L2")] + [("cw_l2", "L2")]
+CASES = [(name, norm) for name in ALL for norm in ("Linf", "L2", "L1")]
+CASES += [("cw_l2", "L2"), ("sparse_rs", "L0")]
 ALL["cw_l2"] = lambda e, norm: CarliniWagnerL2(e, search_steps=3, steps=8)
+ALL["sparse_rs"] = lambda e, norm: SparseRS(round(55 * e), queries=30)  # of 30 pixels
 BEST_SO_FAR = {"apgd_ce", "apgd_dlr", "apgd_t", "fab", "fab_t", "square", "auto_attack", "cw_l2"}
+BEST_SO_FAR.add("sparse_rs")
 
 each_attack = pytest.mark.parametrize(("name", "norm"), CASES)
 few_examples = settings(
@@ -92,7 +96,7 @@ def test_every_attack_keeps_its_promises(name, norm, problem):
     found = attack.perturb(MODEL, given, labels, **run)
     assert found.shape == images.shape and found.dtype == images.dtype
     # within the radius and within [0, 1]
-    assert attack.norm.length(found.astype(float) - images).max() <= problem["epsilon"] + 1e-6
+    assert attack.norm.length(found.astype(float) - images).max() <= attack.epsilon + 1e-6
     assert found.min() >= 0 and found.max() <= 1
     # what was wrong already is left alone
     wrong = MODEL.logits(images).argmax(1) != labels

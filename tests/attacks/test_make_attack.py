@@ -8,7 +8,16 @@ import pytest
 from classifiers import SHAPE, images_of, linear_classifier
 from numpy_attacks import clip
 
-from rnascl_keras.attacks import ATTACKS, CW, FGSM, PGD, make_attack
+from rnascl_keras.attacks import (
+    ATTACKS,
+    CW,
+    FGSM,
+    PGD,
+    CarliniWagnerL2,
+    SparseRS,
+    attacks_in,
+    make_attack,
+)
 from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.errors import UserError
 
@@ -33,8 +42,12 @@ def test_published_settings(name, key, steps, step_size, random_start):
 
 
 def test_the_keys_are_those_promised():
-    keys = [make_attack(name, 0.1).key for name in ATTACKS]
-    assert keys == ["fgsm", "pgd20", "pgd20", "mi_fgsm", "cw", "square", "auto_attack"]
+    keys = [make_attack(name, 1).key for name in ATTACKS]
+    first, last = (
+        ["fgsm", "pgd20", "pgd20", "mi_fgsm", "cw", "apgd_ce"],
+        ["sparse_rs", "auto_attack"],
+    )
+    assert keys == [*first, "square", *last]
 
 
 def test_unknown_names_tell_the_nearest():
@@ -47,17 +60,36 @@ def test_unknown_names_tell_the_nearest():
 
 
 @pytest.mark.parametrize("epsilon", [-0.1, 8, float("nan")])
-@pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.parametrize("name", attacks_in("Linf"))
 def test_epsilon_outside_the_pixel_range_is_refused(name, epsilon):
     with pytest.raises(UserError, match=r"epsilon is .*\(0, 1\]"):
         make_attack(name, epsilon)
 
 
-def test_a_long_radius_is_one_in_l2():
-    assert PGD(8, norm="L2").epsilon == 8
-    for epsilon in (-1.0, float("inf")):
+@pytest.mark.parametrize("norm", ["L2", "L1"])
+def test_a_long_radius_is_one_in_l2_and_l1(norm):
+    assert PGD(8, norm=norm).epsilon == 8
+    for epsilon in (-1.0, float("inf"), float("nan")):
         with pytest.raises(UserError, match=r"epsilon is .*\(0, inf\)"):
-            PGD(epsilon, norm="L2")
+            PGD(epsilon, norm=norm)
+
+
+def test_a_radius_in_l0_is_a_number_of_pixels():
+    assert make_attack("sparse_rs", 8).epsilon == 8
+    for epsilon in (-1, 1.5, 8 / 255, float("inf"), float("nan")):
+        with pytest.raises(UserError, match="epsilon is .*a whole number of pixels"):
+            make_attack("sparse_rs", epsilon)
+
+
+def test_an_attack_without_a_form_for_the_norm_says_what_there_is():
+    assert attacks_in("L0") == ["sparse_rs"]
+    assert attacks_in("L1") == [name for name in ATTACKS if name != "sparse_rs"]
+    for name in attacks_in("L2"):
+        with pytest.raises(UserError, match="no form for the norm L0, but for .*sparse_rs"):
+            make_attack(name, 2, norm="L0")
+    for kind, norm in ((SparseRS, "Linf"), (SparseRS, "L1"), (CarliniWagnerL2, "Linf")):
+        with pytest.raises(UserError, match=f"{kind.__name__} has no form for the norm {norm}"):
+            kind(1, norm=norm)
 
 
 def test_a_new_attack_needs_only_its_difference():
@@ -106,11 +138,12 @@ import sys
 import numpy as np
 sys.path.insert(0, "tests")
 from classifiers import images_of, linear_classifier
-from rnascl_keras.attacks import ATTACKS, make_attack
+from rnascl_keras.attacks import attacks_in, make_attack
 from rnascl_keras.evaluation.evaluate import evaluate
 model, images = linear_classifier(), images_of(4)
 labels = model.logits(images).argmax(1)
-evaluate(model, images, labels, attacks=set(ATTACKS) - {"auto_attack"}, epsilon=0.4)
+evaluate(model, images, labels, attacks=set(attacks_in("Linf")) - {"auto_attack"}, epsilon=0.4)
+make_attack("sparse_rs", 2).perturb(model, images, labels)
 make_attack("auto_attack", 0.4).perturb(model, images, labels)
 sys.exit(bool({"tensorflow", "keras"} & set(sys.modules)))
 """

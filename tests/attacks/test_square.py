@@ -5,13 +5,15 @@ import pytest
 from classifiers import images_of, two_layers
 
 from rnascl_keras.attacks import AutoAttack, Square
-from rnascl_keras.attacks.norms import NORMS
+from rnascl_keras.attacks.norms import L1, L2
 from rnascl_keras.attacks.squares import bump, window
 
+EPSILONS = {"Linf": 0.02, "L2": 0.3, "L1": 1.5}
 
-@pytest.mark.parametrize("norm", NORMS)
+
+@pytest.mark.parametrize("norm", EPSILONS)
 def test_square_asks_for_logits_only_and_never_goes_back(norm):
-    shape, epsilon = (10, 10, 2), {"Linf": 0.02, "L2": 0.3}[norm]
+    shape, epsilon = (10, 10, 2), EPSILONS[norm]
     model, images = two_layers(shape=shape), images_of(30, shape=shape)
     labels = model.logits(images).argmax(1)
     margins, lengths, numbers = [], [], []
@@ -38,9 +40,9 @@ def test_square_asks_for_logits_only_and_never_goes_back(norm):
     assert np.concatenate(lengths).max() <= epsilon + 1e-9
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", EPSILONS)
 def test_square_finds_the_same_however_far_it_looks_ahead(norm, monkeypatch):
-    shape, epsilon = (10, 10, 2), {"Linf": 0.02, "L2": 0.3}[norm]
+    shape, epsilon = (10, 10, 2), EPSILONS[norm]
     model, images = two_layers(shape=shape), images_of(30, shape=shape)
     labels, found = model.logits(images).argmax(1), []
     for full in (1, 30, 500):
@@ -65,7 +67,7 @@ def test_squares_shrink_as_published():
     assert sides == [max(1, round((share * 1024) ** 0.5)) for share in shares]
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", EPSILONS)
 def test_in_auto_attack_squares_shrink_by_the_number_of_queries(norm):
     """The authors' code with its schedule as it is for 10,000 queries, of which it makes 5,000."""
 
@@ -93,8 +95,11 @@ def test_windows_lie_in_the_image_and_reach_every_edge():
     assert rows.shape == (500, 3, 1) and columns.shape == (500, 1, 3)
 
 
+@pytest.mark.parametrize("norm", [L2, L1])
 @pytest.mark.parametrize("side", [1, 2, 3, 6, 7])
-def test_a_bump_has_length_one_and_two_halves_of_opposite_sign(side):
-    halves = bump(side)
-    assert halves.shape == (side, side) and np.linalg.norm(halves) == pytest.approx(1)
+def test_a_bump_has_length_one_and_two_halves_of_opposite_sign(side, norm):
+    halves = bump(side, norm)
+    order = {L2: 2, L1: 1}[norm]
+    assert halves.shape == (side, side)
+    assert np.linalg.norm(halves.ravel(), order) == pytest.approx(1)
     assert np.all(halves[: side // 2] > 0) and np.all(halves[side // 2 :] < 0)

@@ -7,7 +7,7 @@ from scipy.optimize import brentq, linprog, minimize
 
 from rnascl_keras.attacks import APGD, FAB, PGD, AutoAttack, CarliniWagnerL2
 from rnascl_keras.attacks.hyperplane import towards_hyperplane
-from rnascl_keras.attacks.norms import NORMS, Linf
+from rnascl_keras.attacks.norms import L1, L2, Linf
 
 
 def gains(model, images, labels, epsilon):
@@ -76,7 +76,7 @@ def test_fab_finds_the_nearest_point_of_the_boundary():
             assert (model.logits(found).argmax(1)[0] != labels[i]) == broken
 
 
-@pytest.mark.parametrize("norm", NORMS.values())
+@pytest.mark.parametrize("norm", [Linf, L2, L1])
 def test_the_shortest_way_to_a_hyperplane_in_the_unit_cube(norm):
     rng = np.random.default_rng(3)
     points = rng.uniform(-0.2, 1.2, (8, 2, 3, 1)).clip(0, 1)
@@ -99,6 +99,13 @@ def test_the_shortest_way_to_a_hyperplane_in_the_unit_cube(norm):
             limits = np.block([[np.eye(6), -np.ones((6, 1))], [-np.eye(6), -np.ones((6, 1))]])
             best = linprog([0] * 6 + [1], limits, np.zeros(12), [[*w, 0]], [d], bounds=bounds).fun
             assert np.abs(change).max() == pytest.approx(best, abs=1e-9)
+        elif norm is L1:
+            # minimise the sum of t with |change| <= t
+            bounds = [(-p, 1 - p) for p in x] + [(0, None)] * 6
+            limits = np.block([[np.eye(6), -np.eye(6)], [-np.eye(6), -np.eye(6)]])
+            cost, equal = [0] * 6 + [1] * 6, [[*w, *[0] * 6]]
+            best = linprog(cost, limits, np.zeros(12), equal, [d], bounds=bounds).fun
+            assert np.abs(change).sum() == pytest.approx(best, abs=1e-9)
         else:
             best = minimize(
                 lambda c: c @ c,
@@ -146,7 +153,7 @@ def test_apgd_halves_its_step_and_goes_back_to_the_best():
     assert set(changes) <= {22, 41, 57, 70, 80, 87, 93, 99}
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
 def test_apgd_starts_on_the_boundary_of_the_ball(norm):
     """x + epsilon t / max|t| of uniform t in L-infinity, of normal t / |t| in L2."""
     model, images = two_layers(), images_of(5)

@@ -1,0 +1,112 @@
+"""Sparse-RS: random search over few pixels, from the logits alone (Croce et al., 2022)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rnascl_keras.attacks import losses
+from rnascl_keras.attacks.base import IteratedAttack
+from rnascl_keras.attacks.state import State, choose, per_image
+from rnascl_keras.attacks.words import runs_in_words
+
+SCHEDULE = {0: 2, 50: 4, 200: 5, 500: 6, 1000: 8, 2000: 10, 4000: 12, 6000: 15, 8000: 20}
+"""Of 10,000 queries, those after which the first share is divided by so much (appendix A.1)."""
+
+
+@dataclass(slots=True)
+class PixelsState(State):
+    """What Sparse-RS remembers.
+
+    Attributes:
+        order: (b, h * w) the pixels of each image, first those changed in the best one.
+        tried: (b, h * w) the same of the last proposal.
+    """
+
+    order: np.ndarray = per_image()
+    tried: np.ndarray = per_image()
+
+
+class SparseRS(IteratedAttack):
+    """Exchanges some of the k changed pixels (L0), and keeps what raises the margin.
+
+    A changed pixel is 0 or 1 in each of its channels, at random.
+
+    Args:
+        epsilon: k, the number of pixels that may change, in all their channels.
+        norm: "L0".
+        queries: number of images that the model is asked about in each run.
+        restarts: number of runs.
+        first_share: of the k pixels, of which so much is exchanged first (the paper's alpha_init);
+            half of it to begin with, and ever less.
+
+    Raises:
+        UserError: `norm` is another, or `epsilon` no number of pixels.
+    """
+
+    norms = ("L0",)
+    key, name = "sparse_rs", "Sparse-RS"
+    loss = losses.margin
+    state_type = PixelsState
+    follows_gradient = False
+    best_so_far = True
+
+    def __init__(
+        self,
+        epsilon: float,
+        *,
+        norm: str = "L0",
+        queries: int = 10_000,
+        restarts: int = 1,
+        first_share: float = 0.3,
+    ):
+        super().__init__(epsilon, norm=norm, steps=queries - 1, restarts=restarts)
+        self.queries = queries
+        self.first_share = first_share
+
+    @property
+    def how(self) -> str:
+        runs = f", {runs_in_words(self.restarts)}" if self.restarts > 1 else ""
+        return f"{self.queries:,} queries of the logits, no gradient{runs}"
+
+    def start(self, state: PixelsState) -> np.ndarray:
+        """k pixels anywhere."""
+        _, h, w, c = state.images.shape
+        changed = min(int(self.epsilon), h * w)
+        state.order = np.stack([random.permutation(h * w) for random in state.generators])
+        state.tried = state.order
+        points = state.images.copy()
+        flat = points.reshape(len(state), h * w, c)
+        for row, random in enumerate(state.generators):
+            flat[row, state.order[row, :changed]] = random.integers(0, 2, (changed, c))
+        return points
+
+    def advance(self, state: PixelsState, step: int) -> np.ndarray:
+        state.order = choose(state.improved, state.tried, state.order)
+        state.tried, points = state.order.copy(), state.best_x.copy()
+        b, h, w, c = points.shape
+        changed = min(int(self.epsilon), h * w)
+        number = self._exchanged(step + 1, changed)
+        # where nearly all pixels are changed, there are not as many others: the rest is recoloured
+        others = min(number, h * w - changed)
+        new, old = points.reshape(b, h * w, c), state.images.reshape(b, h * w, c)
+        for row, random in enumerate(state.generators):
+            order = state.tried[row]
+            places = random.choice(changed, number, replace=False)
+            beyond = changed + random.choice(h * w - changed, others, replace=False)
+            order[places[:others]], order[beyond] = order[beyond], order[places[:others]]
+            new[row, order[beyond]] = old[row, order[beyond]]
+            new[row, order[places]] = random.integers(0, 2, (number, c))
+        return points
+
+    def project(self, state: State, points: np.ndarray) -> np.ndarray:
+        """All proposals lie in the ball."""
+        return points
+
+    def _exchanged(self, query: int, changed: int) -> int:
+        """Return how many of the changed pixels the proposal of this number, from 1 on, has
+        others in the place of."""
+        made = query * 10_000 // self.queries
+        divisor = max((by for after, by in SCHEDULE.items() if made > after), default=1)
+        return min(max(int(self.first_share / divisor * changed), 1), changed)
