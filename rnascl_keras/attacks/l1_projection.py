@@ -59,13 +59,17 @@ def _amount(wanted: Array, room: Array, epsilon: float, ops: Any) -> Array:
         shrinks = (wanted > amount) & (wanted - room <= amount)
         number = ops.sum(ops.where(shrinks, ops.ones_like(wanted), 0.0), axis=1, keepdims=True)
         newton = ops.minimum(ops.maximum(amount + over / ops.maximum(number, 1.0), low), high)
-        if ops is np and _settled(over, amount, epsilon):
-            break
-        amount = (low + high) / 2 if k % 3 == 2 else newton
+        following = (low + high) / 2 if k % 3 == 2 else newton
+        if ops is np:  # so that what comes out does not hang on the rest of the batch
+            settled = _settled(over, amount, epsilon)
+            if settled.all():
+                break
+            following = np.where(settled, amount, following)
+        amount = following
     return newton
 
 
-def _settled(over: np.ndarray, amount: np.ndarray, epsilon: float) -> bool:
-    """Whether all sums are right but for their rounding, or the changes in the ball as they are."""
+def _settled(over: np.ndarray, amount: np.ndarray, epsilon: float) -> np.ndarray:
+    """Return which sums are right but for rounding, or in the ball as they are, (batch, 1)."""
     rounding = 32 * np.finfo(over.dtype).eps * epsilon
-    return bool(np.all((np.abs(over) <= rounding) | ((over <= 0) & (amount == 0))))
+    return (np.abs(over) <= rounding) | ((over <= 0) & (amount == 0))

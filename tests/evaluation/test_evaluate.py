@@ -127,10 +127,10 @@ def test_uint8_images_are_the_same_images():
     assert results[0] == results[1]
 
 
-def test_every_attack_can_be_evaluated_in_both_norms():
+def test_every_attack_can_be_evaluated_in_all_norms_of_gradients():
     classifier, images = linear_classifier(), images_of(8)
     labels = classifier.logits(images).argmax(1)
-    for norm, epsilon in (("Linf", 0.02), ("L2", 0.1)):
+    for norm, epsilon in (("Linf", 0.02), ("L2", 0.1), ("L1", 0.4)):
         result, adversarial = evaluate(
             classifier,
             images,
@@ -146,6 +146,22 @@ def test_every_attack_can_be_evaluated_in_both_norms():
         assert max(lengths) <= epsilon + 1e-6 and result.norm == norm
         assert result.check.passed
         json.dumps(result.as_dict())
+
+
+def test_pixels_are_counted_in_l0_and_nothing_is_checked_there(capsys):
+    images = images_of(8)
+    logits_only = type("LogitsOnly", (), {"logits": staticmethod(linear_classifier().logits)})
+    labels = logits_only.logits(images).argmax(1)
+    settings = {"attacks": ["sparse_rs"], "norm": "L0", "epsilon": 2}
+    for model in (linear_classifier(), logits_only()):
+        result, made = evaluate(model, images, labels, **settings)
+        assert NORMS["L0"].length(made["sparse_rs"] - images).max() <= 2
+        assert result.check is None and result.accuracy["sparse_rs"] < 1
+        assert "No check for false robustness" in capsys.readouterr().err
+    with pytest.raises(UserError, match="FGSM has no form for the norm L0"):
+        evaluate(model, images, labels, **{**settings, "attacks": ["fgsm"]})
+    with pytest.raises(UserError, match="SparseRS has no form for the norm Linf"):
+        evaluate(model, images, labels, attacks=["sparse_rs"], epsilon=0.1)
 
 
 def test_a_model_without_gradient_is_not_checked():

@@ -13,7 +13,7 @@ EPSILON = 8 / 255
 
 
 def test_attack_words_agree_with_the_attacks():
-    for name in attacks.ATTACKS:
+    for name in attacks.attacks_in("Linf"):
         attack = attacks.make_attack(name, EPSILON)
         how = keys.attack_how(attack.key)
         stepping = re.match(r"(\d+) steps? of ε(?:/(\d+))?, (random start)?", how)
@@ -56,6 +56,10 @@ def test_in_l2_another_attack_stands_behind_the_same_key():
     assert keys.attack_how("cw", "L2") == how
     assert keys.attack_how("pgd20", "L2") == keys.attack_how("pgd20")
     assert keys.attack_how("clean", "L2") == "the images as they are"
+    assert "5 runs of the first" in keys.attack_how("auto_attack", "L1")
+    assert "balls of 3, 2 and 1 times the radius" in keys.attack_how("apgd_ce", "L1")
+    assert keys.attack_how("sparse_rs", "L0") == "10,000 queries of the logits, no gradient"
+    assert keys.attack_name("sparse_rs") == "Sparse-RS"
 
 
 @pytest.mark.parametrize(
