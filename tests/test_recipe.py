@@ -102,6 +102,7 @@ def test_a_space_given_as_rows_survives_other_changes():
         ("evaluation.epsilon=a/b", "evaluation.epsilon"),
         ("evaluation.n=0", "evaluation.n: Input should be greater than or equal to 1"),
         ('evaluation.attacks=["pdg"]', "attack 'pdg' is unknown"),
+        ('evaluation.attacks=["sparse_rs"]', "no form for the norm Linf"),
         ("evaluation.attacks=fgsm", "evaluation.attacks: Input should be a valid tuple"),
         ("train.momentum=1", "train.momentum"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),

@@ -11,7 +11,7 @@ import numpy as np
 
 Array = Any
 
-ROUNDS = 90
+ROUNDS = 60
 """Every third halves what is left of the interval; an attack's points take three to fifteen."""
 
 

@@ -50,6 +50,17 @@ def classifier(path, shape=(8, 8, 1), outputs=10, convolution=True):
         ("evaluate m.keras --data digits --sweep 0.1,2", "--sweep must be a number in (0, 1]"),
         ("evaluate m.keras --data digits --norm Lnf", "Did you mean 'Linf'?"),
         ("evaluate m.keras --data digits --norm L2 --eps=-1", "--eps must be a number above 0"),
+        ("evaluate m.keras --data digits --norm L1 --eps 0", "--eps must be a number above 0"),
+        ("attack m.onnx --data digits --norm L0", "a whole one such as 10; got '8/255'"),
+        ("attack m.onnx --data digits --norm L0 --eps 5", "FGSM has no form for the norm L0"),
+        (
+            "attack m.onnx --data digits --attacks sparse_rs",
+            "no form for the norm Linf, but for L0",
+        ),
+        (
+            "attack m.onnx --data digits --norm L0 --eps 5 --sweep 0.5",
+            "--sweep must be a number of",
+        ),
         ("evaluate m.keras --data digits --plot p.svg", "--plot draws the accuracy"),
         ("evaluate m.keras --data digits --sweep 0.1 --plot p.pdf", "a name in .svg or .png"),
         ("evaluate m.onnx --data digits", "type `rnascl attack m.onnx`"),

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from test_attack_file import (
     linear_classifier,
 )
 
+from rnascl_keras.attacks.norms import NORMS
 from rnascl_keras.errors import BelowTheGate, UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.facts import FileFacts, SeveralFacts, schema
@@ -85,6 +87,32 @@ def test_a_file_s_json_is_as_its_schema_says(tmp_path):
     attack_files([path], request, trust=True, say=lambda line: None)
     FileFacts.model_validate_json((tmp_path / "a.json").read_text())
     TypeAdapter(FileFacts | SeveralFacts).validate_json((tmp_path / "a.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("norm", "attack", "key", "radii", "says"),
+    [
+        ("L1", "apgd", "apgd_ce", (0.3, 1.5), "within L1 radius 1.5"),
+        ("L0", "sparse_rs", "sparse_rs", (1.0, 3.0), "in at most 3 of its pixels"),
+    ],
+)
+def test_sparse_balls_come_from_a_file_to_the_page(tmp_path, norm, attack, key, radii, says):
+    path, data = linear_classifier(tmp_path / "a.onnx"), str(images_file(tmp_path / "data.npz"))
+    files = {"out": tmp_path / "a.json", "page": tmp_path / "a.html", "plot": tmp_path / "a.svg"}
+    asked = {"norm": norm, "radii": radii[:1], "check": 3, "images_out": tmp_path / "made.npz"}
+    request = Request(data, None, (attack,), radii[1], 6, 0, **asked, **files)
+    attack_files([path], request, trust=True, say=lambda line: None)
+    told = FileFacts.model_validate_json(files["out"].read_text())
+    assert (told.norm, told.epsilon, told.sweep.epsilon) == (norm, radii[1], list(radii))
+    assert told.accuracy[key] <= told.sweep.accuracy[key][0] and told.accuracy[key] < 1
+    assert (told.check is None) == (norm == "L0")
+    assert says in files["page"].read_text()
+    axis = "pixels changed" if norm == "L0" else "L1 radius"
+    assert axis in "".join(ElementTree.parse(files["plot"]).getroot().itertext())
+    with np.load(tmp_path / "made.npz") as made:
+        length = NORMS[norm].length(made["x"] - IMAGES[:6].astype(float))
+        assert 0 < length.max() <= radii[1] + 1e-5
+        assert np.mean(right(made["x"])) == told.accuracy["worst"]
 
 
 def test_the_schema_in_the_documentation_is_that_of_the_code():
