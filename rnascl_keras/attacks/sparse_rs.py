@@ -14,6 +14,9 @@ from rnascl_keras.attacks.words import runs_in_words
 SCHEDULE = {0: 2, 50: 4, 200: 5, 500: 6, 1000: 8, 2000: 10, 4000: 12, 6000: 15, 8000: 20}
 """Of 10,000 queries, those after which the first share is divided by so much (appendix A.1)."""
 
+DRAWN_AT_ONCE = 4096
+"""Random numbers that each image draws together: calls cost more than numbers."""
+
 
 @dataclass(slots=True)
 class PixelsState(State):
@@ -22,10 +25,14 @@ class PixelsState(State):
     Attributes:
         order: (b, h * w) the pixels of each image, first those changed in the best one.
         tried: (b, h * w) the same of the last proposal.
+        drawn: (b, proposals, numbers) the random numbers of the next ones, of U(0, 1).
+        used: of how many of these proposals they have been taken.
     """
 
     order: np.ndarray = per_image()
     tried: np.ndarray = per_image()
+    drawn: np.ndarray = per_image()
+    used: int = 0
 
 
 class SparseRS(IteratedAttack):
@@ -90,14 +97,17 @@ class SparseRS(IteratedAttack):
         number = self._exchanged(step + 1, changed)
         # where nearly all pixels are changed, there are not as many others: the rest is recoloured
         others = min(number, h * w - changed)
+        drawn = _next_drawn(state, number * (2 + c))
+        _to_the_front(state.tried[:, :changed], drawn[:, :number])
+        _to_the_front(state.tried[:, changed:], drawn[:, number : number + others])
+        inside, beyond = state.tried[:, :others], state.tried[:, changed : changed + others]
+        leaving = inside.copy()
+        inside[:], beyond[:] = beyond.copy(), leaving
+        row = np.arange(b)[:, None]
         new, old = points.reshape(b, h * w, c), state.images.reshape(b, h * w, c)
-        for row, random in enumerate(state.generators):
-            order = state.tried[row]
-            places = random.choice(changed, number, replace=False)
-            beyond = changed + random.choice(h * w - changed, others, replace=False)
-            order[places[:others]], order[beyond] = order[beyond], order[places[:others]]
-            new[row, order[beyond]] = old[row, order[beyond]]
-            new[row, order[places]] = random.integers(0, 2, (number, c))
+        new[row, leaving] = old[row, leaving]
+        colours = drawn[:, 2 * number : number * (2 + c)].reshape(b, number, c)
+        new[row, state.tried[:, :number]] = colours < 0.5
         return points
 
     def project(self, state: State, points: np.ndarray) -> np.ndarray:
@@ -110,3 +120,22 @@ class SparseRS(IteratedAttack):
         made = query * 10_000 // self.queries
         divisor = max((by for after, by in SCHEDULE.items() if made > after), default=1)
         return min(max(int(self.first_share / divisor * changed), 1), changed)
+
+
+def _next_drawn(state: PixelsState, numbers: int) -> np.ndarray:
+    """Return the random numbers of one proposal, (b, so many or more): never more than before."""
+    if state.drawn is None or state.used == state.drawn.shape[1]:
+        shape = max(1, min(64, DRAWN_AT_ONCE // max(numbers, 1))), numbers
+        state.drawn = np.stack([random.random(shape) for random in state.generators])
+        state.used = 0
+    state.used += 1
+    return state.drawn[:, state.used - 1]
+
+
+def _to_the_front(block: np.ndarray, uniform: np.ndarray) -> None:
+    """Bring entries of each row of a block, (b, size), to its front, chosen at random by as many
+    numbers of U(0, 1), (b, chosen)."""
+    row, size = np.arange(len(block)), block.shape[1]
+    for j, drawn in enumerate(uniform.T):
+        at = j + (drawn * (size - j)).astype(int)
+        block[row, at], block[row, j] = block[row, j], block[row, at]
