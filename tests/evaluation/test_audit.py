@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,6 +23,7 @@ from test_attack_file import (
     linear_classifier,
 )
 
+from rnascl_keras.attacks import ATTACKS, SparseRS
 from rnascl_keras.attacks.norms import NORMS
 from rnascl_keras.errors import BelowTheGate, UserError
 from rnascl_keras.evaluation.evaluate import evaluate
@@ -96,7 +98,10 @@ def test_a_file_s_json_is_as_its_schema_says(tmp_path):
         ("L0", "sparse_rs", "sparse_rs", (1.0, 3.0), "in at most 3 of its pixels"),
     ],
 )
-def test_sparse_balls_come_from_a_file_to_the_page(tmp_path, norm, attack, key, radii, says):
+def test_sparse_balls_come_from_a_file_to_the_page(
+    tmp_path, monkeypatch, norm, attack, key, radii, says
+):
+    monkeypatch.setitem(ATTACKS, "sparse_rs", partial(SparseRS, queries=300))
     path, data = linear_classifier(tmp_path / "a.onnx"), str(images_file(tmp_path / "data.npz"))
     files = {"out": tmp_path / "a.json", "page": tmp_path / "a.html", "plot": tmp_path / "a.svg"}
     asked = {"norm": norm, "radii": radii[:1], "check": 3, "images_out": tmp_path / "made.npz"}
