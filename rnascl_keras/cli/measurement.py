@@ -29,7 +29,9 @@ class Measurement:
     data_dir: DataDirOption = None
     attacks: Annotated[
         str,
-        typer.Option(help="Of fgsm, pgd, mi_fgsm, cw, apgd, square, auto_attack; L0: sparse_rs."),
+        typer.Option(
+            help="Of fgsm, pgd, mi_fgsm, cw, apgd, square, auto_attack; L0: sparse_rs; or none."
+        ),
     ] = "fgsm,pgd,mi_fgsm"
     epsilon: Annotated[
         str, typer.Option("--eps", help="Radius in pixels of [0, 1]; L0: how many pixels.")
@@ -61,6 +63,14 @@ class Measurement:
         ),
     ] = None
 
+    corruptions: Annotated[
+        str | None,
+        typer.Option(
+            help="Common corruptions beside attacks, at five severities: all, or e.g. "
+            "gaussian_noise,fog.",
+        ),
+    ] = None
+
     def request(self, command: str) -> Request:
         """Return it in numbers and names.
 
@@ -69,15 +79,22 @@ class Measurement:
         """
         if self.data is None:
             raise UserError(f"{command} needs --data: a tfds name such as cifar10, or an .npz.")
+        from rnascl_keras.corruptions import corruptions_named
         from rnascl_keras.evaluation.gate import parse_gate
         from rnascl_keras.evaluation.request import Request
 
-        attacks, epsilon = self.attacks.split(","), parse_radius(self.epsilon, self.norm)
+        attacks = [] if self.attacks == "none" else self.attacks.split(",")
+        epsilon = parse_radius(self.epsilon, self.norm)
+        corruptions = corruptions_named(self.corruptions) if self.corruptions else ()
+        gate = (attacks, epsilon, self.norm)
         parsed = {
             "attacks": attacks,
             "epsilon": epsilon,
             "radii": parse_radii(self.radii, self.norm, "--sweep"),
-            "least": parse_gate(self.least, attacks, epsilon, self.norm) if self.least else {},
+            "least": parse_gate(self.least, *gate, corrupted=bool(corruptions))
+            if self.least
+            else {},
+            "corruptions": corruptions,
         }
         return Request(**(vars(self) | parsed))
 

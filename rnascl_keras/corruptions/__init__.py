@@ -5,6 +5,12 @@ Of bytes, by NumPy, SciPy and Pillow alone: `corrupt(images, "fog", 3)`.
 
 from __future__ import annotations
 
-from rnascl_keras.corruptions.corrupt import CORRUPTIONS, SEVERITIES, corrupt, corruptions_named
+from rnascl_keras.corruptions.corrupt import (
+    CORRUPTIONS,
+    SEVERITIES,
+    check_images,
+    corrupt,
+    corruptions_named,
+)
 
-__all__ = ["CORRUPTIONS", "SEVERITIES", "corrupt", "corruptions_named"]
+__all__ = ["CORRUPTIONS", "SEVERITIES", "check_images", "corrupt", "corruptions_named"]

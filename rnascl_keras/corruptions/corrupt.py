@@ -57,7 +57,7 @@ def corrupt(
     if seed < 0:
         raise UserError(f"seed is {seed}; expected an integer of at least 0.")
     images = np.asarray(images)
-    _check_images(images)
+    check_images(images)
     published, scale = published_for(*images.shape[1:3])
     settings, number = published.values[name][severity - 1], list(CORRUPTIONS).index(name)
     corrupted = np.empty_like(images)
@@ -84,7 +84,8 @@ def corruptions_named(text: str) -> list[str]:
     return [name for name in CORRUPTIONS if name in wanted or "all" in wanted]
 
 
-def _check_images(images: np.ndarray) -> None:
+def check_images(images: np.ndarray) -> None:
+    """Raise UserError where images cannot be corrupted."""
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 3):
         raise UserError(
             f"images to corrupt are {images.dtype} of shape {images.shape}; expected uint8 "

@@ -40,6 +40,23 @@ class SweepFacts(BaseModel):
     intervals: dict[str, list[tuple[float, float]]]
 
 
+class CorruptionFacts(BaseModel):
+    """Accuracies under common corruptions (Hendrycks and Dietterich, 2019), by severity."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    n: int
+    seed: int
+    published: str = Field(description="set whose parameters they have, CIFAR-10-C or ImageNet-C")
+    scale: float = Field(description="by how much lengths in pixels are longer than that set's")
+    accuracy: dict[str, list[float]] = Field(description="by corruption, at severities 1 to 5")
+    intervals: dict[str, list[tuple[float, float]]]
+    mean: float = Field(description="of all; of all fifteen corruptions: mCA")
+    mean_interval: tuple[float, float]
+    error: float = Field(description="1 - mean; the published mCE divides by AlexNet's errors")
+    notes: list[str] = Field(description="what is not as published")
+
+
 class FileFacts(BaseModel):
     """What was measured of one file.
 
@@ -81,6 +98,7 @@ class FileFacts(BaseModel):
     failed: str | None = Field(description="what ended the work before all was measured")
     check: dict[str, Any] | None = Field(description="signs of false robustness looked for")
     sweep: SweepFacts | None = None
+    corrupted: CorruptionFacts | None = None
 
 
 class Difference(BaseModel):
@@ -140,6 +158,7 @@ def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
         "attacks": attacks,
         **figures,
         **({"sweep": measured.sweep.as_dict()} if measured.sweep else {}),
+        **({"corrupted": measured.corrupted.as_dict()} if measured.corrupted else {}),
     }
 
 

@@ -8,20 +8,27 @@ from rnascl_keras.attacks import make_attack
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.units import percent
 
+CORRUPTIONS = "corruptions"
+"""Key of the mean accuracy under corruptions."""
 
-def parse_gate(text: str, attacks: Sequence[str], epsilon: float, norm: str) -> dict[str, float]:
+
+def parse_gate(
+    text: str, attacks: Sequence[str], epsilon: float, norm: str, *, corrupted: bool = False
+) -> dict[str, float]:
     """Return the least accuracies, from 0 to 1, by key.
 
     Args:
         text: ``key=least``, parted by commas; an attack may be called as in `--attacks`.
         attacks: those that are run.
         epsilon, norm: of the ball.
+        corrupted: whether the accuracy under corruptions is measured.
 
     Raises:
         UserError: one is no share from 0 to 1, or of an attack that is not run.
     """
     keys = {name: make_attack(name, epsilon, norm=norm).key for name in attacks}
     known = {"clean": "clean", **keys, **{key: key for key in keys.values()}, "worst": "worst"}
+    known |= {CORRUPTIONS: CORRUPTIONS} if corrupted else {}
     found = {}
     for part in text.split(","):
         name, _, least = part.strip().partition("=")
@@ -46,7 +53,12 @@ def _share(text: str, part: str) -> float:
 def below_the_gate(
     name: str, accuracy: Mapping[str, float], least: Mapping[str, float]
 ) -> list[str]:
-    """Return in words which accuracies of a model are below the least, or were not measured."""
+    """Return in words which accuracies of a model are below the least, or were not measured.
+
+    Args:
+        name: of the model.
+        accuracy, least: from 0 to 1, by key of an evaluation's accuracies or `CORRUPTIONS`.
+    """
     words = []
     for key, wanted in least.items():
         found = accuracy.get(key)

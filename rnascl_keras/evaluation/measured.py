@@ -14,6 +14,7 @@ import numpy as np
 from rnascl_keras.data import ImageData, load_test_data
 from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.errors import ModelFailed
+from rnascl_keras.evaluation.corrupted import Corrupted, check_corruptible, evaluate_corrupted
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
@@ -29,6 +30,7 @@ class Measured:
         images: those that it was measured on.
         evaluation: the figures.
         sweep: those over the radius, or None.
+        corrupted: those under common corruptions, or None.
         made: by attack's key the images made, (n, h, w, c), where they are wanted.
         failed: what ended the work before all was measured, or None.
     """
@@ -38,6 +40,7 @@ class Measured:
     images: ImageData
     evaluation: Evaluation
     sweep: Sweep | None
+    corrupted: Corrupted | None
     made: Mapping[str, np.ndarray]
     failed: str | None
 
@@ -62,14 +65,19 @@ def measure(
         request: what is wanted.
         keep: whether the images that attacks made are kept.
     """
+    if request.corruptions:  # told before hours of attacks
+        check_corruptible(images)
     settings = {"attacks": request.attacks, "norm": request.norm, "seed": request.seed}
     own = {"epsilon": request.epsilon, "check": request.check, "keep": keep}
     evaluation, made = evaluate(classifier, images, images.labels, **own, **settings)
-    swept, failed = None, evaluation.failed
-    if request.radii and not failed:
-        settings |= {"radii": request.radii, "known": evaluation}
-        try:
+    swept, corrupted, failed = None, None, evaluation.failed
+    try:
+        if request.radii and not failed:
+            settings |= {"radii": request.radii, "known": evaluation}
             swept = sweep_radii(classifier, images, images.labels, **settings)
-        except ModelFailed as error:  # what was measured before is not lost
-            failed = str(error)
-    return Measured(path, classifier, images, evaluation, swept, made, failed)
+        if request.corruptions and not failed:
+            asked = {"corruptions": request.corruptions, "seed": request.seed}
+            corrupted = evaluate_corrupted(classifier, images, images.labels, **asked)
+    except ModelFailed as error:  # what was measured before is not lost
+        failed = str(error)
+    return Measured(path, classifier, images, evaluation, swept, corrupted, made, failed)

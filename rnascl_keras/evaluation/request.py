@@ -32,6 +32,7 @@ class Request:
         page: where to write a page about them, .html, or None.
         images_out: where to write the images that attacks made, .npz, or None.
         least: by key of accuracy, the least that is wanted, see `gate`.
+        corruptions: names of `corruptions.CORRUPTIONS`, under which accuracy is measured too.
     """
 
     data: str
@@ -48,11 +49,14 @@ class Request:
     page: Path | None = None
     images_out: Path | None = None
     least: Mapping[str, float] = field(default_factory=dict)
+    corruptions: Sequence[str] = ()
 
     def check_paths(self, *paths: Path) -> None:
         """Raise UserError where this cannot be done with the models in `paths`; none is read."""
         for name in self.attacks:
             make_attack(name, self.epsilon, norm=self.norm)
+        if self.radii and not self.attacks:
+            raise UserError("--sweep runs the attacks at each radius; give some with --attacks.")
         if self.plot and not self.radii:
             raise UserError(
                 "--plot draws the accuracy over the radii of --sweep, which is not given."

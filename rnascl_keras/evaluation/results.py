@@ -11,11 +11,11 @@ import numpy as np
 from rnascl_keras.errors import BelowTheGate, UserError
 from rnascl_keras.evaluation import several
 from rnascl_keras.evaluation.facts import SCHEMA_VERSION, facts_of
-from rnascl_keras.evaluation.gate import below_the_gate
+from rnascl_keras.evaluation.gate import CORRUPTIONS, below_the_gate
 from rnascl_keras.evaluation.measured import Measured
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.sweep import Sweep
-from rnascl_keras.evaluation.tables import print_comparison, print_figures
+from rnascl_keras.evaluation.tables import print_comparison, print_corrupted, print_figures
 from rnascl_keras.files.full_disk import reporting_full_disk
 from rnascl_keras.files.whole import atomic_write, write_json, written_beside
 
@@ -30,6 +30,8 @@ def give(measured: Sequence[Measured], request: Request) -> None:
     """
     for one in measured:
         print_figures(one.path, one.evaluation, one.sweep, one.images.class_names)
+        if one.corrupted:
+            print_corrupted(one.path, one.corrupted)
     compared = several.compare(measured) if len(measured) > 1 else None
     names = several.names_of(measured)
     if compared:
@@ -43,10 +45,16 @@ def give(measured: Sequence[Measured], request: Request) -> None:
     words = [
         below
         for name, one in zip(names, measured, strict=True)
-        for below in below_the_gate(name, one.evaluation.accuracy, request.least)
+        for below in below_the_gate(name, _gated(one), request.least)
     ]
     if words:
         raise BelowTheGate("; ".join(words))
+
+
+def _gated(one: Measured) -> dict[str, float]:
+    """Return all accuracies of which a least can be wanted, by key."""
+    mean = {CORRUPTIONS: one.corrupted.mean} if one.corrupted else {}
+    return one.evaluation.accuracy | mean
 
 
 def _write(measured: Sequence[Measured], request: Request, compared: dict[str, Any] | None) -> None:

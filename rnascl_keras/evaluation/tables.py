@@ -9,8 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from rnascl_keras.corruptions import SEVERITIES
+from rnascl_keras.evaluation.corrupted import Corrupted
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.sweep import Sweep
+from rnascl_keras.report.corruption_words import corruption_name, corruption_words
 from rnascl_keras.report.keys import attack_how, attack_name
 from rnascl_keras.units import percent, points, radius
 
@@ -32,6 +35,19 @@ def print_figures(
         console.print(words, highlight=False, style="bold red")
     if evaluation.check:
         console.print(f"False robustness? {evaluation.check.verdict}", highlight=False)
+
+
+def print_corrupted(path: Path, corrupted: Corrupted) -> None:
+    """Print the accuracies of one model under corruptions."""
+    console = Console()
+    title = f"{path.name} under corruptions, in %, first {corrupted.n} images"
+    table = Table("severity", *map(str, SEVERITIES), "mean", title=title)
+    for name, shares in corrupted.accuracy.items():
+        mean = sum(shares) / len(shares)
+        table.add_row(corruption_name(name), *map(percent, (*shares, mean)))
+    console.print(table)
+    for line in corruption_words(corrupted.as_dict()):
+        console.print(line, highlight=False)
 
 
 def print_comparison(

@@ -13,6 +13,7 @@ from typing import Any
 from rnascl_keras.files.whole import atomic_write
 from rnascl_keras.report import audit_words as words
 from rnascl_keras.report.audit_plots import accuracy_bars, confusion_map, gallery
+from rnascl_keras.report.corruption_words import corruption_name, corruption_words
 from rnascl_keras.report.page import page_environment
 from rnascl_keras.report.sweep_plot import accuracy_by_radius
 from rnascl_keras.units import points
@@ -58,8 +59,21 @@ def _audited(name: str, facts: dict[str, Any], examples: Mapping[str, Any]) -> d
         "bars": accuracy_bars(facts),
         "sweep": _sweep(facts),
         "confusion": confusion_map(facts, strongest) if few and facts.get("confusion") else None,
+        "corrupted": _corrupted(facts),
         "gallery": gallery(shown, facts) if shown is not None and len(shown.rows) else None,
     }
+
+
+def _corrupted(facts: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the rows of the table of corruptions, and what they come to; None without any."""
+    if "corrupted" not in facts:
+        return None
+    corrupted = facts["corrupted"]
+    rows = {
+        corruption_name(name): [*shares, sum(shares) / len(shares)]
+        for name, shares in corrupted["accuracy"].items()
+    }
+    return {"rows": rows, "words": corruption_words(corrupted)}
 
 
 def _sweep(facts: dict[str, Any]) -> str | None:

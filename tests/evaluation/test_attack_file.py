@@ -107,7 +107,8 @@ def test_no_framework_is_imported(tmp_path):
     program = (
         "import sys; from rnascl_keras.cli import main\n"
         f"sys.argv = ['rnascl', 'attack', {str(model)!r}, '--data', {str(data)!r},"
-        " '--attacks', 'pgd,square', '--n', '10', '--check', '5', '--sweep', '2/255']\n"
+        " '--attacks', 'pgd,square', '--n', '10', '--check', '5', '--sweep', '2/255',"
+        " '--corruptions', 'fog,frost']\n"
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
         "print(sorted({'tensorflow', 'keras', 'torch', 'tf2onnx'} & set(sys.modules)))"
     )

@@ -1,0 +1,46 @@
+"""Accuracy under common corruptions, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rnascl_keras.units import percent
+
+ALL = 15
+"""Corruptions of the published benchmark."""
+
+
+def corruption_name(key: str) -> str:
+    """Write a corruption's key for people: ``jpeg_compression`` as ``JPEG compression``."""
+    return key.replace("_", " ").replace("jpeg", "JPEG")
+
+
+def corruption_words(corrupted: dict[str, Any]) -> list[str]:
+    """Return in sentences what the table of accuracies, see `evaluation.Corrupted`, comes to."""
+    count = len(corrupted["accuracy"])
+    low, high = map(percent, corrupted["mean_interval"])
+    of = f"all {ALL} corruptions (mCA)" if count == ALL else f"{count} of {ALL} corruptions"
+    error, widest = percent(corrupted["error"]), percent(_widest(corrupted))
+    said = [
+        f"Mean accuracy under {of}: {percent(corrupted['mean'])} %, 95 % interval {low} to {high}; "
+        f"mean error {error} %, as it is: the published mCE divides by AlexNet's errors.",
+        f"The 95 % interval of a single figure reaches at most {widest} points to either side.",
+        f"Parameters of {corrupted['published']} (Hendrycks and Dietterich, 2019)"
+        f"{_scaled(corrupted)}.",
+    ]
+    return said + [f"{note[0].upper()}{note[1:]}." for note in corrupted["notes"]]
+
+
+def _scaled(corrupted: dict[str, Any]) -> str:
+    scale = corrupted["scale"]
+    return "" if scale == 1 else f", lengths in pixels times {scale:.3g}, as the images' size is"
+
+
+def _widest(corrupted: dict[str, Any]) -> float:
+    """Return the longest way from an accuracy to an end of its interval, from 0 to 1."""
+    pairs = [
+        (share, ends)
+        for name, shares in corrupted["accuracy"].items()
+        for share, ends in zip(shares, corrupted["intervals"][name], strict=True)
+    ]
+    return max(abs(end - share) for share, ends in pairs for end in ends)

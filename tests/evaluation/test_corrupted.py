@@ -1,0 +1,134 @@
+"""Accuracy under common corruptions, of a classifier whose answers can be computed by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_attack_file import images_file, linear_classifier
+
+from rnascl_keras.corruptions import CORRUPTIONS, SEVERITIES
+from rnascl_keras.data import ImageData
+from rnascl_keras.data.pixels import ArrayPixels
+from rnascl_keras.errors import ModelFailed, UserError
+from rnascl_keras.evaluation import parts
+from rnascl_keras.evaluation.corrupted import evaluate_corrupted
+from rnascl_keras.evaluation.facts import FileFacts
+from rnascl_keras.evaluation.gate import parse_gate
+from rnascl_keras.evaluation.intervals import mean_interval, wilson_interval
+from rnascl_keras.evaluation.measured import measure
+from rnascl_keras.evaluation.request import Request
+
+RANDOM = np.random.default_rng(5)
+GREYS = RANDOM.integers(0, 256, 80).astype(np.uint8)
+IMAGES = np.broadcast_to(GREYS[:, None, None, None], (80, 4, 4, 1))
+LABELS = (GREYS > 127).astype(int)
+
+
+class Bright:
+    """Two classes: is the mean pixel above a half? Gives up after so many questions."""
+
+    def __init__(self, questions=10**6):
+        self.questions = questions
+
+    def logits(self, images):
+        self.questions -= 1
+        if self.questions < 0:
+            raise ModelFailed("bright.onnx ended its process")
+        mean = images.mean(axis=(1, 2, 3))
+        return np.stack([0.5 - mean, mean - 0.5], axis=1)
+
+
+def test_accuracy_is_what_it_is_by_hand():
+    """Brightness adds to grey, contrast leaves it."""
+    found = evaluate_corrupted(
+        Bright(), IMAGES, LABELS, corruptions=["brightness", "contrast"], progress=False
+    )
+    added = np.array([0.05, 0.1, 0.15, 0.2, 0.3])[:, None]
+    right = (np.floor(np.minimum(255, GREYS + 255 * added) + 1e-6) > 127.5) == LABELS
+    assert found.accuracy == {"brightness": right.mean(axis=1).tolist(), "contrast": [1.0] * 5}
+    assert found.intervals["brightness"] == [wilson_interval(row) for row in right]
+    assert found.mean == pytest.approx(right.mean() / 2 + 0.5)
+    assert found.error == pytest.approx(1 - found.mean)
+    assert (found.n, found.published, found.scale) == (80, "CIFAR-10-C", 4 / 32)
+    assert found.notes == []
+
+
+def test_a_part_at_a_time_finds_the_same(monkeypatch):
+    whole = evaluate_corrupted(Bright(), IMAGES, LABELS, corruptions=["fog"], seed=2)
+    monkeypatch.setattr(parts, "PART", 7 * 4 * 4 * 4)
+    assert evaluate_corrupted(Bright(), IMAGES, LABELS, corruptions=["fog"], seed=2) == whole
+    assert evaluate_corrupted(Bright(), IMAGES, LABELS, corruptions=["fog"], seed=3) != whole
+
+
+def test_float_pixels_become_bytes():
+    bytes_, floats = (
+        evaluate_corrupted(Bright(), images, LABELS, corruptions=["snow"])
+        for images in (IMAGES, IMAGES / np.float32(255))
+    )
+    assert bytes_ == floats
+
+
+@pytest.mark.parametrize("right", [0, 3, 20])
+def test_the_mean_s_interval_is_wilson_s_where_all_agree(right):
+    shares = np.arange(20) < right
+    assert mean_interval(shares.astype(float)) == pytest.approx(wilson_interval(shares))
+
+
+def test_the_mean_s_interval_holds_the_mean_of_more_images():
+    """Of 400 draws of 30 images at least 95 %."""
+    everyone = RANDOM.beta(0.5, 0.7, 20000)
+    drawn = (mean_interval(RANDOM.choice(everyone, 30)) for _ in range(400))
+    assert np.mean([low <= everyone.mean() <= high for low, high in drawn]) >= 0.95
+
+
+def request(**asked):
+    return Request("d.npz", None, (), 0.1, 80, 0, check=0, **asked)
+
+
+def test_what_was_measured_before_is_kept_where_the_model_fails():
+    data = ImageData(ArrayPixels(np.array(IMAGES)), LABELS, ("dark", "bright"))
+    asked = request(corruptions=("fog",))
+    measured = measure(Path("bright.onnx"), Bright(questions=3), data, asked)
+    assert measured.evaluation.accuracy["clean"] == 1 and measured.corrupted is None
+    assert measured.failed == "bright.onnx ended its process (images 0 to 79)."
+
+
+def test_images_that_cannot_be_corrupted_are_told_before_any_work():
+    data = ImageData(ArrayPixels(np.zeros((4, 6, 6, 2), np.uint8)), np.zeros(4, int), ("a", "b"))
+    with pytest.raises(UserError, match=r"uint8 of shape \(1, 6, 6, 2\); expected uint8"):
+        measure(Path("a.onnx"), Bright(questions=0), data, request(corruptions=("fog",)))
+
+
+def test_the_gate_knows_the_mean():
+    keys = parse_gate("corruptions=0.4", [], 0.1, "Linf", corrupted=True)
+    assert keys == {"corruptions": 0.4}
+    with pytest.raises(UserError, match="--fail-below 'corruptions' is unknown"):
+        parse_gate("corruptions=0.4", [], 0.1, "Linf")
+
+
+def test_the_command_line_and_what_it_writes(tmp_path, rnascl):
+    path, data = linear_classifier(tmp_path / "a.onnx"), images_file(tmp_path / "d.npz")
+    out, page = tmp_path / "a.json", tmp_path / "a.html"
+    command = ("attack", path, "--data", data, "--attacks", "none", "--n", 12, "--trust")
+    done = rnascl(
+        *command, "--corruptions", "all", "--json", out, "--report", page,
+        "--fail-below", "corruptions=1.0",
+    )  # fmt: skip
+    assert done.code == 1 and "corruptions is" in done.err
+    corrupted = FileFacts.model_validate(json.loads(out.read_text())).corrupted
+    assert list(corrupted.accuracy) == list(CORRUPTIONS)
+    assert corrupted.mean == pytest.approx(np.mean(list(corrupted.accuracy.values())))
+    assert "drawn here" in corrupted.notes[0]
+    told = " ".join(page.read_text().split())
+    for text in (done.out, told):
+        assert "(mCA)" in text and "JPEG" in text and "Frost is drawn here" in text
+    assert told.count("--share:") == len(CORRUPTIONS) * (len(SEVERITIES) + 1)
+    assert "noise, weather" not in told
+
+    done = rnascl(*command, "--corruptions", "fog,fig")
+    assert done.code == 2 and "--corruptions 'fig' is unknown" in done.err
+    done = rnascl(*command, "--sweep", "2/255")
+    assert done.code == 2 and "--sweep runs the attacks at each radius" in done.err
