@@ -27,7 +27,8 @@ def parse_gate(
         UserError: one is no share from 0 to 1, or of an attack that is not run.
     """
     keys = {name: make_attack(name, epsilon, norm=norm).key for name in attacks}
-    known = {"clean": "clean", **keys, **{key: key for key in keys.values()}, "worst": "worst"}
+    known = {"clean": "clean", **keys, **{key: key for key in keys.values()}}
+    known |= {"worst": "worst"} if keys else {}
     known |= {CORRUPTIONS: CORRUPTIONS} if corrupted else {}
     found = {}
     for part in text.split(","):

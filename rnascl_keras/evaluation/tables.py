@@ -14,7 +14,7 @@ from rnascl_keras.evaluation.corrupted import Corrupted
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.sweep import Sweep
 from rnascl_keras.report.corruption_words import corruption_name, corruption_words
-from rnascl_keras.report.keys import attack_how, attack_name
+from rnascl_keras.report.keys import attack_how, attack_name, shown_keys
 from rnascl_keras.units import percent, points, radius
 
 SHOWN_CLASSES = 20
@@ -55,7 +55,7 @@ def print_comparison(
 ) -> None:
     """Print how several models differ, see `several.compare`."""
     console = Console()
-    keys = list(evaluations[0].accuracy)
+    keys = shown_keys(evaluations[0].accuracy)
     table = Table("", *map(attack_name, keys), title="All files, in %")
     for name, evaluation in zip(names, evaluations, strict=True):
         shares = [evaluation.accuracy.get(key) for key in keys]
@@ -79,25 +79,27 @@ def print_comparison(
 
 def _accuracies(path: Path, evaluation: Evaluation) -> Table:
     norm = "" if evaluation.norm == "Linf" else f" in {evaluation.norm}"
-    reach = radius(evaluation.epsilon)
-    table = Table(title=f"{path.name}, first {evaluation.n} images, {reach}{norm}")
+    keys = shown_keys(evaluation.accuracy)
+    reach = f", {radius(evaluation.epsilon)}{norm}" if len(keys) > 1 else ""
+    table = Table(title=f"{path.name}, first {evaluation.n} images{reach}")
     for column in ("", "accuracy", "95 % interval", ""):
         table.add_column(column)
-    for key, accuracy in evaluation.accuracy.items():
+    for key in keys:
         low, high = evaluation.intervals[key]
         interval = f"{percent(low)} to {percent(high)}"
         how = attack_how(key, evaluation.norm)
-        table.add_row(attack_name(key), percent(accuracy), interval, how)
+        table.add_row(attack_name(key), percent(evaluation.accuracy[key]), interval, how)
     return table
 
 
 def _classes(evaluation: Evaluation, class_names: Sequence[str]) -> Table:
     """Return a table with a row for each class."""
     table = Table("class", "images", title="By class, in %")
-    for key in evaluation.per_class:
+    keys = shown_keys(evaluation.per_class)
+    for key in keys:
         table.add_column(attack_name(key), justify="right")
     for k, name in enumerate(class_names):
-        shares = [by_class[k] for by_class in evaluation.per_class.values()]
+        shares = [evaluation.per_class[key][k] for key in keys]
         cells = ["–" if share is None else percent(share) for share in shares]
         table.add_row(name, str(evaluation.class_counts[k]), *cells)
     return table

@@ -12,7 +12,8 @@ ALL = 15
 
 def corruption_name(key: str) -> str:
     """Write a corruption's key for people: ``jpeg_compression`` as ``JPEG compression``."""
-    return key.replace("_", " ").replace("jpeg", "JPEG")
+    words = key.replace("_", " ").replace("jpeg", "JPEG")
+    return words[0].upper() + words[1:]
 
 
 def corruption_words(corrupted: dict[str, Any]) -> list[str]:

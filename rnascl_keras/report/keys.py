@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import PurePath
 from typing import Any
 
@@ -74,6 +75,12 @@ def short_layer(name: str) -> str:
 def model_keys(report: dict[str, Any]) -> list[str]:
     """Return the models a report has figures of, in the order they are always shown."""
     return [key for key in MODELS if key in report]
+
+
+def shown_keys(accuracy: Collection[str]) -> list[str]:
+    """Return the keys of accuracies without the worst case where nothing was attacked: then it says
+    no more than that of clean images, and looks as if it did."""
+    return ["clean"] if set(accuracy) == {"clean", "worst"} else list(accuracy)
 
 
 def accuracy_keys(report: dict[str, Any]) -> list[str]:

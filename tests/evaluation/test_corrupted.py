@@ -124,6 +124,7 @@ def test_the_command_line_and_what_it_writes(tmp_path, rnascl):
     assert "drawn here" in corrupted.notes[0]
     told = " ".join(page.read_text().split())
     for text in (done.out, told):
+        assert "Worst case" not in text and "every attack" not in text  # none was run
         assert "(mCA)" in text and "JPEG" in text and "Frost is drawn here" in text
     assert told.count("--share:") == len(CORRUPTIONS) * (len(SEVERITIES) + 1)
     assert "noise, weather" not in told
