@@ -6,6 +6,7 @@ import importlib.metadata
 import platform
 import shlex
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -57,6 +58,18 @@ class CorruptionFacts(BaseModel):
     notes: list[str] = Field(description="what is not as published")
 
 
+class EngineFacts(BaseModel):
+    """What computed a Keras model, and how far from Keras that is on the first images."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(description="keras or onnxruntime")
+    logits: float | None = Field(description="largest difference of a logit; null of keras")
+    gradients: float | None = Field(
+        description="largest difference of an image's gradient, over its length; null of keras"
+    )
+
+
 class FileFacts(BaseModel):
     """What was measured of one file.
 
@@ -99,6 +112,7 @@ class FileFacts(BaseModel):
     check: dict[str, Any] | None = Field(description="signs of false robustness looked for")
     sweep: SweepFacts | None = None
     corrupted: CorruptionFacts | None = None
+    engine: EngineFacts | None = Field(default=None, description="of a Keras model")
 
 
 class Difference(BaseModel):
@@ -158,6 +172,7 @@ def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
         "attacks": attacks,
         **figures,
         **({"sweep": measured.sweep.as_dict()} if measured.sweep else {}),
+        **({"engine": asdict(measured.engine)} if measured.engine else {}),
         **({"corrupted": measured.corrupted.as_dict()} if measured.corrupted else {}),
     }
 

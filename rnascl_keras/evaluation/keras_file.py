@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
+from rnascl_keras.data import ImageData
 from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.distribution.strategies import make_strategy, offered_by_this_host
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.evaluation.engine import COMPARED, ENGINES, Engine, on_onnxruntime
 from rnascl_keras.evaluation.evaluate import Evaluation
-from rnascl_keras.evaluation.measured import images_for, measure
+from rnascl_keras.evaluation.measured import Measured, images_for, measure
+from rnascl_keras.evaluation.parts import Parts
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
 from rnascl_keras.models.saving import load_model
 
 
-def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evaluation:
+def evaluate_file(
+    path: Path, request: Request, strategy: str = "auto", *, engine: str = "keras"
+) -> Evaluation:
     """Evaluate a `.keras` file on this host's devices.
 
     Args:
@@ -26,10 +32,18 @@ def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evalu
         request: what is asked.
         strategy: see `make_strategy`; "auto" takes all GPUs of this host, whatever cluster it is
             part of.
+        engine: what computes, one of `ENGINES`; onnxruntime does on the CPU.
 
     Raises:
-        UserError: of the file, the request, or a strategy of several hosts.
+        UserError: of the file, the request, a strategy of several hosts, or a model that
+            onnxruntime cannot take.
     """
+    check_name("--engine", engine, ENGINES)
+    if engine == "onnxruntime" and strategy not in ("auto", "one"):
+        raise UserError(
+            f"--engine onnxruntime computes on this host's CPU; got --strategy {strategy} too. "
+            "Leave out one of them."
+        )
     request.check_paths(path)
     with _on_this_host(strategy).scope():
         model = load_model(path)
@@ -37,9 +51,25 @@ def evaluate_file(path: Path, request: Request, strategy: str = "auto") -> Evalu
         if classifier.remarks:
             print(f"{path.name}: {'; '.join(classifier.remarks)}")
         shape, keep = _input_shape(model, path), request.images_out is not None
-        measured = measure(path, classifier, images_for(request, shape), request, keep=keep)
+        images = images_for(request, shape)
+        if engine == "keras":
+            measured = measure(path, classifier, images, request, keep=keep)
+            measured = replace(measured, engine=Engine("keras"))
+        else:
+            measured = _on_onnxruntime(path, classifier, images, request, keep)
     give([measured], request)
     return measured.evaluation
+
+
+def _on_onnxruntime(
+    path: Path, classifier: KerasClassifier, images: ImageData, request: Request, keep: bool
+) -> Measured:
+    """Measure a model's export; what is told of the file is told of the model."""
+    few = Parts(images).first(COMPARED)
+    with on_onnxruntime(classifier, few, images.labels[: len(few)]) as (exported, engine):
+        print(f"{path.name}: {engine.in_words}")
+        measured = measure(path, exported, images, request, keep=keep)
+    return replace(measured, classifier=classifier, engine=engine)
 
 
 def _on_this_host(strategy: str) -> tf.distribute.Strategy:

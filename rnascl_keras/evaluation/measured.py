@@ -15,6 +15,7 @@ from rnascl_keras.data import ImageData, load_test_data
 from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.errors import ModelFailed
 from rnascl_keras.evaluation.corrupted import Corrupted, check_corruptible, evaluate_corrupted
+from rnascl_keras.evaluation.engine import Engine
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
@@ -33,6 +34,7 @@ class Measured:
         corrupted: those under common corruptions, or None.
         made: by attack's key the images made, (n, h, w, c), where they are wanted.
         failed: what ended the work before all was measured, or None.
+        engine: what computed a Keras model; None of another.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class Measured:
     corrupted: Corrupted | None
     made: Mapping[str, np.ndarray]
     failed: str | None
+    engine: Engine | None = None
 
 
 def images_for(request: Request, input_shape: ImageShape) -> ImageData:
