@@ -37,7 +37,7 @@ def frost(
     Not the published frost: that lays photographs over the images, which are not ours to give on.
     This one is drawn; the weights are the published ones, the figures cannot be compared.
     """
-    texture = _ice(*image.shape[:2], random)
+    texture = _ice(image.shape[0], image.shape[1], random)
     tint = ICE if image.shape[2] == len(ICE) else (1.0,)
     return settings[0] * image + settings[1] * texture[..., None] * tint
 
@@ -61,7 +61,8 @@ def fog(
     """Let clouds drift before the image; its brightest value stays where it was."""
     thickness, fading = settings
     brightest = image.max()
-    clouded = image + thickness * clouds(*image.shape[:2], fading, random)[..., None]
+    before_it = clouds(image.shape[0], image.shape[1], fading, random)
+    clouded = image + thickness * before_it[..., None]
     return clouded * brightest / (brightest + thickness)
 
 
