@@ -1,11 +1,12 @@
-"""Fill the tables of RESULTS.md from the files in results/, so that no figure is typed; draw those
-of a comparison.
+"""Fill the tables of RESULTS.md and the README from the files in results/, so that no figure is
+typed; draw those of a comparison.
 
     python -m benchmarks.results
 
 A table stands between `<!-- table: KIND FILE -->` and `<!-- end -->`, where KIND is one of `TABLES`
-and FILE, without its `.json`, is in results/: a `compare.json` as `rnascl compare` leaves it, or
-for `run` the `report.json` of `rnascl run`.
+and FILE, without its `.json`, is in results/: a `compare.json` as `rnascl compare` leaves it;
+for `run` the `report.json` of `rnascl run`; for `deployed` what `benchmarks.deployed_sizes` has
+printed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.headline import headline
+from benchmarks.markdown import markdown
 from rnascl_keras.comparison.methods import METHODS
 from rnascl_keras.comparison.plot import picture
 from rnascl_keras.comparison.published_results import TABLE_1
@@ -29,16 +32,12 @@ from rnascl_keras.comparison.table import (
 )
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.report.keys import MODELS, accuracy_keys, attack_name, model_keys
-from rnascl_keras.units import count, duration, percent, radius
+from rnascl_keras.units import count, duration, percent, radius, size
 
 ROOT = Path(__file__).parent.parent
+PAGES = ("RESULTS.md", "README.md")
+TIMES = ("one_thread_ms", "all_threads_ms")
 BLOCK = re.compile(r"<!-- table: (\w+)(?: (\w+))? -->\n(.*?)<!-- end -->", re.DOTALL)
-
-
-def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; all columns but the first are aligned to the right."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
 
 
 def accuracies(content: dict[str, Any]) -> str:
@@ -132,6 +131,19 @@ def run(content: dict[str, Any]) -> str:
     return markdown([*head, *map(attack_name, keys)], lines)
 
 
+def deployed(content: dict[str, Any]) -> str:
+    """One row for each network: its file, and one image's time, and how much less that is."""
+    lines = []
+    for row in content["rows"]:
+        measured = (size(row["bytes"]), *(f"{row[key]:.2f}" for key in TIMES))
+        less = (
+            "" if row["less_than_teacher"] == [1, 1, 1] else f" ({k:g})"
+            for k in row["less_than_teacher"]
+        )
+        lines.append([f"{row['name']}, {row['form']}", *map(str.__add__, measured, less)])
+    return markdown(["", "size", "ms, one thread", "ms, two threads"], lines)
+
+
 def published(content: None) -> str:
     """The paper's own figures."""
     head = ["%, as published", "MACs", "clean", "PGD-20, 8/255"]
@@ -142,7 +154,7 @@ def published(content: None) -> str:
 
 TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
-    for function in (accuracies, differences, words, rows, run, published)
+    for function in (accuracies, differences, words, rows, run, deployed, published, headline)
 }
 
 
@@ -164,9 +176,9 @@ def compared(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    page = ROOT / "RESULTS.md"
-    page.write_text(filled(page.read_text()))
-    for name in compared(page.read_text()):
+    for page in (ROOT / name for name in PAGES):
+        page.write_text(filled(page.read_text()))
+    for name in compared((ROOT / "RESULTS.md").read_text()):
         found = read_json(ROOT / f"results/{name}.json")
         drawn = picture(found["settings"]["data"]["source"], found["rows"])
         (ROOT / f"results/{name}.svg").write_text(drawn)

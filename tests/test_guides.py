@@ -6,15 +6,40 @@ import re
 import shlex
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
-GUIDES = sorted((Path(__file__).parent.parent / "docs" / "guides").glob("*.md"))
+from rnascl_keras.teachers.cache import TeacherCache
+
+FOLDER = Path(__file__).parent.parent / "docs" / "guides"
+WITH_FIGURES = FOLDER / "python.md"
+GUIDES = sorted(set(FOLDER.glob("*.md")) - {WITH_FIGURES})
 BLOCK = re.compile(r"```(python|sh)\n(.*?)```", flags=re.DOTALL)
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)
 def test_a_guide_runs_as_printed(guide, tmp_path, monkeypatch, rnascl):
     monkeypatch.chdir(tmp_path)
+    walked(guide, rnascl)
+
+
+def test_the_student_of_the_python_guide_learns(tmp_path, monkeypatch, rnascl):
+    monkeypatch.chdir(tmp_path)
+    names = walked(WITH_FIGURES, rnascl)
+    assert isinstance(names["search"].teacher, TeacherCache)
+    figures = names["figures"]
+    assert figures.n == 200
+    assert figures.accuracy["clean"] > 0.5  # ten classes
+    assert 0 <= figures.accuracy["worst"] <= figures.accuracy["clean"]
+    assert abs(names["adversarial"] - names["images"]).max() <= 0.1 + 1e-6
+    loaded = keras.models.load_model("student.keras")
+    images, _ = names["data"].test.first(10)
+    np.testing.assert_allclose(loaded(images), names["student"](images), atol=1e-6)
+
+
+def walked(guide: Path, rnascl) -> dict:
+    """Run a guide's blocks in this folder; return the names that its Python leaves."""
     names: dict = {}
     blocks = BLOCK.findall(guide.read_text())
     assert blocks
@@ -27,3 +52,4 @@ def test_a_guide_runs_as_printed(guide, tmp_path, monkeypatch, rnascl):
             assert program == "rnascl"
             result = rnascl(*words)
             assert result.code == 0, f"{line}: {result.err}"
+    return names

@@ -74,11 +74,12 @@ def test_pgd_20_is_within_a_point_of_what_was_measured(name):
     assert right.mean() == pytest.approx(measured, abs=0.01)
 
 
-def test_the_readme_s_figures_are_those_of_the_files():
-    readme = " ".join((ROOT / "README.md").read_text().split())
-    figures = read_json(RESULTS / "cifar10_s3.json")
-    clean, pgd = (percent(figures["accuracy"][key]) for key in ("clean", "pgd20"))
-    assert f"{clean} % of the first {figures['n']:,} test images right clean, {pgd} %" in readme
-    strong = read_json(RESULTS / "cifar10_s3_auto_attack.json")
+@pytest.mark.parametrize("name", NAMES)
+def test_the_readme_s_figures_are_those_of_the_files(name):
+    (row,) = re.findall(rf"^\| `{name}`.*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    cells = [cell.strip() for cell in row.split("|")]
+    figures = read_json(RESULTS / f"{name}.json")
+    assert cells[5:7] == [percent(figures["accuracy"][key]) for key in ("clean", "pgd20")]
+    strong = read_json(RESULTS / f"{name}_auto_attack.json")
     left = percent(strong["accuracy"]["auto_attack"])
-    assert f"{left} % of the first {strong['n']} under AutoAttack" in readme
+    assert cells[7] == f"{left} (n = {strong['n']})"
