@@ -1,4 +1,4 @@
-"""The pictures of a page about a deployed file: accuracies, confusion, images that were fooled."""
+"""Pictures of how one model or file fares: accuracies, confusion, images that were fooled."""
 
 from __future__ import annotations
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras.report import keys, plots, search_plots
+from rnascl_keras.report import audit_plots, keys, plots, search_plots
+from rnascl_keras.report.audit_words import strongest_attack
 from rnascl_keras.report.style import LINE_COLOURS
 from rnascl_keras.report.sweep_plot import accuracy_by_radius
 
@@ -31,6 +32,7 @@ class ReportPictures:
         predictions: the k classes that the student predicts.
         attention: by pair of layers, `student_layer`, `teacher_layer`, and the maps of the images
             in `student` and `teacher`, (k, h', w') each.
+        fooled: images that the last student was fooled on, see `evaluation.Examples`; or None.
     """
 
     tutor_probabilities: np.ndarray
@@ -44,14 +46,18 @@ class ReportPictures:
     labels: Sequence[Any]
     predictions: Sequence[Any]
     attention: Sequence[dict[str, Any]] = field(default_factory=list)
+    fooled: Any = None
 
 
-def draw_pictures(report: dict[str, Any], given: ReportPictures) -> dict[str, Any]:
+def draw_pictures(
+    report: dict[str, Any], given: ReportPictures, headline: dict[str, Any]
+) -> dict[str, Any]:
     """Return the pictures as SVG, by name; None where there is nothing to draw from.
 
     Args:
         report: the content of `report.json`.
         given: the arrays that it does not hold.
+        headline: the last student's figures, with the `class_names`; empty where it is not known.
     """
     models = {key: report[key] for key in keys.model_keys(report)}
     return {
@@ -64,6 +70,8 @@ def draw_pictures(report: dict[str, Any], given: ReportPictures) -> dict[str, An
         "entropy": _entropy(given),
         "temperature": _temperature(given),
         "attention": _attention(given),
+        "confusion": _confusion(headline),
+        "fooled": _fooled(given, headline),
     }
 
 
@@ -112,3 +120,15 @@ def _attention(given: ReportPictures) -> str | None:
     return plots.attention_maps(
         given.images, given.labels, given.predictions, given.attention, attacked=True
     )
+
+
+def _confusion(headline: dict[str, Any]) -> str | None:
+    if "confusion" not in headline:
+        return None
+    return audit_plots.confusion_map(headline, strongest_attack(headline))
+
+
+def _fooled(given: ReportPictures, headline: dict[str, Any]) -> str | None:
+    if given.fooled is None or not (len(given.fooled.rows) and headline):
+        return None
+    return audit_plots.gallery(given.fooled, headline)

@@ -131,6 +131,8 @@ def _channel_panel(name: str, history: np.ndarray, widths: Sequence[int], top: f
         for choice in ascending:
             colour, width = (INK, 2.2) if choice == chosen else (QUIET, 1.1)
             _line(axes, history[:, choice], colour, width)
+        axes.set_ylabel("probability", fontsize=8)
+        _end_title(axes, "channels")
         axes.set_ylim(0, top)
         axes.set_yticks([share for share in (0, 0.5, 1) if share <= top])
         named = ascending[-4:]
@@ -148,6 +150,7 @@ def tutor_entropy(entropy: np.ndarray, tutors: int) -> str:
     """
     with report_style():
         figure, axes = _panel("tutors in play")
+        axes.set_ylabel("teacher layers", fontsize=8)
         in_play = np.exp(entropy)
         axes.axhline(tutors, color=ACCENT, linewidth=1.2, linestyle=(0, (3, 2)))
         _line(axes, in_play, INK, 2.2)
@@ -197,6 +200,13 @@ def _end_label(axes: Axes, text: str, height: float, *, bold: bool) -> None:
         va="center",
         color=INK if bold else MUTED,
         fontweight="bold" if bold else "normal",
+    )
+
+
+def _end_title(axes: Axes, text: str) -> None:
+    """Say above the labels at the lines' ends what they are."""
+    axes.annotate(
+        text, (1.17, 1.06), xycoords="axes fraction", ha="right", fontsize=7.5, color=MUTED
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from rnascl_keras.recipe import flat_settings
 from rnascl_keras.report import keys, words
+from rnascl_keras.report.audit_words import classes_that_fall_first, strongest_attack
 from rnascl_keras.report.pictures import ReportPictures, draw_pictures
+from rnascl_keras.report.undecided import undecided_words
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,9 @@ class View:
         attention_words: how alike the attention maps of an image and of itself, attacked, are.
         guessing: by name, why its figures say nothing, see `keys.guessing`.
         models: by key, in the order of the columns, the figures of `report`.
+        headline: the key of the last student, which the summary and the pictures are about.
+        classes: how each of its classes fares, see `audit_words.classes_that_fall_first`.
+        strongest: the key of the attack that left it the fewest images, or None.
         accuracy_keys: the rows of the table of accuracies, see `keys.accuracy_keys`.
         verdicts: by model's key, what the check for false robustness says of it.
         signs: the signs of false robustness that were looked for, in the order of the check.
@@ -46,6 +51,9 @@ class View:
     attention_words: str
     guessing: dict[str, str]
     models: dict[str, dict[str, Any]]
+    headline: str
+    classes: list[dict[str, Any]]
+    strongest: str | None
     accuracy_keys: list[str]
     verdicts: dict[str, str]
     signs: list[str]
@@ -67,14 +75,25 @@ class View:
         architecture = report.get("architecture")
         tutors = architecture["tutors"] if architecture else ()
         reading = words.tutor_reading(tutors, given.teacher_layers)
+        undecided = undecided_words(
+            given.tutor_entropy, len(given.teacher_layers), given.channel_history.values()
+        )
+        told = words.summary(report, None if "tutors" in undecided else reading)
+        if reading and "tutors" in undecided:
+            reading = {**reading, "words": f"{undecided['tutors']} {reading['words']}"}
+        headline = keys.model_keys(report)[-1] if keys.model_keys(report) else ""
+        figures = _headline_figures(report, headline)
         return cls(
             report=report,
-            sentences=words.summary(report, reading),
+            sentences=[*told, *undecided.values()],
             card=words.model_card(report),
             reading=reading,
             attention_words=words.attention_words(given.attention),
             guessing=keys.guessing(report),
             models={key: report[key] for key in keys.model_keys(report)},
+            headline=headline,
+            classes=classes_that_fall_first(figures) if "class_counts" in figures else [],
+            strongest=strongest_attack(figures) if figures else None,
             accuracy_keys=keys.accuracy_keys(report),
             verdicts=keys.verdicts(report),
             signs=_signs(report),
@@ -88,8 +107,15 @@ class View:
             files=report.get("files", {}),
             durations=report.get("duration", {}),
             settings=list(flat_settings(report.get("settings", {}))),
-            pictures=draw_pictures(report, given),
+            pictures=draw_pictures(report, given, figures),
         )
+
+
+def _headline_figures(report: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return a model's figures and its `class_names`; empty where the report knows no such."""
+    if not key or not report.get("data"):
+        return {}
+    return {**report[key], "class_names": report["data"]["classes"]}
 
 
 def _signs(report: dict[str, Any]) -> list[str]:

@@ -78,8 +78,9 @@ def _final_words(report: dict[str, Any], key: str) -> str:
         return f"{words}."
     accuracy = teacher["accuracy"]
     times = teacher["macs"] / student["macs"]
+    smaller = " the smaller network," if times < 1 else ""
     return (
-        f"{words}. Its teacher, at {times:.3g} times the multiply-adds, has "
+        f"{words}. Its teacher,{smaller} at {times:.3g} times the multiply-adds, has "
         f"{percent(accuracy['clean'])} and {percent(accuracy['worst'])} %."
     )
 

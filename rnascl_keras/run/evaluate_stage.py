@@ -17,6 +17,8 @@ from rnascl_keras.run.workdir import Run
 
 FIGURES = ("accuracy", "intervals", "near_chance", "check")
 """Of an evaluation, what is kept of each model and of each file that is attacked."""
+BY_CLASS = ("per_class", "class_counts", "confusion")
+"""And of each model besides; many classes have no confusion."""
 SWEPT_IMAGES = 200
 SWEPT = (0.25, 0.5, 1.0, 2.0)
 """Radii of the sweep, as parts of the run's own."""
@@ -43,7 +45,7 @@ def evaluate_run(run: Run) -> None:
         result[name] = {
             "parameters": model_parameters(model),
             "macs": _macs(run, name, model),
-            **{key: figures[key] for key in (*FIGURES, "per_class")},
+            **{key: figures[key] for key in (*FIGURES, *BY_CLASS) if key in figures},
             "sweep": _swept(run, model, images, labels, evaluation),
         }
         for file in run.exported(name):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from rnascl_keras.attacks import make_attack
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
 from rnascl_keras.method.architecture import Tutor
@@ -24,10 +24,10 @@ from rnascl_keras.recipe import changed_settings, load_recipe
 from rnascl_keras.report.keys import model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
 from rnascl_keras.run.latency import latency_prediction
+from rnascl_keras.run.pictured import pictured, predictions
 from rnascl_keras.run.stamps import durations
 from rnascl_keras.run.workdir import Run
 
-PICTURED_IMAGES = 4
 PICTURED_LAYERS = 5
 PACKAGES = ("rnascl-keras", "keras", "tensorflow", "onnx", "onnxruntime", "tf2onnx", "numpy")
 
@@ -59,6 +59,7 @@ def report_run(run: Run) -> None:
     report = {
         "recipe": run.recipe.name,
         "seed": run.recipe.seed,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         **figures,
@@ -125,10 +126,8 @@ def _pictures(run: Run) -> ReportPictures:
     channels = {c: rows for c, rows in history.items() if not c.startswith("tutor_choice:")}
     epochs, temperature = run.recipe.search.epochs, run.recipe.search.temperature_arguments()
     student = run.student(run.students[-1])
-    images, labels = _images(run, student)
+    shown = pictured(run, student)
     names = run.data.test.class_names
-    silent: Any = 0  # the type of `predict`, made from its default, allows only for words
-    predictions = np.argmax(student.predict(images, verbose=silent), axis=-1)
     return ReportPictures(
         tutor_probabilities=outcome.tutor_probabilities,
         student_layers=outcome.student_layers,
@@ -141,21 +140,12 @@ def _pictures(run: Run) -> ReportPictures:
         gumbel_temperature=np.array(
             [decayed_temperature(k, epochs, **temperature) for k in range(epochs)]
         ),
-        images=images,
-        labels=[names[k] for k in labels],
-        predictions=[names[k] for k in predictions],
-        attention=_attention(run, student, images),
+        images=shown.images,
+        labels=[names[k] for k in shown.labels],
+        predictions=[names[k] for k in predictions(student, shown.images)],
+        attention=_attention(run, student, shown.images),
+        fooled=shown.fooled,
     )
-
-
-def _images(run: Run, student: keras.Model) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first test images, each followed by itself attacked by PGD-20, and labels."""
-    images, labels = run.data.test.first(PICTURED_IMAGES)
-    attack = make_attack("pgd", run.recipe.evaluation.epsilon)
-    attacked = attack.perturb(student, images, labels, seed=run.recipe.seed)
-    # k x (h, w, c), twice -> (2 k, h, w, c)
-    couples = np.stack([images, attacked], axis=1).reshape(-1, *images.shape[1:])
-    return couples, np.repeat(labels, 2)
 
 
 def _history(path: Path) -> dict[str, list[dict[str, float]]]:
