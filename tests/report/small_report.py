@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import re
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 
+from rnascl_keras.recipe import load_recipe
 from rnascl_keras.report.page import write_report
 from rnascl_keras.report.pictures import ReportPictures
 
@@ -22,6 +24,8 @@ def figures(parameters, macs, *shares):
     return {"parameters": parameters, "macs": macs, "accuracy": accuracy, "intervals": intervals}
 
 
+DATA = {"image_shape": [32, 32, 3], "classes": ["cat", "dog"]}
+DATA |= {"train": 45_000, "validation": 5_000, "test": 10_000}
 STUDENT_LAYERS = ["stem", "stage1_block1_expand", "stage1_block1_depthwise", "stage2_block1_expand"]
 TEACHER_LAYERS = ["conv1", "stage1_block1_conv1", "stage2_block1_conv2"]
 REPORT = {
@@ -160,3 +164,30 @@ def with_litert(report):
             "activation_bytes": memory,
         }
     return report
+
+
+def with_classes(report):
+    """The same, with what is known by class of the last of two students; the second class falls."""
+    report = copy.deepcopy(report) | {"data": DATA, "date": "2026-11-27T10:00:00+00:00"}
+    report["settings"] = load_recipe("cifar10_s3_quick").model_dump(mode="json")
+    per_class = {"clean": [0.9, 0.6], "pgd20": [0.8, 0.1], "worst": [0.8, 0.1]}
+    confusion = {"clean": [[9, 1], [4, 6]], "pgd20": [[8, 2], [9, 1]]}
+    report["student_trades"] |= {
+        "accuracy": {"clean": 0.75, "pgd20": 0.45, "worst": 0.45},
+        "per_class": per_class,
+        "class_counts": [10, 10],
+        "confusion": confusion,
+    }
+    return report
+
+
+def fooled_images():
+    """Two images of a class that were taken for the other, as `evaluation.Examples` holds them."""
+    images = np.random.default_rng(1).random((2, 8, 8, 1))
+    return SimpleNamespace(
+        rows=np.array([3, 5]),
+        images=images,
+        labels=np.array([1, 1]),
+        attacked=np.clip(images + 0.1, 0, 1),
+        answers=np.array([0, 0]),
+    )

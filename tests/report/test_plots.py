@@ -60,6 +60,7 @@ def test_channel_panels_name_the_most_probable_width_in_bold():
         ]
         assert sorted(bold) == [chosen, f"block {name[5]}.1"]
         assert {str(width) for width in widths[name]} <= set(texts(panels[name]))
+        assert {"channels", "probability", "epoch"} <= set(texts(panels[name]))
 
 
 def test_pictures_of_a_single_epoch_are_drawn():

@@ -10,7 +10,15 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 from rich.console import Console
-from small_report import REPORT, page_of, pictures, with_int8, with_litert
+from small_report import (
+    REPORT,
+    fooled_images,
+    page_of,
+    pictures,
+    with_classes,
+    with_int8,
+    with_litert,
+)
 
 from rnascl_keras.report.page import write_report
 from rnascl_keras.report.terminal import print_summary
@@ -155,3 +163,72 @@ def test_a_model_near_chance_is_said_in_red_on_the_page_and_in_the_closing_table
 
 def test_of_models_that_have_learned_nothing_is_red(tmp_path):
     assert 'class="alarm"' not in write_report(tmp_path, REPORT, pictures()).read_text()
+
+
+def test_page_shows_the_last_student_s_classes_and_images_that_were_fooled(tmp_path):
+    page = page_of(tmp_path, with_classes(REPORT), fooled=fooled_images())
+    assert page.open == [] and len(page.images) == 9
+    text = " ".join(page.text.split())
+    assert text.index("2026-11-27") < text.index("In short")
+    rows = [[cell.strip() for cell in row] for row in page.cells if len(row) == 6]
+    assert [
+        row for row in rows if row[0] in ("cat", "dog")
+    ] == [  # the class that falls first stands first
+        ["dog", "10", "60.0", "10.0", "10.0", "cat"],
+        ["cat", "10", "90.0", "80.0", "80.0", "dog"],
+    ]
+    assert "Student, TRADES, clean and under PGD-20, its strongest attack" in text
+    assert "Right for Student, TRADES as they were" in text
+    assert "through Student, TRADES, the student shown" in text
+    confusion, gallery = (
+        base64.b64decode(image["src"].split(",", 1)[1]).decode()
+        for image in page.images
+        if image["alt"].startswith(("Maps of the share", "Images as they were"))
+    )
+    assert {">90<", ">40<"} <= set(re.findall(r">\d+<", confusion))
+    assert gallery.count("✗ cat") == 2 and "change" in gallery
+
+
+def test_page_without_figures_by_class_shows_none(tmp_path):
+    page = page_of(tmp_path, fooled=fooled_images())
+    assert len(page.images) == 7 and "fall first" not in page.text
+
+
+def test_many_classes_are_shown_by_the_weakest(tmp_path):
+    report = with_classes(REPORT)
+    names = [f"c{k}" for k in range(30)]
+    report["data"] = {**report["data"], "classes": names}
+    shares = [k / 30 for k in range(30)]
+    report["student_trades"] |= {
+        "per_class": dict.fromkeys(("clean", "pgd20", "worst"), shares[::-1]),
+        "class_counts": [10] * 30,
+    }
+    del report["student_trades"]["confusion"]
+    page = page_of(tmp_path, report)
+    shown = [row[0].strip() for row in page.cells if row and row[0].strip() in names]
+    assert shown == names[:9:-1]
+    assert "the 20 weakest of 30 classes" in page.text
+
+
+def test_every_wide_table_scrolls(tmp_path):
+    html = write_report(tmp_path, with_classes(with_litert(REPORT)), pictures()).read_text()
+    heads = re.findall(r"(<div [^>]*>)?\n<table[^>]*>\n<thead>(.*?)</thead>", html, flags=re.DOTALL)
+    wide = [opening for opening, head in heads if head.count("<th ") > 2]
+    assert len(wide) >= 4 and set(wide) == {'<div class="scroll" tabindex="0">'}
+
+
+def test_an_undecided_search_is_called_so(tmp_path):
+    def summary(**changes):
+        text = " ".join(page_of(tmp_path, **changes).text.split())
+        return text[text.index("In short") : text.index("Accuracy, clean")]
+
+    decided = np.log([3.0, 1.2])
+    sharp = {"stage1_block1_choice": np.array([[0.5, 0.5], [0.02, 0.98]])}
+    told = summary(tutor_entropy=decided, channel_history=sharp)
+    assert "Early layers" in told and "did not decide" not in told
+    told = summary(tutor_entropy=np.log([3.0, 2.9]), channel_history=sharp)
+    assert "did not decide on tutors: at its end 2.9 of the teacher's 3 layers" in told
+    assert "Early layers" not in told and "on widths" not in told
+    flat = {"stage1_block1_choice": np.array([[0.5, 0.5], [0.4, 0.6]])}
+    told = summary(tutor_entropy=decided, channel_history=flat)
+    assert "did not decide on widths: at its end 2.0 of a block's 2 were" in told

@@ -5,14 +5,11 @@ import copy
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
-from small_report import REPORT, page_of, with_int8
+from small_report import DATA, REPORT, page_of, with_int8
 
 from rnascl_keras.recipe import changed_settings, load_recipe, with_settings
 from rnascl_keras.report.words import attention_words, model_card, summary, tutor_reading
 from rnascl_keras.units import radius
-
-DATA = {"image_shape": [32, 32, 3], "classes": ["cat", "dog"]}
-DATA |= {"train": 45_000, "validation": 5_000, "test": 10_000}
 
 
 def tutors(*places):
@@ -50,6 +47,14 @@ def test_summary_says_the_figures_of_the_last_student_and_its_smallest_file():
     assert "from 89.6 to 75.8 % on clean images, and from 10.4 to 42.8 % under attack" in text
     assert "student_trades_int8.onnx, takes 161 kB" in text and "on 42.0 % when it is" in text
     assert "No sign of false robustness was found on the 2 models and files" in text
+
+
+def test_summary_says_where_the_teacher_is_the_smaller_network():
+    report = copy.deepcopy(REPORT)
+    report["teacher"]["macs"] = 5_000_000
+    text = " ".join(summary(report, None))
+    assert "Its teacher, the smaller network, at 0.752 times the multiply-adds" in text
+    assert "smaller network" not in " ".join(summary(REPORT, None))
 
 
 def test_summary_warns_of_false_robustness():
