@@ -11,7 +11,7 @@ import keras
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.files.full_disk import check_room
 from rnascl_keras.files.whole import written_beside
-from rnascl_keras.models.bounds import check_description, check_sizes, limited_weights
+from rnascl_keras.models.bounds import check_description, check_sizes, limited_building
 from rnascl_keras.models.older_keras import copy_for_older_keras
 
 HDF5_HEADER = 4096
@@ -26,7 +26,7 @@ def load_model(path: Path) -> keras.Model:
     """
     check_description(path)
     try:
-        with limited_weights(path):
+        with limited_building(path):
             model: Any = keras.models.load_model(path, compile=False)
     except UserError:
         raise

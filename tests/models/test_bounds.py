@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 
 import keras
 import pytest
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.models.bounds import MOST_OBJECTS
+from rnascl_keras.models.bounds import MOST_LAYERS, MOST_OBJECTS
 from rnascl_keras.models.saving import load_model
 
 layers = keras.layers
@@ -35,13 +36,87 @@ def spoiled(tmp_path):
     return write
 
 
-def test_very_many_layers(spoiled):
+def more_layers(config):
+    config["config"]["layers"] += config["config"]["layers"][-1:] * MOST_LAYERS
+    return config
+
+
+def one_layer_used_often(config):
+    config["config"]["layers"][-1]["inbound_nodes"] *= MOST_LAYERS
+    return config
+
+
+def more_objects(config):
+    constraint = {"class_name": "NonNeg", "module": "keras.constraints", "config": {}}
+    return config | {"compile_config": [constraint] * MOST_OBJECTS}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (more_layers, "layers; at most 1,500 are built"),
+        (one_layer_used_often, "layers; at most 1,500 are built"),
+        (more_objects, "layers and other objects; at most 20,000 are built"),
+    ],
+)
+def test_more_than_can_be_built(change, words, spoiled):
+    with pytest.raises(UserError, match=words):
+        load_model(spoiled(change))
+
+
+def wrapped(depth, around):
+    """A description of one layer in as many others."""
+    inner = {"class_name": "Activation", "config": {"activation": "relu"}}
+    for _ in range(depth):
+        inner = {"class_name": "Sequential", "config": {around: inner}}
+    return inner
+
+
+@pytest.mark.parametrize("around", ["layer", "layers"])
+def test_models_in_models_beyond_what_python_calls(around, spoiled):
     def change(config):
-        config["config"]["layers"] += config["config"]["layers"][-1:] * MOST_OBJECTS
+        config["config"]["layers"].insert(1, wrapped(100, around))
         return config
 
-    with pytest.raises(UserError, match="layers and other objects; at most 20,000 are built"):
+    with pytest.raises(UserError, match="layers more than 25 deep in each other"):
         load_model(spoiled(change))
+
+
+def test_a_description_that_no_reader_follows(spoiled):
+    path = spoiled(lambda config: config)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("config.json", "[" * 100_000 + "]" * 100_000)
+    with pytest.raises(UserError, match="layers more than 25 deep in each other"):
+        load_model(path)
+
+
+def test_what_takes_long_to_build(spoiled, monkeypatch):
+    monkeypatch.setattr("rnascl_keras.models.bounds.BUILDING", -1)
+    call = keras.layers.Layer.__call__
+    with pytest.raises(UserError, match="takes more than .* s to build, and holds 1[0-9.]+ kB"):
+        load_model(spoiled(lambda config: config))
+    assert keras.layers.Layer.__call__ is call
+
+
+@pytest.mark.parametrize("name", ["model.weights.h5", "metadata.json", "assets/a"])
+def test_what_unpacks_to_far_more(name, spoiled):
+    path = spoiled(lambda config: config)
+    with zipfile.ZipFile(path) as plain:
+        parts = {each: plain.read(each) for each in plain.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for each, content in (parts | {name: bytes(70_000_000)}).items():
+            file.writestr(each, content)
+    with pytest.raises(UserError, match="unpacked 70"):
+        load_model(path)
+
+
+def test_what_is_no_regular_file(tmp_path):
+    (tmp_path / "folder.keras").mkdir()
+    os.mkfifo(tmp_path / "pipe.keras")
+    (tmp_path / "device.keras").symlink_to("/dev/zero")
+    for path in tmp_path.iterdir():
+        with pytest.raises(UserError, match="is no regular file"):
+            load_model(path)
 
 
 def test_a_long_description(spoiled):
@@ -106,8 +181,8 @@ def test_a_layer_that_a_batch_of_would_not_fit(tmp_path, monkeypatch):
         load_model(path)
 
 
-def test_what_is_no_keras_file_is_told_by_keras(tmp_path):
-    for content in (b"", b"PK\x03\x04", b"text"):
+def test_what_is_no_keras_file(tmp_path):
+    for content in (b"", b"PK\x03\x04", b"text", bytes(10_000)):
         path = tmp_path / "no.keras"
         path.write_bytes(content)
         with pytest.raises(UserError, match="cannot be loaded as a Keras model"):
