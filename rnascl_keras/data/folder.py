@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +36,8 @@ def is_class_folder(path: Path) -> bool:
     """Return whether `path` holds folders of images, one a class, and none named like a split."""
     if is_image_folder(path) or not path.is_dir():
         return False
-    folders = (path / name for name in _folders(path))
-    return any(name.lower().endswith(SUFFIXES) for f in folders for name in os.listdir(f))
+    seen = (entry for name in _folders(path) for entry in _entries(path / name))
+    return any(entry.name.lower().endswith(SUFFIXES) for entry in seen)
 
 
 def load_unsplit(
@@ -109,7 +110,7 @@ def what_is_in(place: Path) -> str:
     """Return a sentence on what a folder holds instead, "" where it is none."""
     if not place.is_dir():
         return " There is no such folder."
-    names = sorted(entry.name for entry in os.scandir(place) if not entry.name.startswith("."))
+    names = sorted(entry.name for entry in _entries(place))
     few = ", ".join(map(shown_path, names[:3])) + (", ..." if len(names) > 3 else "")
     return f" It holds {few or 'nothing'}."
 
@@ -167,7 +168,7 @@ def _images(class_folder: Path, skipped: Counter[str]) -> list[str]:
     """Return the images' paths, and count in `skipped` by suffix what else is there."""
     files = []
     if class_folder.is_dir():
-        seen = [e for e in os.scandir(class_folder) if not e.name.startswith(".")]
+        seen = _entries(class_folder)
         files = sorted(e.path for e in seen if e.name.lower().endswith(SUFFIXES))
         others = [e.name for e in seen if not e.name.lower().endswith(SUFFIXES)]
         skipped.update(
@@ -182,11 +183,28 @@ def _images(class_folder: Path, skipped: Counter[str]) -> list[str]:
 
 
 def _folders(path: Path) -> list[str]:
-    return sorted(
-        entry.name
-        for entry in os.scandir(path)
-        if entry.is_dir() and not entry.name.startswith(".")
-    )
+    with _told():  # a link that leads to itself is neither a folder nor none
+        return sorted(entry.name for entry in _entries(path) if entry.is_dir())
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what lies in a folder, without what is hidden.
+
+    Raises:
+        UserError: it cannot be listed.
+    """
+    with _told():
+        return [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Name what of a folder cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        place = shown_path(error.filename or "the folder")
+        raise UserError(f"{place} cannot be read: {error.strerror}.") from error
 
 
 def _few(names: list[str] | tuple[str, ...]) -> str:

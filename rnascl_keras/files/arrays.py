@@ -12,6 +12,10 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.hardware import memory
 from rnascl_keras.units import size
 
+EXPANSION, SMALL = 100, 2**28
+"""As many times a file's bytes, and these bytes more, may be unpacked: pictures become some tens of
+times smaller at the most, nothing but zeros a thousand times."""
+
 
 def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, np.ndarray]:
     """Read arrays of numbers and texts by name; no objects, which could be anything.
@@ -21,8 +25,11 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, np.
         names: those that are read where they are there; None: all.
 
     Raises:
-        UserError: there is no such file, it is damaged, of another kind, or larger than the memory.
+        UserError: there is no such file, it is damaged, of another kind, larger than the memory, or
+            far larger than what it is packed into.
     """
+    if Path(path).exists() and not Path(path).is_file():  # a pipe could be waited for for ever
+        raise UserError(f"{path} is no regular file; give an .npz file.")
     try:
         with np.load(path, allow_pickle=False) as file:
             found = [name for name in (file.files if names is None else names) if name in file]
@@ -38,8 +45,8 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, np.
 
 
 def _check_sizes(path: Path, file: np.lib.npyio.NpzFile, names: Sequence[str]) -> None:
-    """Raise UserError where the arrays say that they take most of the memory, before any is read: a
-    compressed file can hold a thousand times its own size.
+    """Raise UserError where the arrays say that they take most of the memory, or more than a file
+    of this size holds unless it means harm, before any is read.
 
     Raises:
         ValueError, KeyError: an entry is no array.
@@ -59,4 +66,10 @@ def _check_sizes(path: Path, file: np.lib.npyio.NpzFile, names: Sequence[str]) -
         raise UserError(
             f"{path} says that it holds {size(total)} of arrays, more than half of this machine's "
             "memory; give less in one file."
+        )
+    holds = Path(path).stat().st_size
+    if total > EXPANSION * holds + SMALL:
+        raise UserError(
+            f"{path} holds {size(holds)}, and says that it unpacks to {size(total)}; pictures and "
+            "weights do not shrink so much. Save it without compression if it is your own."
         )

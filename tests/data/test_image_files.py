@@ -90,6 +90,12 @@ def test_what_is_no_regular_file_is_not_read(folder):
     assert str(caught.value).count("is no regular file") == 2
 
 
+def test_a_class_folder_that_leads_to_itself(folder):
+    (folder / "train" / "round").symlink_to("round")
+    with pytest.raises(UserError, match="train/round cannot be read: Too many levels of symbolic"):
+        load_data(str(folder), image_size=8)
+
+
 def test_all_damaged_images_are_named_at_once(folder):
     for k in range(25):
         (folder / "val" / "a" / f"broken{k:02}.jpg").write_bytes(b"")
