@@ -1,14 +1,18 @@
-"""Peak memory of a search with a cached teacher, by batch and by replicas. S3, random images.
+"""Peak memory of a search with a cached teacher, by batch and by replicas, and of making a cache.
+
+S3, random images.
 
 Command: python -m benchmarks.memory
 The replicas are logical CPU devices of one process, under MirroredStrategy; `batch` is that over
-all of them. Prints the largest resident size of a process that does three steps.
+all of them. Prints the largest resident size of a process that does three steps, or that makes a
+cache: there, only the images themselves, a byte a value, should grow.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.peak import peak
@@ -41,13 +45,28 @@ def search_peak(folder: Path, batch: int, replicas: int) -> float:
     return peak()
 
 
+def cache_peak(folder: Path, count: int) -> float:
+    """Make the cache of a small teacher; return the process's largest resident size in MiB."""
+    from benchmarks.cached_search import cache_of, random_images
+
+    cache_of("digits_cnn", random_images(count), folder / str(count))
+    return peak()
+
+
+def of_another_process(measure: Callable[..., float], *given: object) -> float:
+    with multiprocessing.get_context("spawn").Pool(1) as process:
+        return process.apply(measure, given)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for replicas in (1, 2):
             for batch in (64, 128, 256):
-                with multiprocessing.get_context("spawn").Pool(1) as process:
-                    found = process.apply(search_peak, (Path(name), batch, replicas))
+                found = of_another_process(search_peak, Path(name), batch, replicas)
                 print(f"batch {batch} on {replicas} replicas: {found:.0f} MiB", flush=True)
+        for count in (8192, 32_768):
+            found, images = of_another_process(cache_peak, Path(name), count), count * 3 / 1024
+            print(f"cache of {count:,} images, {images:.0f} MiB: {found:.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

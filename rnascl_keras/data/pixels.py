@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,14 +61,6 @@ class ArrayPixels:
         digest.update(np.ascontiguousarray(self.array).data)
         return digest.hexdigest()
 
-    @cached_property
-    def _tensor(self) -> tf.Tensor:
-        """The array as an eager tensor: captured by pipelines by reference, not as a constant."""
-        import tensorflow as tf
-
-        with tf.device("CPU:0"):
-            return tf.constant(self.array)
-
     def batched(
         self,
         elements: tf.data.Dataset,
@@ -79,16 +70,19 @@ class ArrayPixels:
     ) -> tf.data.Dataset:
         """Turn (index, label, draws) of single images into batches of (images, labels).
 
-        `label` may be a tuple of scalars: all of them come along.
+        `label` may be a tuple of scalars: all of them come along. The array is read where it lies:
+        as a tensor it would be there three times while TensorFlow copies it, and then twice.
         """
         import tensorflow as tf
 
         from rnascl_keras.data import transforms
 
-        tensor = self._tensor
-
         def load(indices: tf.Tensor, labels: Any, draws: tf.Tensor) -> tuple[tf.Tensor, Any]:
-            images = tf.gather(tensor, indices)
+            # Not stateful, so tf.data runs it in parallel and ahead where all is deterministic too.
+            images = tf.numpy_function(
+                self.array.__getitem__, (indices,), self.array.dtype, stateful=False
+            )
+            images = tf.ensure_shape(images, (indices.shape[0], *self.input_shape))
             return transforms.augment_batch(images, draws, augmentation), labels
 
         # The map above handles a batch, so single elements never pay for an operation each.

@@ -152,3 +152,18 @@ def test_the_fingerprint_of_files_is_of_their_names_and_sizes(folder, tmp_path):
 def test_less_than_one_view_is_refused():
     with pytest.raises(UserError, match="views must be at least 1, not 0"):
         numbered(4).training_batches(2, views=0)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_images_are_read_where_they_lie(kind):
+    """Of 0.3 TB and more, which no memory holds twice: one image, shown a hundred thousand times
+    over, of which only those of a batch are ever read."""
+    n = 100_000
+    image = np.arange(10**6, dtype=kind).reshape(1, 1000, 1000, 1) % 2
+    everything = np.broadcast_to(image, (n, 1000, 1000, 1))
+    data = ImageData(ArrayPixels(everything), np.arange(n) % 3, ("a", "b", "c"))
+    batches = list(data.view_batches(0, 2, start=n // 2, stop=n // 2 + 3).as_numpy_iterator())
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    expected = image / np.float32(255) if kind == "uint8" else image
+    np.testing.assert_array_equal(images, np.repeat(expected, 3, axis=0))
+    np.testing.assert_array_equal(labels, np.arange(n // 2, n // 2 + 3) % 3)

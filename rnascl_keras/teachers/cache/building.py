@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from rnascl_keras.distribution import workers
-from rnascl_keras.distribution.replicas import across_replicas
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import lack_of_room
 from rnascl_keras.files.whole import check_writable
 from rnascl_keras.method.teacher import LiveTeacher, check_teacher
 from rnascl_keras.models.logits import logits_model
 from rnascl_keras.progress import progress_bar
+from rnascl_keras.teachers.cache.asking import AskedTeacher
 from rnascl_keras.teachers.cache.index import INDEX, write_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
 from rnascl_keras.teachers.cache.shards import (
@@ -29,7 +28,6 @@ from rnascl_keras.teachers.cache.shards import (
     FORMAT,
     OTHER,
     SUFFIX,
-    VALUE,
     Shard,
     images_per_shard,
     listed,
@@ -40,8 +38,6 @@ from rnascl_keras.units import count, duration
 
 if TYPE_CHECKING:
     from rnascl_keras.data import ImageData
-
-LOWEST = float(np.finfo(VALUE).min)
 
 
 def build_cache(
@@ -114,7 +110,7 @@ class _Build:
     say: Callable[[str], None]
 
     def __post_init__(self) -> None:
-        self._ask = tf.function(across_replicas(self._row))
+        self._teacher = AskedTeacher(self.live, self.settings.gradients)
 
     def sort_out(self, shards: list[Shard]) -> list[Shard]:
         """Return the shards that are to be made, and say what is wrong with those that are not."""
@@ -153,7 +149,9 @@ class _Build:
         for path in replaced:
             path.unlink()
         batches = sum(-(-shard.length // self.batch_size) for shard in missing)
-        self.say(f"cache: about {duration(batches * self._seconds())} on this machine")
+        first = self.data.view_batches(0, min(self.batch_size, len(self.data)))
+        seconds = self._teacher.seconds(*next(iter(first)))
+        self.say(f"cache: about {duration(batches * seconds)} on this machine")
 
     def fill(self, missing: list[Shard]) -> None:
         """Write the shards.
@@ -207,43 +205,9 @@ class _Build:
 
     def _rows(self, shard: Shard, bar: tqdm) -> Iterator[np.ndarray]:
         for images, labels in self._batches(shard):
-            rows, finite = self._ask(images, labels)
-            if not tf.reduce_all(finite):
-                raise UserError(
-                    f"teacher {self.live.name!r} gives infinite or undefined (NaN) values on the "
-                    "training images; give another."
-                )
-            yield rows.numpy()
+            rows = self._teacher.rows(images, labels)
+            yield rows
             bar.update(len(rows))
-
-    def _row(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Return float16 (batch, row), and whether each row is finite, (batch,).
-
-        Of the logits, the distance to the largest is kept: a softmax does not see the shift, and
-        float16 is finest near 0, where the probable classes then are.
-        """
-        logits, maps = self.live.answers(images)
-        logits = tf.cast(logits, tf.float32)
-        logits -= tf.reduce_max(logits, axis=-1, keepdims=True)
-        size = tf.shape(maps)[0]
-        said = [tf.reshape(maps, (size, -1))]  # (batch, n_t, p) -> (batch, n_t * p)
-        if self.settings.gradients:
-            gradients = self.live.input_gradients(images, labels)
-            said.append(tf.reshape(gradients, (size, -1)))
-        finite = tf.reduce_all(tf.math.is_finite(tf.concat([logits, *said], axis=1)), axis=1)
-        rows = tf.concat([tf.maximum(logits, LOWEST), *said], axis=1)
-        return tf.cast(rows, tf.float16), finite
-
-    def _seconds(self, batches: int = 3) -> float:
-        """Return the seconds the teacher takes for a batch, the fastest after the first."""
-        taken = []
-        first = self.data.view_batches(0, min(self.batch_size, len(self.data)))
-        images, labels = next(iter(first))
-        for _ in range(1 + batches):
-            start = time.perf_counter()
-            self._ask(images, labels)[0].numpy()
-            taken.append(time.perf_counter() - start)
-        return min(taken[1:])
 
 
 def _told(error: OSError, path: Path) -> UserError:
