@@ -8,6 +8,7 @@ Wanted: at most 0.7.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,12 +18,12 @@ from benchmarks.timing import compare
 from rnascl_keras.models.fused_batch_norm import fuse_batch_norm
 from rnascl_keras.teachers import build_teacher
 
-BATCH = 128
+BATCH, SHAPE = 128, (32, 32, 3)
 
 
 def step_of(model: keras.Model, images: tf.Tensor) -> Callable[[], object]:
     @tf.function
-    def step() -> list[tf.Tensor]:
+    def step() -> Any:
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(model(images, training=True) ** 2)
         return tape.gradient(loss, [w.value for w in model.trainable_variables])
@@ -31,9 +32,8 @@ def step_of(model: keras.Model, images: tf.Tensor) -> Callable[[], object]:
 
 
 def main() -> None:
-    images = tf.constant(np.random.default_rng(0).uniform(size=(BATCH, 32, 32, 3)), tf.float32)
-    shape = images.shape[1:]
-    own, fused = (build_teacher("student_s3", input_shape=shape, classes=10) for _ in range(2))
+    images = tf.constant(np.random.default_rng(0).uniform(size=(BATCH, *SHAPE)), tf.float32)
+    own, fused = (build_teacher("student_s3", input_shape=SHAPE, classes=10) for _ in range(2))
     fuse_batch_norm(fused)
     compare("a training step, fused over Keras' own", step_of(fused, images), step_of(own, images))
 
