@@ -109,7 +109,7 @@ def test_evaluate_writes_the_promised_json(rnascl, tmp_path):
         "seed": 3,
     }.items() <= written.items()
     FileFacts.model_validate(written)
-    assert set(written) == FileFacts.model_fields.keys() - {"sweep"}
+    assert set(written) == FileFacts.model_fields.keys() - {"sweep", "corrupted"}
     assert written["check"]["n"] == 30 and written["check"]["verdict"] in " ".join(
         result.out.split()
     )

@@ -163,7 +163,7 @@ def test_the_command_keeps_what_was_measured(save, tmp_path, rnascl):
     assert json.loads(out.read_text())["failed"] is None
     ended = rnascl(*command, "--eps", "0.6", "--attacks", "pgd")
     assert ended.code == 2
-    assert "SIGFPE" in ended.err and "clean" in ended.out
+    assert "SIGFPE" in ended.err and "Clean" in ended.out
     figures = json.loads(out.read_text())
     assert figures["accuracy"]["clean"] == 1 and "SIGFPE" in figures["failed"]
 

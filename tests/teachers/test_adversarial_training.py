@@ -229,7 +229,7 @@ def test_training_repeats_from_its_seed():
     ("settings", "message"),
     [
         ({"method": "pdg", "epsilon": 0.1}, "Did you mean 'pgd'"),
-        ({"epsilon": 8}, r"epsilon is 8; expected a radius in \(0, 1\]"),
+        ({"epsilon": 8}, r"epsilon is 8; expected for Linf a radius in \(0, 1\]"),
         ({"epsilon": 0.1, "steps": 0}, "0 steps"),
         ({"epsilon": 0.1, "average": 1}, "average must be at least 0 and below 1; got 1"),
     ],
