@@ -7,7 +7,7 @@ from classifiers import images_of, linear_classifier
 from scipy.special import log_softmax
 
 from rnascl_keras.attacks import APGD, FAB, AutoAttack, losses
-from rnascl_keras.attacks.apgd import _checkpoints
+from rnascl_keras.attacks.apgd_steps import _checkpoints
 from rnascl_keras.errors import UserError
 
 RNG = np.random.default_rng(0)

@@ -149,7 +149,7 @@ def test_signals_are_obeyed_while_a_file_hangs(sent, code, save, tmp_path):
             time.sleep(0.05)
         process.send_signal(sent)
         # by the signal, not by the limit that ends what hangs, which is another code
-        assert process.wait(30) == code
+        assert process.wait(30) == code, process.stderr.read()
     assert not any(os.path.exists(f"/proc/{child}") for child in children)
 
 
