@@ -45,6 +45,17 @@ def make_teacher(classes=CLASSES):
     return model
 
 
+def least_squares(images, labels):
+    """A linear model of digits, by least squares: right on nearly all that it is made from."""
+    rows = np.c_[images.reshape(len(images), -1), np.ones(len(images))]
+    weights = np.linalg.lstsq(rows, 10 * np.eye(10)[labels], rcond=None)[0].astype("float32")
+    model = keras.Sequential(
+        [keras.Input(images.shape[1:]), keras.layers.Flatten(), keras.layers.Dense(10)]
+    )
+    model.set_weights([weights[:-1], weights[-1]])
+    return model
+
+
 def sgd(learning_rate=0.1):
     return keras.optimizers.SGD(learning_rate, momentum=0.9)
 

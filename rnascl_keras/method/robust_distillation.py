@@ -184,13 +184,16 @@ def igdm(
     return [*terms, IndirectGradients(_divergence("sum"), alpha)], attack
 
 
+def _in_one_step(method: Callable[..., Robust]) -> Callable[..., Robust]:
+    """Let a method of a single step take the others' settings, and leave those of their steps."""
+    return lambda epsilon, step_size, steps, **more: method(epsilon=epsilon, **more)
+
+
 ROBUST: dict[str, Callable[..., Robust]] = {
     "ard": ard,
     "rslad": rslad,
-    "rslad_n_fgsm": lambda epsilon, step_size, steps, **more: rslad_n_fgsm(epsilon=epsilon, **more),
-    "n_fgsm": lambda epsilon, step_size, steps, **more: adversarial_training(
-        epsilon=epsilon, **more
-    ),
+    "rslad_n_fgsm": _in_one_step(rslad_n_fgsm),
+    "n_fgsm": _in_one_step(adversarial_training),
     "adaad": adaad,
     "adaad_entropy": partial(adaad, entropy_weighted=True),
     "igdm": igdm,

@@ -54,7 +54,20 @@ class Term:
         raise NotImplementedError
 
 
-class CrossEntropy(Term):
+class _OnLogits(Term):
+    """A term on the student's logits, those on the images or on the adversarial ones."""
+
+    def __init__(self, name: str, weight: float | None, adversarial: bool) -> None:
+        super().__init__(name, weight)
+        self.adversarial = adversarial
+        self.needs = (Need.ADVERSARIAL,) if adversarial else ()
+        self.clean = not adversarial
+
+    def _student(self, step: Step) -> Tensor:
+        return step.adversarial_logits if self.adversarial else step.logits
+
+
+class CrossEntropy(_OnLogits):
     """The student's cross-entropy on the labels, the first term of eq. 2 and 3.
 
     Args:
@@ -69,17 +82,13 @@ class CrossEntropy(Term):
         *,
         adversarial: bool = False,
     ) -> None:
-        super().__init__(name, weight)
-        self.adversarial = adversarial
-        self.needs = (Need.ADVERSARIAL,) if adversarial else ()
-        self.clean = not adversarial
+        super().__init__(name, weight, adversarial)
 
     def compute(self, step: Step) -> Tensor:
-        logits = step.adversarial_logits if self.adversarial else step.logits
-        return tf.reduce_mean(losses.cross_entropy(step.labels, logits))
+        return tf.reduce_mean(losses.cross_entropy(step.labels, self._student(step)))
 
 
-class OutputTerm(Term):
+class OutputTerm(_OnLogits):
     """A `keras.distillation.DistillationLoss` of the two models' logits, ours or Keras' own.
 
     A loss of hidden layers, such as `keras.distillation.FeatureDistillation` with names of layers,
@@ -115,11 +124,8 @@ class OutputTerm(Term):
                 f"{type(loss).__name__} compares hidden layers, which a Distiller has no teacher's "
                 "activations for; leave the layers' names out, or use TutoredAttention."
             )
-        super().__init__(name or WORD.sub("_", type(loss).__name__).lower(), weight)
+        super().__init__(name or WORD.sub("_", type(loss).__name__).lower(), weight, adversarial)
         self.loss = loss
-        self.adversarial = adversarial
-        self.needs = (Need.ADVERSARIAL,) if adversarial else ()
-        self.clean = not adversarial
 
     def check(self, teacher: Teacher, student: keras.Model) -> None:
         """Let the loss look at the two models, where the teacher is one."""
@@ -127,9 +133,9 @@ class OutputTerm(Term):
             self.loss.validate_model_compatibility(teacher.source, student)
 
     def compute(self, step: Step) -> Tensor:
-        student = step.adversarial_logits if self.adversarial else step.logits
         # Keras' losses compute in their arguments' precision
-        answers = [ops.cast(logits, floatx()) for logits in (step.teacher_logits, student)]
+        both = step.teacher_logits, self._student(step)
+        answers = [ops.cast(logits, floatx()) for logits in both]
         self.loss.validate_outputs(*answers)
         return self.loss.compute_loss(*answers)
 

@@ -33,12 +33,10 @@ def _fused(
     layer: BatchNormalization, inputs: Tensor, training: bool | None = None, mask: Tensor = None
 ) -> Tensor:
     """As `BatchNormalization.call`."""
-    maps = len(inputs.shape) == 4 and layer.axis in (-1, 3)
-    if not (training and layer.trainable and maps) or mask is not None or layer.synchronized:
-        return BatchNormalization.call(layer, inputs, training=training, mask=mask)
     wide = keras.backend.result_type(inputs.dtype, "float32")
-    if wide != "float32":
-        return BatchNormalization.call(layer, inputs, training=training)
+    maps = len(inputs.shape) == 4 and layer.axis in (-1, 3) and mask is None and wide == "float32"
+    if not (training and layer.trainable and maps) or layer.synchronized:
+        return BatchNormalization.call(layer, inputs, training=training, mask=mask)
     channels = inputs.shape[-1]
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=tf.cast(inputs, wide),

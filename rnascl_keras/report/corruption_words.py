@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from rnascl_keras.corruptions import CORRUPTIONS
 from rnascl_keras.units import percent
 
-ALL = 15
-"""Corruptions of the published benchmark."""
+ALL = len(CORRUPTIONS)
+"""Those of the published benchmark."""
 
 
 def corruption_name(key: str) -> str:

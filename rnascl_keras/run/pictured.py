@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
 
 from rnascl_keras.attacks import make_attack
+from rnascl_keras.attacks.classifier import as_classifier
+from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.evaluation.examples import SHOWN, Examples
 from rnascl_keras.run.workdir import Run
 
@@ -23,32 +24,31 @@ class Pictured:
     Attributes:
         images: (2 k, h, w, c), pixels in [0, 1]: each followed by itself, attacked.
         labels: (2 k,) their classes.
+        answers: (2 k,) the classes that the student gives them.
         fooled: those that were classified right, and wrong under attack, at most `SHOWN`.
     """
 
     images: np.ndarray
     labels: np.ndarray
+    answers: np.ndarray
     fooled: Examples
 
 
 def pictured(run: Run, student: keras.Model) -> Pictured:
     """Attack the first images by PGD-20 and return the first that fell, and the first that held."""
     images, labels = run.data.test.first(LOOKED_AT)
-    attack = make_attack("pgd", run.recipe.evaluation.epsilon)
-    attacked = attack.perturb(student, images, labels, seed=run.recipe.seed)
-    answers = predictions(student, attacked)
-    fell = (predictions(student, images) == labels) & (answers != labels)
+    attack, classifier = make_attack("pgd", run.recipe.evaluation.epsilon), as_classifier(student)
+    attacked = attack.perturb(classifier, images, labels, seed=run.recipe.seed)
+    logits = [classifier.logits(x) for x in (images, attacked)]
+    before, after = (is_right(own, labels) for own in logits)
+    fell = before & ~after
     fooled, others = np.flatnonzero(fell), np.flatnonzero(~fell)
     rows = fooled[:SHOWN]
     few = fooled[: max(FOOLED_COUPLES, COUPLES - len(others))]
     chosen = np.concatenate([few, others])[:COUPLES]
     # k x (h, w, c), twice -> (2 k, h, w, c)
     couples = np.stack([images[chosen], attacked[chosen]], axis=1).reshape(-1, *images.shape[1:])
-    examples = Examples(rows, images[rows], labels[rows], attacked[rows], answers[rows])
-    return Pictured(couples, np.repeat(labels[chosen], 2), examples)
-
-
-def predictions(student: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Return the class that each image, (n, h, w, c), is given."""
-    silent: Any = 0  # the type of `predict`, made from its default, allows only for words
-    return np.argmax(student.predict(images, verbose=silent), axis=-1)
+    answers = np.stack([own.argmax(axis=-1) for own in logits], axis=1)  # (LOOKED_AT, 2)
+    examples = Examples(rows, images[rows], labels[rows], attacked[rows], answers[rows, 1])
+    twice = np.repeat(labels[chosen], 2)
+    return Pictured(couples, twice, answers[chosen].reshape(-1), examples)

@@ -24,7 +24,7 @@ from rnascl_keras.recipe import changed_settings, load_recipe
 from rnascl_keras.report.keys import model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
 from rnascl_keras.run.latency import latency_prediction
-from rnascl_keras.run.pictured import pictured, predictions
+from rnascl_keras.run.pictured import pictured
 from rnascl_keras.run.stamps import durations
 from rnascl_keras.run.workdir import Run
 
@@ -142,7 +142,7 @@ def _pictures(run: Run) -> ReportPictures:
         ),
         images=shown.images,
         labels=[names[k] for k in shown.labels],
-        predictions=[names[k] for k in predictions(student, shown.images)],
+        predictions=[names[k] for k in shown.answers],
         attention=_attention(run, student, shown.images),
         fooled=shown.fooled,
     )

@@ -2,8 +2,8 @@
 
 import math
 
-import keras
 import numpy as np
+from tiny_models import least_squares
 
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.pictured import LOOKED_AT, pictured
@@ -19,20 +19,10 @@ def test_the_temperature_that_is_drawn_is_the_recipe_s(whole_run, tiny):
     np.testing.assert_allclose(drawn, [2, 2 * math.exp(-0.01) ** 50])
 
 
-def least_squares(data):
-    """A linear model of the digits: right on most of them, and easily fooled."""
-    images, labels = data.first(len(data))
-    rows = np.c_[images.reshape(len(images), -1), np.ones(len(images))]
-    weights = np.linalg.lstsq(rows, 10 * np.eye(10)[labels], rcond=None)[0]
-    shape = images.shape[1:]
-    model = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(10)])
-    model.set_weights([weights[:-1], weights[-1]])
-    return model
-
-
 def test_the_images_that_were_fooled_really_were(tiny, tmp_path):
     run = Run(load_recipe(str(tiny)), tmp_path)
-    student = least_squares(run.data.train)
+    train = run.data.train
+    student = least_squares(*train.first(len(train)))
     shown = pictured(run, student)
     fooled = shown.fooled
     images, labels = run.data.test.first(LOOKED_AT)
