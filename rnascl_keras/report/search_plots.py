@@ -125,13 +125,12 @@ def channel_probabilities(
 def _channel_panel(name: str, history: np.ndarray, widths: Sequence[int], top: float) -> str:
     """Draw one choice: the chosen width bold, the four most probable ones named at their ends."""
     with report_style():
-        figure, axes = _panel(f"block {short_layer(name)}")
+        figure, axes = _panel(f"block {short_layer(name)}", "probability")
         ascending = np.argsort(history[-1], kind="stable")
         chosen = history[-1].argmax()
         for choice in ascending:
             colour, width = (INK, 2.2) if choice == chosen else (QUIET, 1.1)
             _line(axes, history[:, choice], colour, width)
-        axes.set_ylabel("probability", fontsize=8)
         _end_title(axes, "channels")
         axes.set_ylim(0, top)
         axes.set_yticks([share for share in (0, 0.5, 1) if share <= top])
@@ -149,8 +148,7 @@ def tutor_entropy(entropy: np.ndarray, tutors: int) -> str:
         tutors: n_t, as many as an undecided choice has in play.
     """
     with report_style():
-        figure, axes = _panel("tutors in play")
-        axes.set_ylabel("teacher layers", fontsize=8)
+        figure, axes = _panel("tutors in play", "teacher layers")
         in_play = np.exp(entropy)
         axes.axhline(tutors, color=ACCENT, linewidth=1.2, linestyle=(0, (3, 2)))
         _line(axes, in_play, INK, 2.2)
@@ -171,12 +169,13 @@ def gumbel_temperature(temperature: np.ndarray) -> str:
         return svg(figure)
 
 
-def _panel(title: str) -> tuple[Figure, Axes]:
-    """Return one panel of the small multiples, epochs to the right."""
+def _panel(title: str, upwards: str = "") -> tuple[Figure, Axes]:
+    """Return one panel of the small multiples, epochs to the right, and what is meant upwards."""
     figure = Figure(figsize=(2.3, 1.6))
-    axes = figure.add_axes((0.13, 0.23, 0.72, 0.61))
+    axes = figure.add_axes((0.18, 0.23, 0.67, 0.61))
     axes.set_title(title, pad=6)
     axes.set_xlabel("epoch", loc="right", labelpad=1, fontsize=8)
+    axes.set_ylabel(upwards, labelpad=1, fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.tick_params(labelsize=8)
     axes.grid(axis="y")

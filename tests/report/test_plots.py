@@ -63,6 +63,19 @@ def test_channel_panels_name_the_most_probable_width_in_bold():
         assert {"channels", "probability", "epoch"} <= set(texts(panels[name]))
 
 
+def test_no_words_of_a_panel_are_cut_off():
+    """Rotated, what is meant upwards stands left of labels with decimals."""
+    with style.report_style():
+        figure, axes = search_plots._panel("block 1.1", "probability")
+        axes.plot([1, 10], [0.3, 0.4])
+        axes.set_yticks([0, 0.5, 1])
+        figure.draw_without_rendering()
+        words = (axes.yaxis.label, axes.xaxis.label)
+        boxes = [text.get_window_extent() for text in words]
+        assert min(box.x0 for box in boxes) >= 0 and min(box.y0 for box in boxes) >= 0
+        assert max(box.x1 for box in boxes) <= figure.bbox.width
+
+
 def test_pictures_of_a_single_epoch_are_drawn():
     entropy = search_plots.tutor_entropy(np.log([2.0]), 4)
     assert "2.0" in texts(entropy)
