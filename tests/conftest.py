@@ -6,12 +6,16 @@ import contextlib
 import hashlib
 import io
 import shutil
+import signal
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
 import pytest
+
+# What a shell runs in the background is told to ignore it, and so would the commands tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 TINY_RECIPE = """
 from rnascl_keras.recipe import Data, Evaluation, Finetune, Recipe, Search, Teacher, Train

@@ -13,6 +13,7 @@ import argparse
 import itertools
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -56,6 +57,8 @@ def all_trials(trials):
 def torture(seconds, seed, folder):
     """Do trials until the time is over; return (what, harm, moment, fault) of each."""
     end, chance = time.monotonic() + seconds, random.Random(seed)
+    # in the background a shell lets it be ignored, by what is started here too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     starter = Starter()
     try:
         trials = Trials(folder, starter, chance)
