@@ -61,6 +61,16 @@ def determinism_ends_with_the_test():
         config.disable_op_determinism()
 
 
+@pytest.fixture
+def attacks_of_this_test(monkeypatch):
+    """A copy of the table of attacks, in which what the test runs may enter its own."""
+    from rnascl_keras import attacks
+
+    known = dict(attacks.ATTACKS)
+    monkeypatch.setattr(attacks, "ATTACKS", known)
+    return known
+
+
 @pytest.fixture(scope="session")
 def rnascl():
     """The command line, in process."""

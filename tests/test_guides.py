@@ -14,6 +14,7 @@ from rnascl_keras.teachers.cache import TeacherCache
 
 FOLDER = Path(__file__).parent.parent / "docs" / "guides"
 WITH_FIGURES = FOLDER / "python.md"
+pytestmark = pytest.mark.usefixtures("attacks_of_this_test")
 GUIDES = sorted(set(FOLDER.glob("*.md")) - {WITH_FIGURES})
 BLOCK = re.compile(r"```(python|sh)\n(.*?)```", flags=re.DOTALL)
 

@@ -15,12 +15,10 @@ IMAGES = images_of(60)
 
 
 @pytest.fixture(autouse=True)
-def example(monkeypatch):
+def example(attacks_of_this_test):
     """Run the example, in a copy of the table of attacks that it enters itself in."""
-    known = dict(ATTACKS)
-    monkeypatch.setattr("rnascl_keras.attacks.ATTACKS", known)
     exec(compile(contributing.example("A new attack"), "CONTRIBUTING.md", "exec"), {})
-    assert known.keys() - ATTACKS.keys() == {"decaying"}
+    assert attacks_of_this_test.keys() - ATTACKS.keys() == {"decaying"}
 
 
 def expected_points(model, labels):
