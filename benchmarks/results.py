@@ -6,7 +6,7 @@ typed; draw those of a comparison.
 A table stands between `<!-- table: KIND FILE -->` and `<!-- end -->`, where KIND is one of `TABLES`
 and FILE, without its `.json`, is in results/: a `compare.json` as `rnascl compare` leaves it;
 for `run` the `report.json` of `rnascl run`; for `deployed` what `benchmarks.deployed_sizes` has
-printed.
+printed; for `small_models` what others have published.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 
 from benchmarks.headline import headline
 from benchmarks.markdown import markdown
+from benchmarks.small_models import picture as small_picture
+from benchmarks.small_models import small_models
 from rnascl_keras.comparison.methods import METHODS
 from rnascl_keras.comparison.plot import picture
 from rnascl_keras.comparison.published_results import TABLE_1
@@ -154,7 +156,17 @@ def published(content: None) -> str:
 
 TABLES: dict[str, Callable[[Any], str]] = {
     function.__name__: function
-    for function in (accuracies, differences, words, rows, run, deployed, published, headline)
+    for function in (
+        accuracies,
+        differences,
+        words,
+        rows,
+        run,
+        deployed,
+        published,
+        headline,
+        small_models,
+    )
 }
 
 
@@ -182,3 +194,5 @@ if __name__ == "__main__":
         found = read_json(ROOT / f"results/{name}.json")
         drawn = picture(found["settings"]["data"]["source"], found["rows"])
         (ROOT / f"results/{name}.svg").write_text(drawn)
+    small = ROOT / "results/small_models.json"
+    small.with_suffix(".svg").write_text(small_picture(read_json(small)))
