@@ -4,8 +4,8 @@
 
 A teacher whose answers are soft, and whom its student's adversarial images do not fool, teaches
 more than one that is merely stronger (SAAD, 2025). Prints, on the first n images of CIFAR-10's
-test split: the mean entropy of the teacher's answers in nats, of log(10) = 2.30, on clean images and
-on its own PGD-20 images; and what it gets right of the images that PGD-20 makes against the student,
+test split: the mean entropy of the teacher's answers in nats, at most log(10) = 2.30, on clean
+images and on PGD-20's; and what it gets right of the images that PGD-20 makes against the student,
 beside those against itself. L-infinity, 8/255, seed 0.
 """
 
@@ -50,7 +50,9 @@ def main() -> None:
         attack = make_attack("pgd", EPSILON, stop_early=False)
         logits = teacher.logits(attack.perturb(attacked, images, labels))
         right = np.mean(logits.argmax(axis=1) == labels)
-        print(f"PGD-20 against {name}: {percent(right)} % right, entropy {entropy(logits):.2f} nats")
+        print(
+            f"PGD-20 against {name}: {percent(right)} % right, entropy {entropy(logits):.2f} nats"
+        )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from rnascl_keras.assignments import with_settings
 from rnascl_keras.cli.options import (
     DataDirOption,
     OverwriteOption,
@@ -17,7 +18,7 @@ from rnascl_keras.cli.options import (
 from rnascl_keras.cli.start import open_run, quiet_start, say
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import reporting_full_disk
-from rnascl_keras.recipe import Data, Recipe, Teacher, with_settings
+from rnascl_keras.recipe import Data, Recipe, Teacher
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import parse_radius
 

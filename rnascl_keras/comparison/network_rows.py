@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rnascl_keras.assignments import with_settings
 from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
@@ -17,7 +18,6 @@ from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.size import model_macs
 from rnascl_keras.pruning.masks import kept_weights
 from rnascl_keras.pruning.prune import prune_run
-from rnascl_keras.recipe import with_settings
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from rnascl_keras.assignments import with_settings
 from rnascl_keras.comparison.network_rows import Budget, network_row
 from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.comparison.plot import clean_against_robust
@@ -17,7 +18,6 @@ from rnascl_keras.comparison.published_results import TABLE_1, PublishedResult
 from rnascl_keras.comparison.rival_rows import RIVALS
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import atomic_write, write_json
-from rnascl_keras.recipe import with_settings
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import count, milliseconds, percent, radius, size
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rnascl_keras.recipe import flat_settings
+from rnascl_keras.assignments import flat_settings
 from rnascl_keras.report import keys, words
 from rnascl_keras.report.audit_words import classes_that_fall_first, strongest_attack
 from rnascl_keras.report.pictures import ReportPictures, draw_pictures

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from rnascl_keras.assignments import flat_settings
 from rnascl_keras.errors import UserError, one_line
-from rnascl_keras.recipe import Recipe, flat_settings
+from rnascl_keras.recipe import Recipe
 from rnascl_keras.run import stamps
 from rnascl_keras.run.origin import changed
 from rnascl_keras.run.reading import check_readable

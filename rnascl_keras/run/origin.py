@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from rnascl_keras.recipe import flat_settings
+from rnascl_keras.assignments import flat_settings
 
 ABSENT = "none"
 NAMED = 8

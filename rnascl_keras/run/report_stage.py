@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from rnascl_keras.assignments import changed_settings
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
 from rnascl_keras.method.architecture import Tutor
@@ -20,7 +21,7 @@ from rnascl_keras.method.callbacks import read_history
 from rnascl_keras.method.gumbel import decayed_temperature
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.method.taps import tap
-from rnascl_keras.recipe import changed_settings, load_recipe
+from rnascl_keras.recipe import load_recipe
 from rnascl_keras.report.keys import model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
 from rnascl_keras.run.latency import latency_prediction

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rnascl_keras.assignments import with_settings
 from rnascl_keras.errors import UserError, look_up
 from rnascl_keras.method.attention import default_map_size
 from rnascl_keras.method.cost import COMBINE
 from rnascl_keras.method.gumbel import NOISES
 from rnascl_keras.method.losses import KL_DIRECTIONS
-from rnascl_keras.recipe import Recipe, with_settings
+from rnascl_keras.recipe import Recipe
 
 GAMMAS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Of gamma_s and gamma_t, as in A.1."""

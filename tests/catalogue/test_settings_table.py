@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from rnascl_keras.assignments import flat_settings
 from rnascl_keras.catalogue.settings_table import NEEDED, section_words, settings_table
-from rnascl_keras.recipe import Recipe, flat_settings, load_recipe
+from rnascl_keras.recipe import Recipe, load_recipe
 
 TABLE = settings_table()
 EVERY = [setting for settings in TABLE.values() for setting in settings]

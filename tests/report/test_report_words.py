@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import spearmanr
 from small_report import DATA, REPORT, page_of, with_int8
 
-from rnascl_keras.recipe import changed_settings, load_recipe, with_settings
+from rnascl_keras.assignments import changed_settings, with_settings
+from rnascl_keras.recipe import load_recipe
 from rnascl_keras.report.words import attention_words, model_card, summary, tutor_reading
 from rnascl_keras.units import radius
 

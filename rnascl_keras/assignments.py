@@ -1,0 +1,120 @@
+"""What `--set KEY=VALUE` gives: settings of a recipe by their dotted names, and back to text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+from pydantic import ValidationError
+
+from rnascl_keras import settings
+from rnascl_keras.errors import UserError, check_name, nearest
+from rnascl_keras.section import Settings
+
+if TYPE_CHECKING:
+    from rnascl_keras.recipe import Recipe
+
+
+def with_settings(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
+    """Return the recipe with assignments `section.key=value` applied, and checked again."""
+    values = recipe.model_dump()
+    known = _keys(recipe)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set wants KEY=VALUE, e.g. search.epochs=5; got {assignment!r}.")
+        check_name("setting", key, known, "one of the recipe's such as search.epochs")
+        *sections, last = key.split(".")
+        target = values
+        for section in sections:
+            target = target[section]
+        target[last] = _value(text, _may_be_nothing(recipe, sections, last))
+    try:
+        return type(recipe).model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"--set {first_problem(error, type(recipe))}") from error
+
+
+def flat_settings(settings: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dumped settings as `--set` takes them: a dotted name and a value."""
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            yield from flat_settings(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def changed_settings(recipe: Recipe, own: Recipe) -> list[str]:
+    """Return the `--set` assignments that make `recipe` of `own`."""
+    before = dict(flat_settings(own.model_dump(mode="json")))
+    return [
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in flat_settings(recipe.model_dump(mode="json"))
+        if key not in before or before[key] != value
+    ]
+
+
+def _keys(recipe: Recipe) -> list[str]:
+    keys = []
+    for name in type(recipe).model_fields:
+        value = getattr(recipe, name)
+        if isinstance(value, Settings):
+            keys += [f"{name}.{key}" for key in type(value).model_fields]
+        keys.append(name)
+    return keys
+
+
+def _may_be_nothing(recipe: Recipe, sections: Sequence[str], last: str) -> bool:
+    """Return whether a setting takes null; where it does not, none is a name as any other."""
+    owner: Any = recipe
+    for section in sections:
+        owner = getattr(owner, section)
+    return type(None) in get_args(type(owner).model_fields[last].annotation)
+
+
+def _value(text: str, may_be_nothing: bool) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None if may_be_nothing and text in ("None", "none") else text
+
+
+def _unknown_keyword(name: str, place: Sequence[Any], whole: type[Settings]) -> str:
+    """Say which keyword a section of settings does not have, and the nearest that it has.
+
+    Args:
+        name: of the class that was called.
+        place: of the keyword in it.
+        whole: the class of recipes.
+    """
+    for step in place[:-1]:  # a section in a recipe
+        name = str(step).title()
+    kind = whole if name == whole.__name__ else getattr(settings, name, Settings)
+    known = list(kind.model_fields)
+    what = "a recipe" if kind is whole else f"section {name.lower()}"
+    return (
+        f"{what} has no setting {place[-1]!r}; expected some of {', '.join(known)}."
+        f"{nearest(str(place[-1]), known)}"
+    )
+
+
+def first_problem(error: ValidationError, whole: type[Settings]) -> str:
+    """Say in one line what is wrong with settings.
+
+    Args:
+        error: all that is wrong.
+        whole: the class of recipes.
+    """
+    problems = error.errors(include_url=False)
+    worst = (
+        p for kind in ("extra_forbidden", "value_error") for p in problems if p["type"] == kind
+    )
+    problem = next(worst, problems[0])
+    if problem["type"] == "extra_forbidden":
+        return _unknown_keyword(error.title, problem["loc"], whole)
+    place: Sequence[Any] = [p for p in problem["loc"] if not str(p).startswith("function")]
+    where = ".".join(map(str, place)) or "recipe"
+    if problem["type"] == "value_error" and "ctx" in problem:  # ours: it says what came
+        return f"{where}: {problem['ctx']['error']}"
+    return f"{where}: {problem['msg']}; got {problem['input']!r}."
