@@ -12,13 +12,25 @@ from rnascl_keras.report import page
 from rnascl_keras.report.view import View
 
 
+def parsed(environment, name):
+    source, *_ = environment.loader.get_source(environment, name)
+    return environment.parse(source)
+
+
 def test_the_template_names_every_field_of_the_view_and_no_other():
     environment = page.page_environment()
-    source, *_ = environment.loader.get_source(environment, page.TEMPLATE)
-    template = environment.parse(source)
-    # Jinja also counts what is set inside an `if`.
-    own = {assignment.target.name for assignment in template.find_all(jinja2.nodes.Assign)}
-    named = jinja2.meta.find_undeclared_variables(template) - own
+    templates = [parsed(environment, page.TEMPLATE)]
+    parts = jinja2.meta.find_referenced_templates(templates[0])
+    templates += [parsed(environment, name) for name in parts if name.startswith("report_")]
+    assert len(templates) > 2
+    # Jinja also counts what is set inside an `if`, and in a part the names of the whole.
+    nodes = jinja2.nodes
+    own = {found.target.name for part in templates for found in part.find_all(nodes.Assign)}
+    own |= {found.name for part in templates for found in part.find_all(nodes.Macro)}
+    imports = (found for part in templates for found in part.find_all(nodes.FromImport))
+    own |= {name for found in imports for name in found.names}
+    found = map(jinja2.meta.find_undeclared_variables, templates)
+    named = set().union(*found) - own
     fields = {field.name for field in dataclasses.fields(View)}
     assert named - set(environment.globals) == fields
     assert not fields & set(environment.globals)
