@@ -1,8 +1,9 @@
 """A graph in float32 that gives what a file gives, and has a gradient where the file has none.
 
-Bytes as pixels, half precision and integer kernels are ways to compute, not other functions. Each
-is written here as the float graph that it stands for, quantised where the file quantises, so that
-straight-through rules (`gradient.quantisation`) apply. Logits still come from the file itself.
+Bytes as pixels, half precision, integer kernels and operators that a runtime has fused are ways to
+compute, not other functions. Each is written here as the float graph that it stands for, quantised
+where the file quantises, so that straight-through rules (`gradient.quantisation`) apply. Logits
+still come from the file itself.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.preparation import converted, inferred, with_short_domains
+from rnascl_keras.export.twin import fused  # noqa: F401  registers what it rewrites
 from rnascl_keras.export.twin.kernels import KERNELS
 from rnascl_keras.export.twin.rewriting import Rewriting
 

@@ -36,13 +36,13 @@ def kernel(*names: str) -> Callable[[Kernel], Kernel]:
 @kernel("QLinearConv")
 def qlinear_conv(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """y = (x * w + bias), all quantised; the bias in units of both scales."""
-    x, x_scale, x_zero, w, w_scale, w_zero, scale, zero, bias = _padded(node.input, 9)
+    x, x_scale, x_zero, w, w_scale, w_zero, scale, zero, bias = padded(node.input, 9)
     parts = [rewriting.dequantised(x, x_scale, x_zero), rewriting.dequantised(w, w_scale, w_zero)]
     if bias:  # int32, in units of x_scale * w_scale
         unit = rewriting.node("Mul", x_scale, w_scale)
         whole = rewriting.node("Cast", bias, to=TensorProto.FLOAT)
         parts.append(rewriting.node("Mul", whole, unit))
-    made = rewriting.node("Conv", *parts, **_attributes(node))
+    made = rewriting.node("Conv", *parts, **attributes_of(node))
     rewriting.quantised(made, scale, zero, node.output[0])
     yield from rewriting.take()
 
@@ -50,7 +50,7 @@ def qlinear_conv(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.No
 @kernel("QLinearMatMul")
 def qlinear_matmul(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """y = a b, all quantised."""
-    a, a_scale, a_zero, b, b_scale, b_zero, scale, zero = _padded(node.input, 8)
+    a, a_scale, a_zero, b, b_scale, b_zero, scale, zero = padded(node.input, 8)
     left = rewriting.dequantised(a, a_scale, a_zero)
     right = rewriting.dequantised(b, b_scale, b_zero, axis=-1)
     rewriting.quantised(rewriting.node("MatMul", left, right), scale, zero, node.output[0])
@@ -60,8 +60,8 @@ def qlinear_matmul(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.
 @kernel("com.microsoft.QGemm")
 def qgemm(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """y = alpha a b + c, quantised where the node has a scale of y, else in floats."""
-    a, a_scale, a_zero, b, b_scale, b_zero, c, scale, zero = _padded(node.input, 9)
-    attributes = _attributes(node)
+    a, a_scale, a_zero, b, b_scale, b_zero, c, scale, zero = padded(node.input, 9)
+    attributes = attributes_of(node)
     columns = 0 if attributes.get("transB") else 1
     parts = [
         rewriting.dequantised(a, a_scale, a_zero),
@@ -82,16 +82,16 @@ def qgemm(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto
 @kernel("ConvInteger")
 def conv_integer(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """y = (x - x_zero) * (w - w_zero), in whole numbers."""
-    x, w, x_zero, w_zero = _padded(node.input, 4)
+    x, w, x_zero, w_zero = padded(node.input, 4)
     parts = [rewriting.dequantised(x, zero=x_zero), rewriting.dequantised(w, zero=w_zero)]
-    rewriting.node("Conv", *parts, output=node.output[0], **_attributes(node))
+    rewriting.node("Conv", *parts, output=node.output[0], **attributes_of(node))
     yield from rewriting.take()
 
 
 @kernel("MatMulInteger")
 def matmul_integer(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """y = (a - a_zero) (b - b_zero), in whole numbers."""
-    a, b, a_zero, b_zero = _padded(node.input, 4)
+    a, b, a_zero, b_zero = padded(node.input, 4)
     left = rewriting.dequantised(a, zero=a_zero)
     right = rewriting.dequantised(b, zero=b_zero, axis=-1)
     rewriting.node("MatMul", left, right, output=node.output[0])
@@ -102,9 +102,9 @@ def matmul_integer(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.
 def matmul_to_float(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """y = a b + bias in floats, b quantised; a is, too, or is as the kernel runs."""
     if node.op_type == "DynamicQuantizeMatMul":
-        left, b, b_scale, b_zero, bias = _padded(node.input, 5)
+        left, b, b_scale, b_zero, bias = padded(node.input, 5)
     else:
-        a, b, a_scale, b_scale, a_zero, b_zero, bias = _padded(node.input, 7)
+        a, b, a_scale, b_scale, a_zero, b_zero, bias = padded(node.input, 7)
         left = rewriting.dequantised(a, a_scale, a_zero)
     right = rewriting.dequantised(b, b_scale, b_zero, axis=-1)
     made = rewriting.node("MatMul", left, right)
@@ -115,7 +115,7 @@ def matmul_to_float(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx
 @kernel("com.microsoft.QLinearAdd", "com.microsoft.QLinearMul")
 def qlinear_binary(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """A sum or a product, all quantised."""
-    a, a_scale, a_zero, b, b_scale, b_zero, scale, zero = _padded(node.input, 8)
+    a, a_scale, a_zero, b, b_scale, b_zero, scale, zero = padded(node.input, 8)
     parts = [rewriting.dequantised(a, a_scale, a_zero), rewriting.dequantised(b, b_scale, b_zero)]
     made = rewriting.node(node.op_type.removeprefix("QLinear"), *parts)
     rewriting.quantised(made, scale, zero, node.output[0])
@@ -131,8 +131,8 @@ def qlinear_binary(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.
 )
 def qlinear_unary(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """An activation or a pool, quantised; of channels_last, with the channels as the last axis."""
-    x, x_scale, x_zero, scale, zero = _padded(node.input, 5)
-    attributes = _attributes(node)
+    x, x_scale, x_zero, scale, zero = padded(node.input, 5)
+    attributes = attributes_of(node)
     attributes.pop("opset", None)
     given = rewriting.dequantised(x, x_scale, x_zero)
     shape = rewriting.known.shape(x)
@@ -153,15 +153,16 @@ def qlinear_concat(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.
     scale, zero, *given = node.input
     triples = zip(given[::3], given[1::3], given[2::3], strict=True)
     parts = [rewriting.dequantised(x, own, offset) for x, own, offset in triples]
-    made = rewriting.node("Concat", *parts, **_attributes(node))
+    made = rewriting.node("Concat", *parts, **attributes_of(node))
     rewriting.quantised(made, scale, zero, node.output[0])
     yield from rewriting.take()
 
 
-def _padded(names: Sequence[str], count: int) -> list[str]:
+def padded(names: Sequence[str], count: int) -> list[str]:
     """Return the names, with "" for optional ones that are left out."""
     return [*names, *[""] * (count - len(names))]
 
 
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """Return a node's attributes by name; what is not given is not there."""
     return {a.name: helper.get_attribute_value(a) for a in node.attribute}

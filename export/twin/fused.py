@@ -1,0 +1,142 @@
+"""What onnxruntime's fused operators compute, in the standard operators that they were made of.
+
+Files that onnxruntime has optimised and saved hold them, in the domain com.microsoft: FusedConv,
+FusedGemm, FusedMatMul, SkipLayerNormalization, and forms of GELU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+
+from rnascl_keras.export.twin.kernels import attributes_of, kernel, padded
+from rnascl_keras.export.twin.rewriting import Rewriting
+
+# an activation's attributes, in the order of its parameters
+_PARAMETERS = {"HardSigmoid": ("alpha", "beta"), "LeakyRelu": ("alpha",)}
+
+
+@kernel("com.microsoft.FusedConv")
+def fused_conv(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
+    """y = activation(x * w + bias + z)."""
+    x, w, bias, z = padded(node.input, 4)
+    attributes = attributes_of(node)
+    activation = attributes.pop("activation", b"")
+    parameters = attributes.pop("activation_params", ())
+    made = rewriting.node("Conv", x, w, *([bias] if bias else []), **attributes)
+    if z:
+        made = rewriting.node("Add", made, z)
+    _activate(rewriting, made, activation, parameters, node.output[0])
+    yield from rewriting.take()
+
+
+@kernel("com.microsoft.FusedGemm")
+def fused_gemm(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
+    """y = activation(alpha a b + beta c)."""
+    attributes = attributes_of(node)
+    activation = attributes.pop("activation", b"")
+    given = [attributes.pop(f"activation_{name}", None) for name in ("alpha", "beta", "gamma")]
+    parameters = [value for value in given if value is not None]
+    made = rewriting.node("Gemm", *node.input, **attributes)
+    _activate(rewriting, made, activation, parameters, node.output[0])
+    yield from rewriting.take()
+
+
+@kernel("com.microsoft.FusedMatMul", "com.microsoft.TransposeMatMul")
+def fused_matmul(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
+    """y = alpha a' b', where ' swaps the last two axes or does nothing."""
+    attributes = attributes_of(node)
+    shapes = [rewriting.known.shape(name) for name in node.input]
+    swapped = [bool(attributes.get(name)) for name in ("transA", "transB")]
+    unclear = any(swap and shape is None for swap, shape in zip(swapped, shapes, strict=True))
+    if unclear or attributes.get("transBatchA") or attributes.get("transBatchB"):
+        yield node
+        return
+    parts = list(node.input)
+    for k, shape in enumerate(shapes):
+        if swapped[k] and shape is not None and len(shape) > 1:
+            *others, rows, columns = range(len(shape))
+            parts[k] = rewriting.node("Transpose", parts[k], perm=[*others, columns, rows])
+    product = rewriting.node("MatMul", *parts)
+    alpha = _number(rewriting, attributes.get("alpha", 1.0))
+    rewriting.node("Mul", product, alpha, output=node.output[0])
+    yield from rewriting.take()
+
+
+@kernel("com.microsoft.SkipLayerNormalization")
+def skip_layer_normalization(
+    node: onnx.NodeProto, rewriting: Rewriting
+) -> Iterator[onnx.NodeProto]:
+    """The sum of x, a second tensor and a bias, normalised; as a fourth output, that sum."""
+    x, skip, scale, offset, bias = padded(node.input, 5)
+    total = rewriting.node("Add", x, skip)
+    if bias:
+        total = rewriting.node("Add", total, bias)
+    if len(node.output) > 3 and node.output[3]:
+        rewriting.node("Identity", total, output=node.output[3])
+    parts = [total, scale, *([offset] if offset else [])]
+    epsilon = attributes_of(node).get("epsilon", 1e-12)
+    rewriting.node("LayerNormalization", *parts, output=node.output[0], epsilon=epsilon)
+    yield from rewriting.take()
+
+
+@kernel("com.microsoft.Gelu", "com.microsoft.BiasGelu")
+def gelu(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
+    """y = x (1 + erf(x / sqrt 2)) / 2, after a bias is added."""
+    x = _biased(node, rewriting)
+    inner = rewriting.node("Erf", rewriting.node("Mul", x, _number(rewriting, 0.5**0.5)))
+    _half_of(rewriting, x, inner, node.output[0])
+    yield from rewriting.take()
+
+
+@kernel("com.microsoft.FastGelu")
+def fast_gelu(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
+    """y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, after a bias is added."""
+    x = _biased(node, rewriting)
+    square = rewriting.node("Mul", x, x)
+    scaled = rewriting.node("Mul", square, _number(rewriting, 0.044715))
+    factor = rewriting.node("Add", scaled, _number(rewriting, 1.0))
+    odd = rewriting.node("Mul", x, factor)
+    inner = rewriting.node("Mul", odd, _number(rewriting, (2 / np.pi) ** 0.5))
+    _half_of(rewriting, x, rewriting.node("Tanh", inner), node.output[0])
+    yield from rewriting.take()
+
+
+@kernel("com.microsoft.QuickGelu")
+def quick_gelu(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
+    """y = x sigmoid(alpha x); with alpha 1 it is SiLU."""
+    alpha = _number(rewriting, attributes_of(node).get("alpha", 1.702))
+    gate = rewriting.node("Sigmoid", rewriting.node("Mul", node.input[0], alpha))
+    rewriting.node("Mul", node.input[0], gate, output=node.output[0])
+    yield from rewriting.take()
+
+
+def _activate(
+    rewriting: Rewriting, x: str, activation: bytes, parameters: Sequence[float], output: str
+) -> None:
+    """Make `output`: an activation by name, with its parameters, of x."""
+    name = activation.decode() or "Identity"
+    if name == "Clip":
+        rewriting.node(name, x, *(_number(rewriting, p) for p in parameters), output=output)
+        return
+    # parameters that an activation does not have are given, too
+    attributes: dict[str, Any] = dict(zip(_PARAMETERS.get(name, ()), parameters, strict=False))
+    rewriting.node(name, x, output=output, **attributes)
+
+
+def _biased(node: onnx.NodeProto, rewriting: Rewriting) -> str:
+    x, bias = padded(node.input, 2)
+    return rewriting.node("Add", x, bias) if bias else x
+
+
+def _half_of(rewriting: Rewriting, x: str, inner: str, output: str) -> None:
+    """Make `output`: x (1 + inner) / 2."""
+    whole = rewriting.node("Mul", x, rewriting.node("Add", inner, _number(rewriting, 1.0)))
+    rewriting.node("Mul", whole, _number(rewriting, 0.5), output=output)
+
+
+def _number(rewriting: Rewriting, value: float) -> str:
+    return rewriting.constant(np.array(value, np.float32))
