@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.export.gradient.final_activation import final_activation, without_final_activation
 from rnascl_keras.export.gradient.preparation import inferred
+from rnascl_keras.export.gradient.two_classes import with_softmax_of_two
 
 _FLOATS: set[int] = {TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16}
 # Of a quantised file, logits can be whole numbers; elsewhere those are labels.
@@ -76,11 +77,12 @@ def attacked_output(model: onnx.ModelProto, name: str | None = None) -> Attacked
     Raises:
         UserError: there is no such output, or there are several.
     """
-    model = inferred(model)
+    model = with_softmax_of_two(inferred(model))
     outputs = {value.name: value for value in model.graph.output}
     if name is not None:
         check_name("output", name, outputs)
-        if not _can_be_scores(outputs[name], _FLOATS | _WHOLE):
+        named = outputs[name]
+        if not (_can_be_scores(named, _FLOATS | _WHOLE) or _is_number_a_row(named, model)):
             raise UserError(
                 f"output {name!r} is {_described(outputs[name])}; expected numbers of shape "
                 f"(batch, classes). All outputs: {_all_described(model)}."
@@ -101,6 +103,9 @@ def _only_scores(model: onnx.ModelProto) -> str:
                 f"several outputs can be scores of classes: {_all_described(model)}. Say which is "
                 f"to be attacked with --output, e.g. --output {able[-1].name}."
             )
+    numbers = [value.name for value in model.graph.output if _is_number_a_row(value, model)]
+    if len(numbers) == 1:
+        return numbers[0]
     raise UserError(
         "expected an output of numbers of shape (batch, classes), got "
         f"{_all_described(model) or 'none'}; export a classifier."
@@ -118,6 +123,23 @@ def _can_be_scores(value: onnx.ValueInfoProto, types: set[int]) -> bool:
         return True
     sizes = [axis.dim_value for axis in tensor.shape.dim[1:]]
     return len(sizes) >= 1 and sum(size != 1 for size in sizes) <= 1
+
+
+def _is_number_a_row(value: onnx.ValueInfoProto, model: onnx.ModelProto) -> bool:
+    """Whether it is one float for each image, (batch,), that says which of two classes: a sigmoid,
+    or all that the file gives. Beside labels it can be how sure the file is."""
+    tensor = value.type.tensor_type
+    if tensor.elem_type not in _FLOATS or len(tensor.shape.dim) != 1:
+        return False
+    weights = {weight.name for weight in model.graph.initializer}
+    images = [given for given in model.graph.input if given.name not in weights]
+    batches = [given.type.tensor_type.shape.dim[:1] for given in images]
+    own = tensor.shape.dim[0].dim_value
+    if not any(axes and axes[0].dim_value == own for axes in batches):
+        return False
+    return len(model.graph.output) == 1 or bool(
+        final_activation(_with_output(model, value.name).graph)
+    )
 
 
 def _with_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -146,10 +168,11 @@ def _cut(model: onnx.ModelProto, name: str, others: tuple[str, ...]) -> Attacked
     model = without_final_activation(model) or model
     graph, tensor = model.graph, model.graph.output[0].type.tensor_type
     axes = [axis.dim_value or axis.dim_param or None for axis in tensor.shape.dim]
-    classes = next((size for size in axes[1:] if size != 1), 1 if axes[1:] else None)
+    classes = next((size for size in axes[1:] if size != 1), 1 if axes else None)
     is_binary = classes == 1
-    if len(axes) > 2:
-        _append(graph, "Flatten", [graph.output[0].name], axis=1)  # (batch, k, 1, 1) -> (batch, k)
+    if axes and len(axes) != 2:
+        # (batch, k, 1, 1) -> (batch, k), and (batch,) -> (batch, 1)
+        _append(graph, "Flatten", [graph.output[0].name], axis=1)
     if is_binary:
         z = graph.output[0].name
         # 0 of any type and batch, and undefined where z is

@@ -95,13 +95,26 @@ def test_saturated_sigmoids_do_not_hide_the_gradient(save):
     assert (np.abs(gradient).max(axis=(1, 2, 3)) > 0).all()
 
 
-@pytest.mark.parametrize("ending", ["p = Sigmoid(o)", "p = Identity(o)"])
-def test_one_output_is_two_classes(ending, save):
+@pytest.mark.parametrize(
+    ("ending", "gives"),
+    [
+        ("p = Sigmoid(o)", "float[N, 1] p"),
+        ("p = Identity(o)", "float[N, 1] p"),
+        ("q = Sigmoid(o) p = Squeeze(q, axes)", "float[N] p"),
+        ("q = Reshape(o, row) p = Sigmoid(q)", "float[N] p"),
+        ("p = Squeeze(o, axes)", "float[N] p"),
+        ("q = Sigmoid(o) p = Squeeze(q, axes) l = Greater(q, half)", "bool[N, 1] l, float[N] p"),
+    ],
+)
+def test_one_output_is_two_classes(ending, gives, save):
     """Of z alone, class 1 has the log-odds z: the cross-entropy of label 1 is softplus(-z)."""
     path = save(
         NETWORK + "o = MatMul(z, column)" + ending,
-        gives="float[N, 1] p",
+        gives=gives,
         column=np.linspace(-1, 1, 5)[:, None],
+        axes=np.array([1]),
+        row=np.array([-1]),
+        half=np.float32(0.5),
     )
     classifier = OnnxClassifier(path)
     assert (classifier.output.is_binary, classifier.output.classes) == (True, 2)
@@ -115,6 +128,31 @@ def test_one_output_is_two_classes(ending, save):
     step = 1e-2 * gradient / np.sqrt((gradient**2).sum(axis=(1, 2, 3), keepdims=True))
     rise = classifier.loss_and_gradient(np.clip(IMAGES + step, 0, 1), labels)[1] - loss
     assert (rise > 0).all()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("ending", ["", "p1 = Clip(p, small) p2 = Log(p1)"])
+def test_a_sigmoid_and_what_is_left_of_one_are_a_softmax(place, ending, save):
+    """1 - p and p are the softmax of (0, z): even where p is 1, z has a gradient."""
+    pair = "p = Concat<axis=1>(o, q)" if place else "p = Concat<axis=1>(q, o)"
+    nodes = NETWORK + "y = MatMul(z, column) q = Sigmoid(y) o = Sub(one, q)" + pair + ending
+    column, numbers = 300 * np.linspace(-1, 1, 5)[:, None], NUMBERS
+    path = save(nodes, gives=f"float[N, 2] {'p2' if ending else 'p'}", column=column, **numbers)
+    classifier = OnnxClassifier(path)
+    assert classifier.output.activation == "softmax"
+    z = OnnxClassifier(save(NETWORK)).logits(IMAGES) @ column
+    expected = np.concatenate([0 * z, z] if place else [z, 0 * z], axis=1)
+    labels = expected.argmax(axis=1)
+    logits, _, gradient = classifier.loss_and_gradient(IMAGES, labels, "log_odds")
+    np.testing.assert_allclose(logits, expected, atol=2e-4)
+    assert (np.abs(gradient).max(axis=(1, 2, 3)) > 1).all()
+
+
+def test_how_sure_a_file_is_of_its_label_is_no_score(save):
+    ending = "q = Softmax(z) p = ReduceMax<keepdims=0>(q, axes) l = ArgMax<axis=1, keepdims=0>(z)"
+    path = save(NETWORK + ending, gives="int64[N] l, float[N] p", axes=np.array([1]))
+    with pytest.raises(UserError, match=r"shape \(batch, classes\), got 'l' .*classifier"):
+        OnnxClassifier(path)
 
 
 @pytest.mark.parametrize(
