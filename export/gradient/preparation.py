@@ -103,10 +103,22 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
     opset = opset_of(model)
     wanted = min(max(opset, LEAST_OPSET), MOST_OPSET)
     if wanted != opset:
+        _drop_unused_values(model.graph)
         with _refusing(f"cannot be converted from opset {opset} to {wanted}"):
             model = convert_version(model, wanted)
     model.ir_version = min(max(model.ir_version, LEAST_IR), MOST_IR)
     return model
+
+
+def _drop_unused_values(graph: onnx.GraphProto) -> None:
+    """Drop the value of a Pad that repeats the image's own: onnx's converter would leave it."""
+    for node in graph.node:
+        given = {a.name: a for a in node.attribute}
+        repeats = node.op_type == "Pad" and "mode" in given and given["mode"].s != b"constant"
+        if repeats and "value" in given:
+            node.attribute.remove(given["value"])
+        for attribute in node.attribute:
+            _drop_unused_values(attribute.g)
 
 
 def _keep_sole_input(graph: onnx.GraphProto, sizes: Sequence[int] | None) -> None:

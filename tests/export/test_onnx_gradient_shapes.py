@@ -94,6 +94,16 @@ SHAPES = [
     Case("pad", "h = Pad(x, p)", (3, 4), {"p": ints([0, 1, 0, 0, 2, 3])}),
     Case("pad-crops", "h = Pad(x, p, c)", (3, 4), {"p": ints([0, 1, 2, 0, 0, 1]), "c": ()}, 13),
     Case("pad-axes", "h = Pad(x, p, , a)", (3, 4), {"p": ints([1, 2]), "a": ints([-1])}),
+    # exporters write down the value that such a Pad does not use
+    *(
+        Case(
+            f"pad-{mode}-with-a-value",
+            f'h = Pad<mode="{mode}", pads=[0, 0, 1, 1, 0, 0, 1, 1], value=0.5>(x)',
+            (2, 3, 4),
+            opset=9,
+        )
+        for mode in ("reflect", "edge")
+    ),
     *(
         Case(
             f"pad-{mode}",
