@@ -13,6 +13,8 @@ from rnascl_keras.export.gradient.registry import Step, known_shape
 
 # The Conv after zeros are put between multiplies so many times more often than is needed.
 _MOST_SPREAD = 4
+# Convolutions to so few channels, such as an image's, are computed as for 8 or 16 of them.
+_FEW_CHANNELS = 4
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,8 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
     Where windows move by 1 this is a Conv with the kernel turned round, which onnxruntime runs on
     a CPU several times faster than the same thing as a ConvTranspose. Where they move by 2, and
     each channel is convolved by itself, it is that Conv after zeros are put between. Else it is a
-    ConvTranspose, which was faster there (`benchmarks.strided_gradient`).
+    ConvTranspose, which was faster there (`benchmarks.strided_gradient`), as it is where no more
+    channels come out than an image has.
 
     Args:
         g: (batch, out, *windows.counts).
@@ -88,7 +91,8 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
     attributes = {"kernel_shape": windows.kernel, "dilations": windows.dilations, "group": groups}
     sizes, counts = np.array(windows.sizes), np.array(windows.counts)
     begins, ends, reach = (np.array(x) for x in (windows.begins, windows.ends, windows.reach))
-    if max(windows.strides) == 1:
+    few = groups == 1 and each <= _FEW_CHANNELS and not depthwise
+    if max(windows.strides) == 1 and not few:
         pads = np.array([reach - begins, sizes - counts + begins])
         cut = np.pad(np.maximum(-pads, 0), [(0, 0), (2, 0)])
         pads = np.maximum(pads, 0).ravel().tolist()

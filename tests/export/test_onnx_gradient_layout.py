@@ -144,3 +144,14 @@ def test_a_depthwise_convolutions_gradient_is_the_transposed_convolution(
     transposed = with_weights(f"(float[N,C,H,W] g) => (float[A,B,D,E] x) {{ {nodes} }}", weights)
     expected = in_onnxruntime(transposed, g=slopes)["x"]
     np.testing.assert_allclose(gradient, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(("channels", "expected"), [(3, "ConvTranspose"), (8, "Conv")])
+def test_the_gradient_of_few_channels_is_no_conv_of_many(channels, expected):
+    """onnxruntime's Conv computes 8 or 16 channels where 3 are wanted."""
+    weights = np.random.default_rng(0).normal(size=(16, channels, 3, 3)).astype(np.float32)
+    nodes = "h = Conv<pads=[1, 1, 1, 1]>(x, w) y = Flatten(h)"
+    forward = with_weights(f"(float[N,{channels},6,6] x) => (float[N,K] y) {{ {nodes} }}", weights)
+    made = input_gradient_model(forward, "linear")
+    back = [node.op_type for node in made.graph.node if node.name.startswith("gradient/Conv")]
+    assert back == [expected]

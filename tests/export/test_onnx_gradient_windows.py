@@ -36,6 +36,21 @@ CONVOLUTIONS = [
     convolution("strides=[4, 4], pads=[3, 2, 3, 2]", (3, 4, 2, 2)),
     convolution("dilations=[2, 1], pads=[2, 1, 2, 1]", (3, 4, 3, 3)),
     convolution("dilations=[2, 3], strides=[2, 1], pads=[1, 0, 2, 3]", (2, 4, 2, 3)),
+    # to more channels than an image's, whose gradient is a Conv, too
+    *(
+        convolution(attributes, (3, 5, *size), (5, 5, 6))
+        for attributes, size in (
+            ("group=1", (1, 1)),
+            ("group=1", (3, 2)),
+            ("pads=[1, 1, 1, 1]", (3, 3)),
+            ("pads=[0, 2, 1, 0]", (3, 3)),
+            ("pads=[3, 4, 4, 3]", (2, 3)),
+            ("dilations=[2, 1], pads=[2, 1, 2, 1]", (3, 3)),
+            ('auto_pad="SAME_UPPER"', (3, 2)),
+            ('auto_pad="SAME_LOWER"', (3, 2)),
+        )
+    ),
+    convolution("pads=[1, 0]", (2, 6, 3), (6, 5)),
     convolution("group=2, pads=[1, 1, 1, 1]", (6, 2, 3, 3)),
     convolution("group=4, pads=[1, 1, 1, 1]", (4, 1, 3, 3)),
     convolution("group=4, strides=[2, 2]", (8, 1, 3, 2), **IN_FLOAT32),
