@@ -20,9 +20,12 @@ from onnx.version_converter import convert_version
 
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.compact import compact
+from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.litert.image_numbers import ImageNumbers
 from rnascl_keras.export.litert.quiet import quiet_libraries
 from rnascl_keras.export.litert.reading import Tensor
+from rnascl_keras.export.twin.fused import fast_gelu, gelu
+from rnascl_keras.export.twin.rewriting import Rewriting
 from rnascl_keras.export.untrusted import checked
 
 OPSET = 18
@@ -84,6 +87,7 @@ def _converted(content: bytes) -> onnx.ModelProto:
                 f"it has no ONNX graph to take gradients of: {one_line(error)}; attack it by "
                 "score: --attacks square."
             ) from error
+    _write_out_gelu(model.graph)
     unknown = sorted({node.op_type for node in model.graph.node if _is_litert(node)})
     if unknown:
         raise UserError(
@@ -92,6 +96,20 @@ def _converted(content: bytes) -> onnx.ModelProto:
             "--attacks square."
         )
     return model
+
+
+def _write_out_gelu(graph: onnx.GraphProto) -> None:
+    """Put standard operators in the place of GELU, in both its forms; tf2onnx leaves it."""
+    rewriting, nodes = Rewriting(KnownTensors(graph), f"{_PREFIX}/gelu"), []
+    for node in graph.node:
+        if node.op_type == "TFL_GELU":
+            approximate = any(a.name == "approximate" and a.i for a in node.attribute)
+            nodes += (fast_gelu if approximate else gelu)(node, rewriting)
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(rewriting.constants)
 
 
 def _is_litert(node: onnx.NodeProto) -> bool:

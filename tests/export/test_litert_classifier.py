@@ -9,11 +9,13 @@ import tensorflow as tf
 from keras import layers
 
 from rnascl_keras.attacks import PGD, make_attack
+from rnascl_keras.attacks.losses import log_odds
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.export import LiteRTClassifier, OnnxClassifier
 from rnascl_keras.export.deployed import open_classifier
 from rnascl_keras.export.litert import runtime
+from rnascl_keras.export.litert.reading import read_litert
 from tests.litert_alone import litert_logits
 
 EPSILON = 0.06
@@ -214,12 +216,52 @@ def test_16_bit_activations_have_a_gradient(tmp_path):
     assert PGD(8 / 255).perturb(classifier, IMAGES, np.zeros(20, int), seed=0).shape == IMAGES.shape
 
 
+def normalised(x):
+    """As LayerNormalization does, without a layer of its own."""
+    mean = keras.ops.mean(x, axis=-1, keepdims=True)
+    variance = keras.ops.mean(tf.math.squared_difference(x, mean), axis=-1, keepdims=True)
+    return (x - mean) * tf.math.rsqrt(variance + 1e-3)
+
+
+def with_changed_bits(x):
+    return tf.bitcast(tf.bitwise.bitwise_xor(tf.bitcast(x, tf.int32), 1), tf.float32)
+
+
+@pytest.mark.parametrize(
+    ("hidden", "operators"),
+    [
+        (lambda x: keras.activations.gelu(x, approximate=False), {"GELU"}),
+        (lambda x: keras.activations.gelu(x, approximate=True), {"GELU"}),
+        ("hard_swish", {"HARD_SWISH"}),
+        ("silu", {"LOGISTIC", "MUL"}),
+        (normalised, {"SQUARED_DIFFERENCE", "RSQRT"}),
+    ],
+    ids=["gelu", "gelu by tanh", "hard_swish", "silu", "layer normalisation"],
+)
+def test_activations_have_the_gradient_of_their_differences(hidden, operators, tmp_path):
+    """The interpreter's own losses to both sides, against the gradient of the ONNX graph."""
+    model, _ = network(of_hidden=hidden)
+    path = write(tmp_path / "m.tflite", model)
+    assert operators <= {operator.name for operator in read_litert(path).operators}
+    classifier, labels = LiteRTClassifier(path), np.arange(4)
+    images = 0.1 + 0.8 * IMAGES[:4]
+    gradient = classifier.loss_and_gradient(images, labels, "log_odds")[2]
+    for seed in range(4):
+        move = np.random.default_rng(seed).uniform(-4e-3, 4e-3, images.shape).astype(np.float32)
+        ahead, behind = (
+            log_odds(np, classifier.logits(images + sign * move).astype(float), labels, labels)[0]
+            for sign in (1, -1)
+        )
+        expected = 2 * (gradient * move).sum(axis=(1, 2, 3))
+        np.testing.assert_allclose(ahead - behind, expected, atol=2e-5, rtol=0.01)
+
+
 def test_an_operator_without_an_onnx_form_is_named_and_the_file_still_answers(tmp_path):
-    model, _ = network(of_hidden="gelu")
+    model, _ = network(of_hidden=with_changed_bits)
     classifier = LiteRTClassifier(write(tmp_path / "m.tflite", model))
     expected = model.predict(IMAGES, verbose=0)
     np.testing.assert_allclose(classifier.logits(IMAGES), expected, atol=1e-4)
-    with pytest.raises(UserError, match=r"of: GELU; attack it by score: --attacks square\."):
+    with pytest.raises(UserError, match=r"of: BITCAST; attack it by score: --attacks square\."):
         classifier.check_gradient(IMAGES)
     assert classifier.straight_through() == ()
 
