@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
@@ -88,7 +89,7 @@ def max_pool(step: Step) -> dict[int, Tensor]:
     # an index counts through the whole tensor, batch and channels included
     if not windows.overlap and g.dtype == TensorProto.FLOAT:
         # faster than to scatter; onnxruntime has it for float32 alone
-        size = {"kernel_shape": windows.kernel, "strides": windows.strides}
+        size: Any = {"kernel_shape": windows.kernel, "strides": windows.strides}
         return {0: graph.op("MaxUnpool", g, places, graph.op("Shape", x), **size)}
     flat = graph.zeros(graph.op("Size", x).reshape([1]), g.dtype)
     reduction = "add" if windows.overlap else "none"
