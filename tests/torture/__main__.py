@@ -6,7 +6,8 @@ Each trial takes a copy of a finished run without one command's files, gives the
 it, stops it or fills its disk at a random moment of the time that it takes undisturbed. No file may
 then be half, no traceback printed; the same command, given again, has to end with what the
 undisturbed run ended with, bit for bit. Besides, `situations` and two workers. Trials are drawn by
-the seed until the time is over; a whole round is some hundred. Prints each, and a table.
+the seed until the time is over, which begins with the first of them and leaves out what has to be
+prepared; a whole round is some hundred. Prints each, and a table.
 """
 
 import argparse
@@ -55,20 +56,21 @@ def all_trials(trials):
 
 
 def torture(seconds, seed, folder):
-    """Do trials until the time is over; return (what, harm, moment, fault) of each."""
-    end, chance = time.monotonic() + seconds, random.Random(seed)
+    """Do trials until the time is over; return (what, harm, fault) of each, and the `Trials`."""
+    chance = random.Random(seed)
     # in the background a shell lets it be ignored, by what is started here too
     signal.signal(signal.SIGINT, signal.default_int_handler)
     starter = Starter()
     try:
         trials = Trials(folder, starter, chance)
-        done = []
+        # more is prepared, and left out of the time too, where two workers come for the first time
+        end, done = time.monotonic() + seconds - trials.preparation, []
         for _ in itertools.count():
             everything = all_trials(trials)
             chance.shuffle(everything)
             for what, harm, do in everything:
-                if time.monotonic() > end:
-                    return done, trials.slowest
+                if time.monotonic() > end + trials.preparation:
+                    return done, trials
                 done.append(_noted(what, harm, do))
     finally:
         starter.close()
@@ -85,8 +87,8 @@ def _noted(what, harm, do):
     return what, harm, fault
 
 
-def table(done, slowest):
-    """Print how many trials of each kind survived."""
+def table(done, trials):
+    """Print how many trials of each kind survived, and return how many did not."""
     columns = (*HARMS, "once")
     tried = Counter((what, harm) for what, harm, fault in done if fault != "left out")
     lost = Counter((what, harm) for what, harm, fault in done if fault not in (None, "left out"))
@@ -100,8 +102,9 @@ def table(done, slowest):
         ]
         print(f"{what:24s} " + " ".join(f"{cell:>9s}" for cell in cells))
     for harm in SIGNALS:
-        if harm in slowest:
-            print(f"from {harm} to the command's end, at most {slowest[harm]:.1f} s")
+        if harm in trials.slowest:
+            print(f"from {harm} to the command's end, at most {trials.slowest[harm]:.1f} s")
+    print(f"undisturbed runs, to compare with: {trials.preparation:.0f} s")
     total, gone = tried.total(), lost.total()
     print(f"tried {total}, survived {total - gone}, lost {gone}")
     return gone
@@ -109,7 +112,7 @@ def table(done, slowest):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=600, help="after which no trial is begun")
+    parser.add_argument("--seconds", type=float, default=600, help="of trials; none is begun after")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp())

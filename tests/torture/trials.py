@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 
 from rnascl_keras.files.temporary import PREFIX
 from tests.torture.commands import NAMES, RECIPE, arguments, undo
@@ -24,6 +25,7 @@ class Trials:
     Attributes:
         whole: the finished run's folder.
         seconds: by command, how long it took undisturbed.
+        preparation: seconds that all undisturbed runs took.
         slowest: by signal, the most seconds from it to the command's end.
     """
 
@@ -35,9 +37,20 @@ class Trials:
         self.temporary.mkdir()
         self.slowest = {}
         self.seconds = {}
+        self.preparation = 0.0
         for name in NAMES:
-            log = self.folder / "whole.log"
-            self.seconds[name] = starter.run(arguments(name, self.recipe, self.whole), log)
+            command = arguments(name, self.recipe, self.whole)
+            with self.preparing(name):
+                self.seconds[name] = starter.run(command, self.folder / "whole.log")
+
+    @contextmanager
+    def preparing(self, name):
+        """Say and count how long the undisturbed run within takes."""
+        begin = time.monotonic()
+        yield
+        seconds = time.monotonic() - begin
+        self.preparation += seconds
+        print(f"prepared {name}, undisturbed: {seconds:.0f} s", flush=True)
 
     def undone(self, name, at=None):
         """Return a copy of the run without what a command makes."""

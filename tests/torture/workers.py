@@ -19,8 +19,10 @@ class TwoWorkers:
     def __init__(self, trials):
         self.trials, self.whole = trials, trials.folder / "whole_of_two"
         trials.undone("search", self.whole)
-        first, second = self._start(self.whole)
-        if codes := [code for code in (first.wait(), second.wait()) if code != 0]:
+        with trials.preparing("search by two workers"):
+            first, second = self._start(self.whole)
+            codes = [code for code in (first.wait(), second.wait()) if code != 0]
+        if codes:
             raise SystemExit(f"two workers ended with {codes}: {first.said()[-2000:]}")
 
     def disturbed(self, harm, victims):
