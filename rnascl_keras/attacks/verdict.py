@@ -1,19 +1,30 @@
-"""Whether an image counts as classified right."""
+"""The class that an image is given, and whether it counts as classified right."""
 
 from __future__ import annotations
 
 import numpy as np
 
+NO_CLASS = -1
 
-def is_right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return which images have their largest logit at their label, (n,) bool.
 
-    One whose largest logit is NaN or infinite has no class and is never right: argmax takes the
-    first NaN for the largest, so that a model that breaks down under attack would look robust for
-    some classes. Minus infinity beside a finite logit is a probability of 0, and nothing else.
+def given_class(logits: np.ndarray) -> np.ndarray:
+    """Return the class of the largest logit of each image, (n,); `NO_CLASS` where there is none.
+
+    One whose largest logit is NaN or infinite has no class: argmax takes the first NaN for the
+    largest, so that a model that breaks down under attack would look robust for some classes. Minus
+    infinity beside a finite logit is a probability of 0, and nothing else.
 
     Args:
         logits: (n, classes).
-        labels: (n,).
     """
-    return np.isfinite(logits.max(axis=-1)) & (logits.argmax(axis=-1) == labels)
+    return np.where(np.isfinite(logits.max(axis=-1)), logits.argmax(axis=-1), NO_CLASS)
+
+
+def is_right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return which images are given the class of their label, (n,) bool, see `given_class`.
+
+    Args:
+        logits: (n, classes).
+        labels: (n,), from 0.
+    """
+    return given_class(logits) == labels

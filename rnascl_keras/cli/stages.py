@@ -85,5 +85,6 @@ _stage_command("report", "Write report.json and report.html, and print the closi
 def _show(work: Run) -> None:
     from rnascl_keras.files.whole import read_json
     from rnascl_keras.report.terminal import print_summary
+    from rnascl_keras.run.figures import REPORT
 
-    print_summary(read_json(work.path("report.json")), workdir=work.workdir)
+    print_summary(read_json(work.path("report.json"), REPORT), workdir=work.workdir)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnascl_keras.assignments import with_settings
+from rnascl_keras.comparison.kept_rows import NETWORK
 from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
@@ -18,6 +19,7 @@ from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.size import model_macs
 from rnascl_keras.pruning.masks import kept_weights
 from rnascl_keras.pruning.prune import prune_run
+from rnascl_keras.run.figures import EVALUATION, LATENCIES
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
@@ -75,7 +77,7 @@ def network_row(run: Run, spec: NetworkSpec, budget: Budget, auto_attack: int) -
         "sha256": content_hash(path),
     }
     file = run.path(f"networks/{spec.key}.json")
-    noted = read_json(file) if file.exists() else {}
+    noted = read_json(file, NETWORK) if file.exists() else {}
     if all(noted.get(key) == row[key] for key in ("network", "epochs", "sha256", "auto_attack_n")):
         run.say(f"{spec.text}: already done from the same settings")
         return noted
@@ -100,8 +102,8 @@ def _own_run(run: Run, spec: NetworkSpec, epochs: int) -> Run:
 def _trained(sub: Run) -> tuple[Path, dict[str, Any]]:
     """Return the trained model's file and its figures."""
     run_stages(sub, ("teacher", "export", "evaluate"))
-    found = read_json(sub.path("evaluation.json"))
-    timed = read_json(sub.path("export/latency.json"))["files"]
+    found = read_json(sub.path("evaluation.json"), EVALUATION)
+    timed = read_json(sub.path("export/latency.json"), LATENCIES)["files"]
     files = {
         name: {"bytes": found["export"][name]["bytes"], "latency_ms": timed[name]}
         for name in ("teacher.onnx", "teacher_int8.onnx")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rnascl_keras.comparison.kept_rows import NETWORKS
 from rnascl_keras.comparison.rival_rows import RIVALS
 from rnascl_keras.comparison.rivals import Figures, Rival
 from rnascl_keras.errors import UserError
@@ -81,9 +81,7 @@ def _accuracies(figures: Figures) -> list[str]:
 def _measured(path: Path) -> Table:
     if not path.is_file():
         raise UserError(f"there is no {path}; `rnascl compare-networks` writes such a file.")
-    rows: Any = read_json(path).get("rows")
-    if not isinstance(rows, list) or not rows or "network" not in rows[0]:
-        raise UserError(f"{path} holds no rows of `rnascl compare-networks`.")
+    rows = read_json(path, NETWORKS)["rows"]
     first = rows[0]
     table = Table(
         title=f"Measured here, first {first['n']} images, radius {radius(first['epsilon'])}"

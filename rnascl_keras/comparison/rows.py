@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.comparison.differences import as_text
+from rnascl_keras.comparison.kept_rows import ROW
 from rnascl_keras.comparison.methods import START, Method, find_methods
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
@@ -129,7 +130,7 @@ class _Row:
     def made(self) -> dict[str, Any]:
         """Return the row, made now where it is not there yet."""
         origin, run = self._origin(), self.run
-        row = read_json(self.figures) if self.figures.exists() else {"signature": None}
+        row = read_json(self.figures, ROW) if self.figures.exists() else {"signature": None}
         if row["signature"] == origin.signature and self.student.exists():
             run.say(f"{self.key}: already done from the same settings")
             return row

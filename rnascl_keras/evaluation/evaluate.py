@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.attacks import make_attack
-from rnascl_keras.attacks.verdict import is_right
+from rnascl_keras.attacks.verdict import NO_CLASS, is_right
 from rnascl_keras.attacks.whole_pixels import whole_radius
 from rnascl_keras.errors import ModelFailed
 from rnascl_keras.evaluation.examples import Examples
@@ -164,5 +164,7 @@ def _by_class(right: np.ndarray, labels: np.ndarray, counts: np.ndarray) -> list
 
 
 def _confusion(answers: np.ndarray, labels: np.ndarray, classes: int) -> list[list[int]]:
-    pairs = np.bincount(labels * classes + answers, minlength=classes**2)
+    """Return how many images of each class are given which; those given none are left out."""
+    given = answers != NO_CLASS
+    pairs = np.bincount(labels[given] * classes + answers[given], minlength=classes**2)
     return pairs.reshape(classes, classes).tolist()

@@ -105,7 +105,9 @@ class FileFacts(BaseModel):
     per_class: dict[str, list[float | None]]
     class_counts: list[int]
     confusion: dict[str, list[list[int]]] | None = Field(
-        default=None, description="images of each class (row) that are given each class (column)"
+        default=None,
+        description="images of each class (row) that are given each class (column); without those "
+        "that are given none, by NaN",
     )
     near_chance: str | None = Field(description="why the figures say nothing about robustness")
     failed: str | None = Field(description="what ended the work before all was measured")

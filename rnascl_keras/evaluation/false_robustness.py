@@ -179,7 +179,8 @@ class _Sample:
     def _randomness(self) -> Finding:
         again = self.classifier.logits(self.images)
         scale = 1e-4 * (1 + np.abs(self.logits).max(axis=1))
-        changed = int(np.sum(np.abs(again - self.logits).max(axis=1) > scale))
+        # written so that a NaN is a change too
+        changed = int(np.sum(~(np.abs(again - self.logits).max(axis=1) <= scale)))
         words = f"asked twice, the model answers differently on {changed} images"
         if changed:
             words += " (a random model: average its gradients, as AutoAttack's version rand does)"

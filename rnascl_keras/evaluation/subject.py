@@ -15,7 +15,7 @@ from rnascl_keras.attacks import Attack
 from rnascl_keras.attacks.classifier import Batched, as_classifier, gradient_complaint
 from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_labels
 from rnascl_keras.attacks.state import Found
-from rnascl_keras.attacks.verdict import is_right
+from rnascl_keras.attacks.verdict import NO_CLASS, given_class, is_right
 from rnascl_keras.attacks.whole_pixels import as_it_sees
 from rnascl_keras.errors import ModelFailed, UserError
 from rnascl_keras.evaluation.examples import SHOWN, Examples
@@ -143,8 +143,9 @@ class Subject:
                     continue
                 said = self._answers(found.images[fell], rows.start + fell)
                 answers[rows.start + fell] = said
-                few = fell[:SHOWN]
-                shown = own[few], self.labels[rows][few], found.images[few], said[:SHOWN]
+                named = np.flatnonzero(said != NO_CLASS)[:SHOWN]
+                few = fell[named]
+                shown = own[few], self.labels[rows][few], found.images[few], said[named]
                 examples = examples.with_more(rows.start + few, *shown)
         made = np.concatenate(images) if keep else None
         return Attacked(robust, answers, examples, made)
@@ -176,9 +177,10 @@ class Subject:
         return found
 
     def _answers(self, images: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        """Return the class that each of some images, which have these numbers, is given."""
+        """Return the class that each of some images, which have these numbers, is given, or
+        `NO_CLASS`."""
         try:
-            return self.classifier.logits(images).argmax(axis=1)
+            return given_class(self.classifier.logits(images))
         except ModelFailed as error:
             raise error.on(numbers[0], numbers[-1]) from error
 

@@ -9,9 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rnascl_keras.errors import UserError
+
+if TYPE_CHECKING:
+    from rnascl_keras.files.shape import Shape
 
 
 @contextmanager
@@ -79,11 +82,15 @@ def check_writable(path: Path) -> None:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, shape: Shape | None = None) -> dict[str, Any]:
     """Read a JSON object.
 
+    Args:
+        path: of the file.
+        shape: what it has to hold; without, whatever it holds is taken.
+
     Raises:
-        UserError: the file is missing, unreadable, truncated, or not an object.
+        UserError: the file is missing, unreadable, truncated, not an object, or of another shape.
     """
     path = Path(path)
     try:
@@ -96,6 +103,8 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}; expected a JSON object.")
+    if shape is not None:
+        shape.check(path, content)
     return content
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import keras
+from pydantic import Field, PositiveInt
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, naming
+from rnascl_keras.files.shape import OnlyKeys, Shape
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.method import blocks, cost
-from rnascl_keras.method.spaces import SearchSpace
+from rnascl_keras.method.spaces import SearchSpace, SpaceRows
 from rnascl_keras.models.size import model_parameters
 
 Tensor = Any
@@ -23,6 +25,28 @@ class Tutor:
 
     student_layer: str
     teacher_layer: str
+
+
+class _TutorKeys(OnlyKeys):
+    student_layer: str
+    teacher_layer: str
+
+
+class ArchitectureKeys(OnlyKeys):
+    """What `architecture.json` holds."""
+
+    space: str
+    widths: list[list[int]]
+    tutors: list[_TutorKeys]
+    teacher: str
+    parameters: int
+    macs: int
+    input_shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)]
+    classes: PositiveInt
+    geometry: SpaceRows
+
+
+ARCHITECTURE = Shape(ArchitectureKeys, "does not describe an architecture", "derive it again")
 
 
 @dataclass(frozen=True)
@@ -122,8 +146,8 @@ class Architecture:
         Raises:
             UserError: the file is missing, truncated, or does not describe an architecture.
         """
-        content = read_json(Path(path))
-        try:
+        content = read_json(Path(path), ARCHITECTURE)
+        with naming(Path(path)):
             return cls(
                 space=SearchSpace.from_dict(content["geometry"]),
                 widths=content["widths"],
@@ -132,10 +156,6 @@ class Architecture:
                 input_shape=content["input_shape"],
                 classes=content["classes"],
             )
-        except (KeyError, TypeError) as error:
-            raise UserError(
-                f"{path} does not describe an architecture ({error!r}); derive it again."
-            ) from error
 
 
 def check_same_weights(model: keras.Model, architecture: Architecture, path: Path) -> None:

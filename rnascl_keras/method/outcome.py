@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field, PositiveInt
 from scipy.special import softmax
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, naming
+from rnascl_keras.files.shape import OnlyKeys, Shape
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.method.search import CrossLayerSearch
-from rnascl_keras.method.spaces import SearchSpace
+from rnascl_keras.method.spaces import SearchSpace, SpaceRows
+
+
+class _OutcomeKeys(OnlyKeys):
+    space: SpaceRows
+    input_shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)]
+    classes: PositiveInt
+    teacher: str
+    student_layers: list[str]
+    teacher_layers: list[str]
+    tutor_logits: list[list[float]]
+    channel_logits: dict[str, list[float]]
+
+
+OUTCOME = Shape(_OutcomeKeys, "is not the outcome of a search", "search again")
 
 
 @dataclass(frozen=True)
@@ -86,17 +103,36 @@ class SearchOutcome:
         Raises:
             UserError: the file is missing, truncated, or something else.
         """
-        content = read_json(path)
-        try:
-            return cls(
-                space=SearchSpace.from_dict(content["space"]),
-                input_shape=tuple(content["input_shape"]),
-                classes=content["classes"],
-                teacher=content["teacher"],
-                student_layers=content["student_layers"],
-                teacher_layers=content["teacher_layers"],
-                tutor_logits=np.asarray(content["tutor_logits"]),
-                channel_logits={k: np.asarray(v) for k, v in content["channel_logits"].items()},
+        content = read_json(path, OUTCOME)
+        with naming(path):
+            space = SearchSpace.from_dict(content["space"])
+            _check_sizes(content, space)
+        return cls(
+            space=space,
+            input_shape=tuple(content["input_shape"]),
+            classes=content["classes"],
+            teacher=content["teacher"],
+            student_layers=content["student_layers"],
+            teacher_layers=content["teacher_layers"],
+            tutor_logits=np.asarray(content["tutor_logits"]),
+            channel_logits={k: np.asarray(v) for k, v in content["channel_logits"].items()},
+        )
+
+
+def _check_sizes(content: dict[str, Any], space: SearchSpace) -> None:
+    """Raise UserError where there is not a parameter for each layer and each choice."""
+    choices = [len(stage.widths) for stage in space.stages for _ in range(stage.depth)]
+    wanted = {
+        "tutor_logits": [len(content["teacher_layers"])] * len(content["student_layers"]),
+        "channel_logits": choices,
+    }
+    rows = {
+        "tutor_logits": content["tutor_logits"],
+        "channel_logits": [*content["channel_logits"].values()],
+    }
+    for key, sizes in wanted.items():
+        if (found := [*map(len, rows[key])]) != sizes:
+            raise UserError(
+                f"{key} has {found} numbers a row, but its layers and space make {sizes}; search "
+                "again."
             )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} is not the outcome of a search ({error!r}).") from error

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import PositiveInt
+
 from rnascl_keras.errors import UserError, check_name, look_up
+from rnascl_keras.files.shape import OnlyKeys
 
 EXPANSION = 6
 """Hidden channels of a block for each input channel (inverted residual)."""
@@ -37,6 +40,26 @@ class Stage:
                 f"a stage needs a depth of at least 1 and a stride of 1 or 2; "
                 f"got depth={self.depth}, stride={self.stride}."
             )
+
+
+class StageRow(OnlyKeys):
+    """A stage as JSON has it."""
+
+    depth: int
+    widths: list[int]
+    stride: int
+
+
+class SpaceRows(OnlyKeys):
+    """A space as JSON has it, see `SearchSpace.to_dict`."""
+
+    name: str
+    stages: list[StageRow]
+    stem_width: PositiveInt
+    stem_stride: PositiveInt
+    head_width: PositiveInt | None
+    activation: str = "relu"
+    squeeze_excite: float | None = None
 
 
 @dataclass(frozen=True)

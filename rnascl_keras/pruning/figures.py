@@ -12,13 +12,38 @@ from rich.table import Table
 
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.export import export_student, measure_latency, quantise
+from rnascl_keras.files.shape import Keys, Shape
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.pruning.masks import kept_weights, kernels
 from rnascl_keras.report.keys import attack_name
+from rnascl_keras.run.origin import Noted
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import count, milliseconds, percent, radius, size
 
 CHECK_IMAGES = 500
+
+
+class _File(Keys):
+    bytes: int
+    zeros: float
+    latency_ms: dict[str, float]
+
+
+class _Pruned(Noted):
+    model: str
+    parameters: int
+    weights: int
+    kept: int
+    macs: int
+    macs_kept: int | None
+    files: dict[str, _File]
+    n: int
+    epsilon: float
+    accuracy: dict[str, float]
+    intervals: dict[str, list[float]]
+
+
+PRUNED = Shape(_Pruned, "is not of a pruned model", "delete it and give the command again")
 
 
 def measured(run: Run, model: keras.Model, name: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.saving import load_model, save_model
 from rnascl_keras.pruning.admm import AdmmTrainer, Updates
-from rnascl_keras.pruning.figures import measured, print_figures
+from rnascl_keras.pruning.figures import PRUNED, measured, print_figures
 from rnascl_keras.pruning.hydra import HydraTrainer
 from rnascl_keras.pruning.masks import held_at_zero, kept_weights, kernels, magnitude_masks, zero
 from rnascl_keras.pruning.settings import Pruning
@@ -71,7 +71,7 @@ class _Pruned:
     def made(self) -> dict[str, Any]:
         """Return its figures, made now where they are not there yet."""
         run, origin = self.run, self._origin()
-        noted = read_json(self.figures) if self.figures.exists() else {"signature": None}
+        noted = read_json(self.figures, PRUNED) if self.figures.exists() else {"signature": None}
         if noted["signature"] == origin.signature and self.file.exists():
             run.say(f"{self.key}: already done from the same settings")
             return noted

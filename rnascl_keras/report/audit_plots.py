@@ -70,7 +70,8 @@ def confusion_map(facts: dict[str, Any], key: str | None) -> str:
         figure = Figure(figsize=(room + len(shown) * (side + 0.35) + 0.1, side + room + 0.4))
         for place, own in enumerate(shown):
             counts = np.array(facts["confusion"][own], float)
-            shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            # of all images of a class: some may be given none
+            shares = counts / np.maximum(np.array(facts["class_counts"])[:, None], 1)
             axes = axes_in_inches(figure, room + place * (side + 0.35), 0.3, side, side)
             axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
             axes.set_title(attack_name(own))

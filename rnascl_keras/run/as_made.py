@@ -43,12 +43,9 @@ def recipe_of_files(run: Run, stage: RunStage) -> Recipe:
         for key, value in settings.items():
             _put(values, key, value)
     try:
-        recipe = _with_views(run, Recipe.model_validate(values))
+        recipe = _with_views(run, stage, Recipe.model_validate(values))
     except ValidationError as error:
-        raise UserError(
-            f"{stage.name}: the stamps in {run.path('.stages')} are of another version of this "
-            f"package ({one_line(error)}); run the stages anew in another folder, with --workdir."
-        ) from error
+        raise _of_another_version(run, stage, one_line(error)) from error
     found = changed(recipe.model_dump(mode="json"), run.recipe.model_dump(mode="json"))
     if recipe.data != run.recipe.data:
         raise UserError(
@@ -89,7 +86,7 @@ def _check_made_from(run: Run, stage: RunStage, maker: RunStage, inputs: dict[st
         raise UserError(_mixture(run, stage, maker, words))
 
 
-def _with_views(run: Run, recipe: Recipe) -> Recipe:
+def _with_views(run: Run, stage: RunStage, recipe: Recipe) -> Recipe:
     """Return the recipe with as many cached views as the search went through."""
     if recipe.space is None:
         return recipe
@@ -101,7 +98,9 @@ def _with_views(run: Run, recipe: Recipe) -> Recipe:
         if not run.stamp("cache").exists():
             return recipe
         noted = stamps.read_stamp(run, "cache").get("made_from")
-        views = noted["settings"]["views"] if noted else recipe.views
+        views = noted["settings"].get("views") if noted else recipe.views
+        if not isinstance(views, int):
+            raise _of_another_version(run, stage, f"that of cache has views {views!r}")
     if views == recipe.views:
         return recipe
     cache = recipe.cache.model_copy(update={"views": views})
@@ -127,7 +126,18 @@ def _settings_of(run: Run, stage: RunStage, maker: RunStage) -> dict[str, Any]:
     if others:
         words = f"{run.path(others[0])} is not as {maker.name} left it"
         raise UserError(_mixture(run, stage, maker, words))
-    return noted["made_from"]["settings"]
+    settings = noted["made_from"]["settings"]
+    for key in maker.settings:
+        if key not in settings and key != "gradients":  # which is noted only where they are kept
+            raise _of_another_version(run, stage, f"that of {maker.name} has no {key!r}")
+    return settings
+
+
+def _of_another_version(run: Run, stage: RunStage, found: str) -> UserError:
+    return UserError(
+        f"{stage.name}: the stamps in {run.path('.stages')} are of another version of this package "
+        f"({found}); run the stages anew in another folder, with --workdir."
+    )
 
 
 def _mixture(run: Run, stage: RunStage, maker: RunStage, words: str) -> str:
@@ -142,5 +152,7 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
     """Set a stamp's setting, `section` or `section.key`, in a dumped recipe."""
     *sections, last = key.split(".")
     for section in sections:
+        if not isinstance(values.get(section), dict):
+            values[section] = {}  # one that this version does not have, which is refused then
         values = values[section]
     values[last] = value

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.files.shape import Shape
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.run.checkpoint import Checkpoint
-from rnascl_keras.run.origin import Origin
+from rnascl_keras.run.origin import Noted, Origin
 from rnascl_keras.run.saved_state import SavedState
 from rnascl_keras.run.workdir import Run
+
+NOTE = Shape(Noted, "is not the note of what was begun", "delete it and give the command again")
 
 
 @contextmanager
@@ -49,9 +52,13 @@ def end(run: Run, name: str) -> None:
 
 
 def noted(run: Run, name: str) -> dict[str, Any]:
-    """Return what `begin` noted; nothing where there is no note."""
+    """Return what `noting` noted; nothing where there is no note.
+
+    Raises:
+        UserError: the note is none.
+    """
     path = run.begun(name)
-    return read_json(path) if path.exists() else {}
+    return read_json(path, NOTE) if path.exists() else {}
 
 
 def saved_by(run: Run, name: str) -> SavedState | None:

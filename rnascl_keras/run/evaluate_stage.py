@@ -13,6 +13,7 @@ from rnascl_keras.export.deployed import open_classifier
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.report.keys import TRANSFER
+from rnascl_keras.run.figures import PARITY
 from rnascl_keras.run.workdir import Run
 
 FIGURES = ("accuracy", "intervals", "near_chance", "check")
@@ -33,7 +34,7 @@ def evaluate_run(run: Run) -> None:
     """
     settings = run.recipe.evaluation
     images, labels = run.data.test.first(min(settings.n, len(run.data.test)))
-    parity = read_json(run.path("export/parity.json"))
+    parity = read_json(run.path("export/parity.json"), PARITY)
     files = {file: open_classifier(run.path(f"export/{file}")) for file in parity}
     result: dict[str, Any] = {"epsilon": settings.epsilon, "n": len(images), "export": {}}
     models = {"teacher": run.teacher} | {name: run.student(name) for name in run.students}

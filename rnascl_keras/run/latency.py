@@ -76,8 +76,7 @@ def latency_prediction(run: Run, timed: dict[str, dict[str, float]]) -> dict[str
     Args:
         timed: by file name of the exported students, milliseconds by threads.
     """
-    architecture = read_json(run.path("architecture.json"))
-    predicted = predicted_latency(run, architecture["widths"])
+    predicted = predicted_latency(run, run.architecture.widths)
     if predicted is None:
         return {}
     threads = LatencyTable.load(run.path(TABLE)).made_with["threads"]

@@ -6,11 +6,29 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import Field
+
 from rnascl_keras.assignments import flat_settings
+from rnascl_keras.files.shape import Keys
 
 ABSENT = "none"
 NAMED = 8
 NAMES = {"views": "cache.views"}
+
+
+class MadeFrom(Keys):
+    """What is noted of an origin."""
+
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    outside: dict[str, str]
+
+
+class Noted(Keys):
+    """An origin as it is noted; earlier versions noted the signature alone."""
+
+    signature: str
+    made_from: MadeFrom = Field(default=None)
 
 
 @dataclass(frozen=True)

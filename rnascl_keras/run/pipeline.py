@@ -99,7 +99,8 @@ def _check_what_is_there(run: Run, stage: RunStage, origin: Origin) -> None:
 def _is_copy(noted: dict[str, Any] | None) -> bool:
     """Return whether the teacher that is there was only read from a file that is elsewhere."""
     settings = (noted or {}).get("made_from", {}).get("settings", {})
-    return bool(settings.get("teacher", {}).get("weights"))
+    teacher = settings.get("teacher")
+    return isinstance(teacher, dict) and bool(teacher.get("weights"))
 
 
 def _work(run: Run, stage: RunStage, signature: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from rnascl_keras.assignments import changed_settings
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
-from rnascl_keras.method.architecture import Tutor
+from rnascl_keras.method.architecture import ARCHITECTURE, Tutor
 from rnascl_keras.method.attention import attention_map
 from rnascl_keras.method.callbacks import read_history
 from rnascl_keras.method.gumbel import decayed_temperature
@@ -24,6 +24,7 @@ from rnascl_keras.method.taps import tap
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.report.keys import model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
+from rnascl_keras.run.figures import EVALUATION, LATENCIES
 from rnascl_keras.run.latency import latency_prediction
 from rnascl_keras.run.pictured import pictured
 from rnascl_keras.run.stamps import durations
@@ -50,8 +51,8 @@ NO_PICTURES = ReportPictures(
 
 def report_run(run: Run) -> None:
     """Write `report.json` and `report.html`."""
-    timed = read_json(run.path("export/latency.json"))
-    figures = read_json(run.path("evaluation.json"))
+    timed = read_json(run.path("export/latency.json"), LATENCIES)
+    figures = read_json(run.path("evaluation.json"), EVALUATION)
     for name, file in figures["export"].items():
         if name in timed["files"]:
             file["latency_ms"] = timed["files"][name]
@@ -81,7 +82,7 @@ def _searched(run: Run, timed: dict[str, dict[str, float]]) -> dict[str, Any]:
     """Return what the report says of the search; nothing where there was none."""
     if not run.students:
         return {}
-    architecture = read_json(run.path("architecture.json"))
+    architecture = read_json(run.path("architecture.json"), ARCHITECTURE)
     return {**latency_prediction(run, timed), "architecture": architecture}
 
 

@@ -40,7 +40,7 @@ class SavedState:
         """Read what `write` wrote.
 
         Raises:
-            ValueError: it is not whole.
+            ValueError: it is not whole, or holds what this version would not put back.
         """
         try:
             with open(path, "rb") as opened, np.load(opened) as file:
@@ -48,13 +48,16 @@ class SavedState:
             checksum = str(arrays.pop("checksum"))
             if checksum != _checksum(arrays):
                 raise ValueError("its content does not fit its checksum")
-            return cls(
+            saved = cls(
                 epoch=int(arrays["epoch"]),
                 step=int(arrays["step"]),
                 signature=str(arrays["signature"]),
                 state=[arrays[f"v{k}"] for k in range(int(arrays["variables"]))],
                 metrics=[arrays[f"m{k}"] for k in range(int(arrays["metrics"]))],
             )
+            if later := sorted(set(arrays) - set(saved._arrays())):
+                raise ValueError(f"it holds {', '.join(later)}, unknown to this version")
+            return saved
         except Exception as error:  # a damaged zip fails in many ways
             raise ValueError(str(error)) from error
 

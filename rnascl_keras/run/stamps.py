@@ -8,10 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnascl_keras.errors import UserError
 from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.shape import Shape
 from rnascl_keras.files.whole import read_json, write_json
-from rnascl_keras.run.origin import Origin
+from rnascl_keras.run.origin import Noted, Origin
 from rnascl_keras.run.workdir import Run, digest
 from rnascl_keras.teachers.cache.shards import SUFFIX, shard_hash
 
@@ -30,6 +30,14 @@ STAGE_NAMES = (
     "report",
 )
 """Of the stages of a run, in order."""
+
+
+class _Stamp(Noted):
+    makes: dict[str, str]
+    seconds: float
+
+
+STAMP = Shape(_Stamp, "is not what a stage leaves", "delete it and run the stage again")
 
 
 def origin_of(run: Run, stage: RunStage) -> Origin:
@@ -99,10 +107,4 @@ def _value_at(values: dict[str, Any], key: str) -> Any:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    stamp = read_json(path)
-    kinds = {"signature": str, "makes": dict, "seconds": (int, float)}
-    if "made_from" in stamp:  # not noted by earlier versions
-        kinds["made_from"] = dict
-    if not all(isinstance(stamp.get(key), kind) for key, kind in kinds.items()):
-        raise UserError(f"{path} is not what a stage leaves; delete it and run the stage again.")
-    return stamp
+    return read_json(path, STAMP)

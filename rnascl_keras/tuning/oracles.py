@@ -9,7 +9,8 @@ from typing import Any
 import keras_tuner
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 
-from rnascl_keras.files.whole import write_json
+from rnascl_keras.errors import UserError
+from rnascl_keras.files.whole import read_json, write_json
 
 OBJECTIVE = "score"
 INITIAL_POINTS = 5
@@ -40,9 +41,26 @@ class _Steady(keras_tuner.Oracle):
         write_json(Path(self._get_trial_dir(trial.trial_id), "trial.json"), trial.get_state())
 
     def reload(self) -> None:
-        super().reload()
-        # One that was killed between its own file and the oracle's was never begun.
-        self.trials = {name: self.trials[name] for name in self.start_order}
+        """Read the files of the tuner that is to go on.
+
+        Raises:
+            UserError: they are damaged, or of another version of this package or of Keras Tuner.
+        """
+        oracle = Path(self._get_oracle_fname())
+        reading = oracle.parent
+        try:
+            for reading in (*oracle.parent.glob("trial_*/trial.json"), oracle):
+                read_json(reading)
+            reading = oracle.parent
+            super().reload()
+            # One that was killed between its own file and the oracle's was never begun.
+            self.trials = {name: self.trials[name] for name in self.start_order}
+        except Exception as error:  # Keras Tuner takes apart whatever is there
+            raise UserError(
+                f"{reading} is damaged, or of another version ({type(error).__name__} when it was "
+                f"read); delete {oracle.parent}, and its trials are chosen again, of which none is "
+                "trained anew that is there."
+            ) from error
 
 
 class _Hyperband(_Steady, HyperbandOracle):

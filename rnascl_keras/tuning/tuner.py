@@ -16,6 +16,7 @@ from rnascl_keras.errors import Diverged, UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.intervals import wilson_interval
 from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.shape import Keys, Shape
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.finite import is_finite
 from rnascl_keras.recipe import Recipe
@@ -36,6 +37,31 @@ EPOCHS = "tuner/epochs"
 """Where Hyperband's oracle says for how many epochs a trial is trained."""
 
 FIGURES = "trial.json"
+
+
+class _Epochs(Keys):
+    search: int
+    train: int
+
+
+class _Intervals(Keys):
+    clean: list[float]
+    pgd20: list[float]
+
+
+class _Trial(Keys):
+    signature: str
+    clean: float
+    pgd20: float
+    intervals: _Intervals
+    parameters: int
+    macs: int
+    widths: list[list[int]]
+    epochs: _Epochs
+    seconds: float
+
+
+TRIAL = Shape(_Trial, "does not hold the figures of a trial", "delete it and tune again")
 
 
 class TrialEnded(FatalError):
@@ -126,7 +152,7 @@ class RecipeTuner(BaseTuner):
     def figures_of(self, trial: Trial) -> dict[str, Any]:
         """Return what `made` has returned for a trial that is over."""
         path = trial_run(self.run, self.recipe_of(trial)).path(FIGURES)
-        return read_json(path) if path.exists() else self.made(trial)
+        return read_json(path, TRIAL) if path.exists() else self.made(trial)
 
     def settings_of(self, trial: Trial) -> dict[str, Any]:
         """Return the values of what is tuned, without what the oracle notes beside them."""
@@ -162,8 +188,8 @@ def _measured(work: SharingRun) -> dict[str, Any]:
     n = min(evaluation.n, len(held_out))
     student = work.path("student.keras")
     signature = digest([n, evaluation.epsilon, seed, content_hash(student)])
-    if path.exists() and (found := read_json(path)).get("signature") == signature:
-        return found
+    if path.exists() and read_json(path, TRIAL)["signature"] == signature:
+        return read_json(path, TRIAL)
     architecture, model = work.architecture, work.student("student")
     images, labels = held_out.first(n)
     figures = {

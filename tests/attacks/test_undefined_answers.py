@@ -9,6 +9,7 @@ import pytest
 from rnascl_keras.attacks import attacks_in, make_attack
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.evaluation.evaluate import evaluate
+from rnascl_keras.evaluation.false_robustness import check_robustness
 
 N, SHAPE, CLASSES, LEVELS = 24, (4, 4, 1), 5, 16
 NORMS = ("Linf", "L2", "L1")  # in L0 pixels become 0 or 1, whole levels
@@ -61,6 +62,10 @@ def test_no_image_survives_where_the_answer_is_undefined(name, norm, answer, eve
     evaluation, _ = evaluate(model, IMAGES, labels, attacks=(name,), **settings)
     assert evaluation.accuracy["clean"] == 1
     assert evaluation.accuracy["worst"] == 0
+    (key,) = set(evaluation.accuracy) - {"clean", "worst"}
+    assert np.trace(evaluation.confusion["clean"]) == N
+    assert np.sum(evaluation.confusion[key]) == 0  # they are given no class, their own least of all
+    assert len(evaluation.examples[key].answers) == 0
 
 
 def test_a_keras_model_that_turns_undefined_is_not_robust():
@@ -75,6 +80,41 @@ def test_a_keras_model_that_turns_undefined_is_not_robust():
     )
     assert evaluation.accuracy["clean"] == 1
     assert evaluation.accuracy["pgd20"] == evaluation.accuracy["square"] == 0
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize("name", attacks_in("L0"))
+def test_no_image_survives_in_l0_where_black_and_white_are_undefined(name):
+    class BlackAndWhite(Breaking):
+        def logits(self, images):
+            flat = np.asarray(images, np.float32).reshape(len(images), -1)
+            logits = 40 + flat @ WEIGHT
+            logits[((flat <= 0) | (flat >= 1)).any(axis=1)] = self.answer
+            return logits
+
+    model = BlackAndWhite(np.nan, everywhere=True)
+    labels = model.logits(IMAGES).argmax(axis=1)
+    settings = {"epsilon": 3, "norm": "L0", "check": 0, "progress": False}
+    evaluation, _ = evaluate(model, IMAGES, labels, attacks=(name,), **settings)
+    assert (evaluation.accuracy["clean"], evaluation.accuracy["worst"]) == (1, 0)
+
+
+def test_a_model_that_breaks_down_when_asked_again_is_called_random():
+    class Second(Breaking):
+        asked = 0
+
+        def logits(self, images):
+            logits = super().logits(images)
+            if np.array_equal(images, IMAGES):
+                self.asked += 1
+                logits[: N // 2] = np.nan if self.asked > 1 else logits[: N // 2]
+            return logits
+
+    labels = Breaking(np.nan, everywhere=True).logits(IMAGES).argmax(axis=1)
+    settings = {"epsilon": 0.01, "queries": 10}
+    check = check_robustness(Second(np.nan, everywhere=True), IMAGES, labels, **settings)
+    (found,) = (f for f in check.findings if f.name == "random")
+    assert not found.passed and f"on {N // 2} images" in found.words
 
 
 def test_a_probability_of_zero_is_an_answer_like_any_other():

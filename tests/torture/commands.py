@@ -64,5 +64,9 @@ def arguments(name, recipe, work):
 def undo(name, work):
     """Remove a command's files."""
     for file in FIRST_FILES[name]:
-        path = work / file
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        remove(work / file)
+
+
+def remove(path):
+    """Remove a file or a folder."""
+    shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -5,6 +5,7 @@ import shutil
 import signal
 import time
 
+from tests.torture.commands import remove
 from tests.torture.trials import disk, json_files, mount, spoil, traceback_in
 from tests.torture.wholeness import difference, names
 
@@ -68,8 +69,8 @@ def half_json(trials):
     maker = name.split("/")[0] if name.startswith(("tune/", "compare/")) else "run"
     process = trials.start(maker, work)
     code = process.wait()
-    if code == 2 and name.rsplit("/")[-1] in process.said().splitlines()[-1]:
-        (work / name).unlink()
+    if code == 2 and str(work / name) in (line := process.said().splitlines()[-1]):
+        remove(next((p for p in (work / name).parents if f"delete {p}," in line), work / name))
         process = trials.start(maker, work)
         code = process.wait()
     if code:

@@ -5,12 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.files.shape import OnlyKeys, Shape
 from rnascl_keras.files.whole import read_json, write_json
 
 INDEX = "cache.json"
+
+
+class _Index(OnlyKeys):
+    format: Literal["rnascl-keras teacher cache 1"]
+    settings: dict[str, Any]
+    name: str
+    layers: list[str]
+    classes: PositiveInt
+    image_shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)]
+    images_per_shard: PositiveInt
+    shards: dict[str, str]
 
 
 def write_index(folder: Path, content: dict[str, Any]) -> None:
@@ -26,7 +40,7 @@ def read_index(folder: Path, mend: str) -> dict[str, Any]:
         mend: what makes it again, for messages.
 
     Raises:
-        UserError: it is not there, or is damaged.
+        UserError: it is not there, is damaged, or is of another version.
     """
     path = folder / INDEX
     if not path.exists():
@@ -37,6 +51,7 @@ def read_index(folder: Path, mend: str) -> dict[str, Any]:
         content = {}
     if content.pop("checksum", None) != _checksum(content):
         raise UserError(f"{path} is damaged; make the cache again with {mend}.")
+    Shape(_Index, "is not the index of a cache", f"make it again with {mend}").check(path, content)
     return content
 
 

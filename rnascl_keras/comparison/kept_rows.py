@@ -1,0 +1,94 @@
+"""What the JSON files of comparisons hold, as far as they are read again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from rnascl_keras.files.shape import Keys, Shape
+from rnascl_keras.run.origin import Noted
+
+
+class _Strong(Keys):
+    n: int
+    accuracy: float
+    interval: list[float]
+
+
+class _StrongAt(_Strong):
+    epsilon: float
+
+
+class _Pgd(Keys):
+    epsilon: list[float]
+    accuracy: list[float]
+    intervals: list[list[float]]
+
+
+class _Right(Keys):
+    clean: str
+    pgd20: list[str]
+    auto_attack: str = ""
+
+
+class _Row(Noted):
+    method: str
+    name: str
+    adversarial: bool
+    seed: int
+    parameters: int
+    macs: int
+    n: int
+    accuracy: float
+    pgd20: _Pgd
+    right: _Right
+    auto_attack: _StrongAt = Field(default=None)
+
+
+ROW = Shape(_Row, "is not a row of a comparison", "delete it and give the command again")
+
+
+class _Share(Keys):
+    clean: float
+    pgd20: float
+
+
+class _Intervals(Keys):
+    clean: list[float]
+    pgd20: list[float]
+
+
+class _Side(Keys):
+    bytes: int
+    latency_ms: float
+
+
+class _Network(Keys):
+    network: str
+    epochs: int
+    sha256: str
+    n: int
+    epsilon: float
+    parameters: int
+    macs: int
+    kept: int
+    weights: int
+    accuracy: _Share
+    intervals: _Intervals
+    onnx: _Side
+    int8: _Side
+    auto_attack: _Strong = Field(default=None)
+    auto_attack_n: int = 0
+
+
+class _Networks(Keys):
+    rows: Annotated[list[_Network], Field(min_length=1)]
+
+
+NETWORK = Shape(_Network, "is not a network's row", "delete it and give the command again")
+NETWORKS = Shape(
+    _Networks,
+    "holds no rows of `rnascl compare-networks`",
+    "give a networks.json of this version, or make it again",
+)

@@ -1,0 +1,78 @@
+"""What a JSON file has to hold, checked where it is read: it may be of another version, or edited.
+
+Keys that are not asked for are left as they are, unless what they mean cannot be left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from rnascl_keras.errors import UserError, printable
+
+LONGEST = 60
+"""Characters of a wrong value that are shown."""
+
+
+class Keys(BaseModel):
+    """Keys of an object and the types of their values; others may stand beside them.
+
+    What has a default was not written by earlier versions.
+    """
+
+    model_config = ConfigDict(strict=True, extra="ignore", protected_namespaces=())
+
+
+class OnlyKeys(Keys):
+    """Keys of an object that would mean something else with any other key in it.
+
+    No number of it is NaN or infinite.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a kind of JSON files holds.
+
+    Attributes:
+        keys: a class of `Keys`, or a dict of them.
+        otherwise: what is said of a file that holds something else: ``is not ...``.
+        mend: what its user does then.
+    """
+
+    keys: Any
+    otherwise: str
+    mend: str
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter:
+        return TypeAdapter(self.keys)
+
+    def check(self, path: Path, content: Any) -> None:
+        """Raise UserError, which names the file and the key, where the content is another."""
+        try:
+            self._adapter.validate_python(content, strict=True)
+        except ValidationError as error:
+            raise UserError(
+                f"{path} {self.otherwise} ({_problem(error)}): it is damaged, or of another "
+                f"version of this package; {self.mend}."
+            ) from error
+
+
+def _problem(error: ValidationError) -> str:
+    """Say what is wrong with the first key of which something is."""
+    problem = error.errors(include_url=False)[0]
+    key = printable(".".join(map(str, problem["loc"])))
+    if problem["type"] == "missing":
+        return f"{key} is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"{key} is not known to this version"
+    came = printable(repr(problem["input"]))
+    came = came if len(came) <= LONGEST else came[:LONGEST] + "..."
+    return f"{key}: {problem['msg']}; got {came}"

@@ -1,0 +1,98 @@
+"""What the JSON files of a run's figures hold, as far as later stages and commands read them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from rnascl_keras.files.shape import Keys, Shape
+from rnascl_keras.method.architecture import ArchitectureKeys
+
+Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
+AGAIN = "delete it and run the stage again"
+
+
+class _Parity(Keys):
+    sha256: str
+    bytes: int
+    max_abs_difference: float
+    agreement: float
+    operators: dict[str, int] = Field(default=None)
+    activation_bytes: int = 0
+
+
+class _Timed(Keys):
+    bytes: int
+    latency_ms: dict[str, float]
+
+
+class _Latencies(Keys):
+    teacher: _Timed | None
+    files: dict[str, dict[str, float]]
+
+
+class _Finding(Keys):
+    name: str
+    share: float
+    passed: bool
+    words: str
+
+
+class _Check(Keys):
+    verdict: str
+    findings: list[_Finding]
+
+
+class _Sweep(Keys):
+    n: int
+    epsilon: list[float]
+    clean: float
+    accuracy: dict[str, list[float]]
+    intervals: dict[str, list[Interval]]
+
+
+class _Attacked(Keys):
+    """Of a model, or of a file that was attacked itself."""
+
+    accuracy: dict[str, float]
+    intervals: dict[str, Interval] = Field(default=None)
+    near_chance: str | None = None
+    check: _Check | None = None
+    per_class: dict[str, list[float | None]] = Field(default=None)
+    class_counts: list[int] = Field(default=None)
+    confusion: dict[str, list[list[int]]] = Field(default=None)
+
+
+class _File(_Parity, _Attacked):
+    latency_ms: dict[str, float] = Field(default=None)
+
+
+class _Model(_Attacked):
+    parameters: int
+    macs: int
+    bytes: int = 0
+    sweep: _Sweep = Field(default=None)
+
+
+class _Evaluation(Keys):
+    epsilon: float
+    n: int
+    export: dict[str, _File]
+    teacher: _Model
+    student: _Model = Field(default=None)
+    student_trades: _Model = Field(default=None)
+
+
+class _Report(_Evaluation):
+    recipe: str
+    seed: int
+    teacher_onnx: _Timed | None = None
+    architecture: ArchitectureKeys = Field(default=None)
+    files: dict[str, str] = Field(default=None)
+
+
+PARITY = Shape(dict[str, _Parity], "is not what an export leaves", AGAIN)
+LATENCIES = Shape(_Latencies, "is not what an export leaves", AGAIN)
+EVALUATION = Shape(_Evaluation, "does not hold a run's figures", AGAIN)
+REPORT = Shape(_Report, "is not a run's report", AGAIN)
