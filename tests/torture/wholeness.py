@@ -7,9 +7,10 @@ import zipfile
 import h5py
 import numpy as np
 
-OF_THE_MOMENT = {"seconds", "duration", "one_thread", "all_threads", "ms"} | {
+OF_THE_MOMENT = {"date", "seconds", "evaluation_seconds", "duration"} | {
+    *("one_thread", "all_threads", "ms"),
     # a `.keras` file says when it was saved, an ONNX file counts its nodes on: their hashes differ
-    *("sha256", "signature", "inputs", "makes")
+    *("sha256", "signature", "inputs", "makes"),
 }
 """Keys of JSON files under which stands what no two runs have in common."""
 SHOWING = (".html", ".svg", ".png", ".pb", ".py", ".index", ".data-00000-of-00001")
