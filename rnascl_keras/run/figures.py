@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from rnascl_keras.files.shape import Keys, Shape
 from rnascl_keras.method.architecture import ArchitectureKeys
@@ -52,10 +52,19 @@ class _Sweep(Keys):
     intervals: dict[str, list[Interval]]
 
 
+class _Shares(Keys):
+    """By attack; each model and file has been shown the clean images."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float] = Field(init=False)
+
+    clean: float
+
+
 class _Attacked(Keys):
     """Of a model, or of a file that was attacked itself."""
 
-    accuracy: dict[str, float]
+    accuracy: _Shares
     intervals: dict[str, Interval] = Field(default=None)
     near_chance: str | None = None
     check: _Check | None = None
@@ -69,6 +78,7 @@ class _File(_Parity, _Attacked):
 
 
 class _Model(_Attacked):
+    intervals: dict[str, Interval]
     parameters: int
     macs: int
     bytes: int = 0
