@@ -40,6 +40,8 @@ class _Finding(Keys):
 
 
 class _Check(Keys):
+    n: int
+    passed: bool
     verdict: str
     findings: list[_Finding]
 
