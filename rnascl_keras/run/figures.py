@@ -46,12 +46,20 @@ class _Check(Keys):
     findings: list[_Finding]
 
 
+class _SweptShares(Keys):
+    pgd20: list[float]
+
+
+class _SweptIntervals(Keys):
+    pgd20: list[Interval]
+
+
 class _Sweep(Keys):
     n: int
     epsilon: list[float]
     clean: float
-    accuracy: dict[str, list[float]]
-    intervals: dict[str, list[Interval]]
+    accuracy: _SweptShares
+    intervals: _SweptIntervals
 
 
 class _Shares(Keys):
@@ -63,6 +71,16 @@ class _Shares(Keys):
     clean: float
 
 
+class _ByClass(Keys):
+    """By attack; None for a class without images."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, list[float | None]] = Field(init=False)
+
+    clean: list[float | None]
+    worst: list[float | None]
+
+
 class _Attacked(Keys):
     """Of a model, or of a file that was attacked itself."""
 
@@ -70,7 +88,7 @@ class _Attacked(Keys):
     intervals: dict[str, Interval] = Field(default=None)
     near_chance: str | None = None
     check: _Check | None = None
-    per_class: dict[str, list[float | None]] = Field(default=None)
+    per_class: _ByClass = Field(default=None)
     class_counts: list[int] = Field(default=None)
     confusion: dict[str, list[list[int]]] = Field(default=None)
 
