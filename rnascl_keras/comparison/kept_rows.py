@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rnascl_keras.files.shape import Keys, Shape
+from rnascl_keras.files.shape import NOT_YET, Keys, Shape
 from rnascl_keras.run.origin import Noted
 
 
@@ -43,7 +43,7 @@ class _Row(Noted):
     accuracy: float
     pgd20: _Pgd
     right: _Right
-    auto_attack: _StrongAt = Field(default=None)
+    auto_attack: _StrongAt = NOT_YET
 
 
 ROW = Shape(_Row, "is not a row of a comparison", "delete it and give the command again")
@@ -78,7 +78,7 @@ class _Network(Keys):
     intervals: _Intervals
     onnx: _Side
     int8: _Side
-    auto_attack: _Strong = Field(default=None)
+    auto_attack: _Strong = NOT_YET
     auto_attack_n: int = 0
 
 

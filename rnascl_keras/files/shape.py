@@ -10,12 +10,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rnascl_keras.errors import UserError, printable
 
 LONGEST = 60
 """Characters of a wrong value that are shown."""
+
+NOT_YET: Any = Field(default=None)
+"""Default of a key that earlier versions did not write: it may be absent, but not null."""
 
 
 class Keys(BaseModel):

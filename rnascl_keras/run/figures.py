@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from rnascl_keras.files.shape import Keys, Shape
+from rnascl_keras.files.shape import NOT_YET, Keys, Shape
 from rnascl_keras.method.architecture import ArchitectureKeys
 
 Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -18,7 +18,7 @@ class _Parity(Keys):
     bytes: int
     max_abs_difference: float
     agreement: float
-    operators: dict[str, int] = Field(default=None)
+    operators: dict[str, int] = NOT_YET
     activation_bytes: int = 0
 
 
@@ -85,16 +85,16 @@ class _Attacked(Keys):
     """Of a model, or of a file that was attacked itself."""
 
     accuracy: _Shares
-    intervals: dict[str, Interval] = Field(default=None)
     near_chance: str | None = None
     check: _Check | None = None
-    per_class: _ByClass = Field(default=None)
-    class_counts: list[int] = Field(default=None)
-    confusion: dict[str, list[list[int]]] = Field(default=None)
+    per_class: _ByClass = NOT_YET
+    class_counts: list[int] = NOT_YET
+    confusion: dict[str, list[list[int]]] = NOT_YET
 
 
 class _File(_Parity, _Attacked):
-    latency_ms: dict[str, float] = Field(default=None)
+    intervals: dict[str, Interval] = NOT_YET
+    latency_ms: dict[str, float] = NOT_YET
 
 
 class _Model(_Attacked):
@@ -102,7 +102,7 @@ class _Model(_Attacked):
     parameters: int
     macs: int
     bytes: int = 0
-    sweep: _Sweep = Field(default=None)
+    sweep: _Sweep = NOT_YET
 
 
 class _Evaluation(Keys):
@@ -110,16 +110,16 @@ class _Evaluation(Keys):
     n: int
     export: dict[str, _File]
     teacher: _Model
-    student: _Model = Field(default=None)
-    student_trades: _Model = Field(default=None)
+    student: _Model = NOT_YET
+    student_trades: _Model = NOT_YET
 
 
 class _Report(_Evaluation):
     recipe: str
     seed: int
     teacher_onnx: _Timed | None = None
-    architecture: ArchitectureKeys = Field(default=None)
-    files: dict[str, str] = Field(default=None)
+    architecture: ArchitectureKeys = NOT_YET
+    files: dict[str, str] = NOT_YET
 
 
 PARITY = Shape(dict[str, _Parity], "is not what an export leaves", AGAIN)

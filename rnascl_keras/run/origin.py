@@ -6,10 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import Field
-
 from rnascl_keras.assignments import flat_settings
-from rnascl_keras.files.shape import Keys
+from rnascl_keras.files.shape import NOT_YET, Keys
 
 ABSENT = "none"
 NAMED = 8
@@ -28,7 +26,7 @@ class Noted(Keys):
     """An origin as it is noted; earlier versions noted the signature alone."""
 
     signature: str
-    made_from: MadeFrom = Field(default=None)
+    made_from: MadeFrom = NOT_YET
 
 
 @dataclass(frozen=True)
