@@ -64,17 +64,22 @@ class _Side(Keys):
     latency_ms: float
 
 
-class _Network(Keys):
+class _Measured(Keys):
+    """Of a row, what `rnascl rivals` shows."""
+
     network: str
     epochs: int
-    sha256: str
     n: int
     epsilon: float
     parameters: int
     macs: int
+    accuracy: _Share
+
+
+class _Network(_Measured):
+    sha256: str
     kept: int
     weights: int
-    accuracy: _Share
     intervals: _Intervals
     onnx: _Side
     int8: _Side
@@ -83,7 +88,7 @@ class _Network(Keys):
 
 
 class _Networks(Keys):
-    rows: Annotated[list[_Network], Field(min_length=1)]
+    rows: Annotated[list[_Measured], Field(min_length=1)]
 
 
 NETWORK = Shape(_Network, "is not a network's row", "delete it and give the command again")
