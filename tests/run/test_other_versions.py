@@ -8,18 +8,21 @@ as one that the reader has to ask for.
 from __future__ import annotations
 
 import copy
+import io
 import json
 import re
 from functools import partial
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.outcome import SearchOutcome
+from rnascl_keras.report.terminal import print_summary
 from rnascl_keras.run import report_stage
 from rnascl_keras.run.begun import NOTE
 from rnascl_keras.run.figures import EVALUATION, LATENCIES, PARITY, REPORT
@@ -118,6 +121,9 @@ def test_a_key_that_is_missing_or_another(rnascl, tiny, work, quick_report, name
         else:
             taken.append(place)
     for place in taken:
+        if name == "report.json":  # the command only prints it, and takes long to get there
+            print_summary(changed(content, place, rule), Console(file=io.StringIO()))
+            continue
         leave(work, name, changed(content, place, rule))
         result = rnascl(command, tiny, "--workdir", work)
         assert result.code in (None, 0, 2), place
