@@ -26,7 +26,7 @@ IMAGENET = {
 RIVALS = {
     f"rival_{name}"
     for name in (*CELL_NETWORKS, *SCALED, "darts_natural", "resnet18", "resnet34", "resnet50")
-    if name != "darts_v1"
+    if name not in ("darts_v1", "digits_cnn")
 }
 
 

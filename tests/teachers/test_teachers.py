@@ -227,10 +227,16 @@ def test_sizes(architecture):
     assert found == SIZES[architecture]
 
 
-def test_digits_cnn_is_small():
-    model = build_teacher("digits_cnn", input_shape=(8, 8, 1), classes=10)
-    assert sum(weight.shape.num_elements() for weight in model.trainable_weights) == 23_738
-    assert sum(isinstance(layer, keras.layers.Conv2D) for layer in model.layers) == 4
+@pytest.mark.parametrize(("width", "filters"), [(None, (16, 32, 32, 32)), (40, (40, 80, 80, 80))])
+def test_digits_cnn_has_four_convolutions_and_as_many_weights_as_they_take(width, filters):
+    model = build_teacher("digits_cnn", input_shape=(8, 8, 1), classes=10, width=width)
+    convolutions = [la for la in model.layers if isinstance(la, keras.layers.Conv2D)]
+    assert tuple(la.filters for la in convolutions) == filters
+    inputs = (1, *filters[:-1])
+    # a convolution's kernel, its normalisation's two rows, and the classifier with its bias
+    wanted = sum(9 * i * o + 2 * o for i, o in zip(inputs, filters, strict=True))
+    wanted += (filters[-1] + 1) * 10
+    assert sum(weight.shape.num_elements() for weight in model.trainable_weights) == wanted
 
 
 def test_layer_names_and_slim_width():
@@ -276,7 +282,7 @@ def test_a_saved_teacher_needs_nothing_of_ours(tmp_path, architecture):
     ("architecture", "settings", "message"),
     [
         ("resnet19", {}, r"'resnet19' is unknown.*Did you mean 'resnet"),
-        ("digits_cnn", {"width": 8}, "not for .*digits_cnn"),
+        ("digits_cnn", {"width": 0}, "at least 1, and not for"),
         ("resnet20", {"width": 0}, "width 0"),
         ("resnet20", {"mean": (0.5,), "std": (0.5,)}, r"3 channel\(s\)"),
         ("resnet20", {"mean": (0.5, 0.5, 0.5)}, "one value per channel for both"),

@@ -41,13 +41,14 @@ RESNETS = {
 }
 
 SCALED = {
+    "digits_cnn": build_digits_cnn,
     "mobilenetv2": build_mobilenet_v2,
     "vgg11_r": build_vgg11_r,
     "densenet121_r": build_densenet121_r,
 }
 """Builders that take a `width`."""
 
-OTHERS = {"abcrown_resnet4b": build_abcrown_resnet4b, "digits_cnn": build_digits_cnn}
+OTHERS = {"abcrown_resnet4b": build_abcrown_resnet4b}
 
 TEACHERS = (*RESNETS, *OTHERS, *SCALED, *CELL_NETWORKS)
 NETWORKS = (*TEACHERS, *STUDENTS)
