@@ -99,7 +99,7 @@ class Train(Tutored):
 
     Attributes:
         start: `scratch` (A.1), `supernet`, its weights sliced, or a student: one that comes with
-            the package, or a file (.keras).
+            the package, or a file (.keras, also hf://OWNER/REPO/FILE).
     """
 
     start: Start = "scratch"

@@ -13,6 +13,7 @@ from rnascl_keras.cli.options import OverwriteOption, SetOption, StrategyOption,
 from rnascl_keras.cli.parsing import parse_channels, parse_normalisation
 from rnascl_keras.cli.start import open_run, quiet_start, run_stages, say
 from rnascl_keras.errors import UserError
+from rnascl_keras.models.hub import model_file
 from rnascl_keras.students import student_file, student_names
 
 app = typer.Typer()
@@ -26,7 +27,8 @@ def evaluate(
         str,
         typer.Argument(
             metavar="RECIPE|MODEL.keras|STUDENT",
-            help="A recipe's run, one model, or a student that comes with the package.",
+            help="A recipe's run, one model (a file, or hf://OWNER/REPO/FILE), or a student that "
+            "comes with the package.",
         ),
     ],
     workdir: WorkdirOption = None,
@@ -43,14 +45,14 @@ def evaluate(
     """Accuracy on clean images and under attack, of a run's models or of any MODEL.keras."""
     if model.endswith((".onnx", ".tflite")):
         raise UserError(f"evaluate takes a RECIPE or a MODEL.keras; type `rnascl attack {model}`.")
-    path = _file_of(model, ".keras")
-    is_file = path.suffix == ".keras"
+    is_file = model.endswith(".keras") or model in student_names()
     _check_options(context, is_file)
     if not is_file:
         options = (workdir, measurement.data_dir, set_, strategy)
         run_stages(open_run(model, *options, overwrite=overwrite), "evaluate")
         return
     request = measurement.request(f"evaluate {model}")
+    path = _file_of(model, ".keras")
     with quiet_start():
         from rnascl_keras.evaluation.keras_file import evaluate_file
     evaluate_file(path, request, strategy or "auto", engine=engine)
@@ -77,11 +79,11 @@ def _check_options(context: typer.Context, is_file: bool) -> None:
 @with_measurement
 def attack(
     models: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="MODEL.onnx|MODEL.tflite|STUDENT...",
-            help="An image classifier, or a student that comes with the package; several are "
-            "compared on the same images.",
+            help="An image classifier (a file, or hf://OWNER/REPO/FILE), or a student that comes "
+            "with the package; several are compared on the same images.",
         ),
     ],
     *,
@@ -111,11 +113,11 @@ def attack(
 ) -> None:
     """Attack any ONNX or LiteRT image classifier, white-box, in the runtime that deploys it."""
     for model in models:
-        if model.suffix == ".keras":
+        if model.endswith(".keras"):
             raise UserError(
                 f"attack takes a MODEL.onnx or MODEL.tflite; type `rnascl evaluate {model}`."
             )
-    request = measurement.request(f"attack {' '.join(map(str, models))}")
+    request = measurement.request(f"attack {' '.join(models)}")
     from rnascl_keras.data.sources import is_prepared
     from rnascl_keras.evaluation.onnx_file import attack_files
 
@@ -124,7 +126,7 @@ def attack(
         with quiet_start():
             pass  # else TensorFlow starts where the data are read
     attack_files(
-        [_file_of(str(model), ".onnx") for model in models],
+        [_file_of(model, ".onnx") for model in models],
         request,
         mean=normalisation[0],
         std=normalisation[1],
@@ -138,16 +140,17 @@ def attack(
 
 def _file_of(named: str, form: str) -> Path:
     """Return the file of that form of a student that comes with the package, where it is one's
-    name, else the path itself."""
-    return student_file(named, form) if named in student_names() else Path(named)
+    name, else that of the path, or of the hub."""
+    return student_file(named, form) if named in student_names() else model_file(named)
 
 
 @app.command("convert-teacher")
 def convert_teacher(
     checkpoint: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="CHECKPOINT", help="A .pt, .pth, .ckpt, .tar, .npz or .safetensors."
+            metavar="CHECKPOINT",
+            help="A .pt, .pth, .ckpt, .tar, .npz or .safetensors; a file, or hf://OWNER/REPO/FILE.",
         ),
     ],
     architecture: Annotated[
@@ -170,7 +173,7 @@ def convert_teacher(
     with quiet_start():
         from rnascl_keras.teachers.published import convert as conversion
     conversion.convert_teacher(
-        checkpoint,
+        model_file(checkpoint),
         architecture,
         out,
         classes=classes,

@@ -18,6 +18,7 @@ from rnascl_keras.cli.options import (
 from rnascl_keras.cli.start import open_run, quiet_start, say
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import reporting_full_disk
+from rnascl_keras.models.hub import model_file
 from rnascl_keras.recipe import Data, Recipe, Teacher
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import parse_radius
@@ -28,7 +29,11 @@ app = typer.Typer()
 @app.command()
 def prune(
     model: Annotated[
-        str, typer.Argument(metavar="RECIPE|MODEL.keras", help="A recipe's run, or one model.")
+        str,
+        typer.Argument(
+            metavar="RECIPE|MODEL.keras",
+            help="A recipe's run, or one model: a file, or hf://OWNER/REPO/FILE.",
+        ),
     ],
     way: Annotated[
         str, typer.Option(help="magnitude, hydra (learned scores) or admm: to the mask.")
@@ -80,7 +85,7 @@ def prune(
     )
     if model.endswith(".keras"):
         given = {"data": data, "augmentation": augmentation, "name": name}
-        work = _run_of_file(Path(model), given, workdir, data_dir, set_, overwrite)
+        work = _run_of_file(model, given, workdir, data_dir, set_, overwrite)
     elif data is not None or augmentation != "none":
         raise UserError("--data and --augmentation are for a MODEL.keras; a recipe has its own.")
     else:
@@ -92,7 +97,7 @@ def prune(
 
 
 def _run_of_file(
-    path: Path,
+    model: str,
     given: dict[str, Any],
     workdir: Path | None,
     data_dir: str | None,
@@ -101,16 +106,17 @@ def _run_of_file(
 ) -> Run:
     """Return the run of a recipe whose teacher is a file, and which searches nothing."""
     if given["data"] is None:
-        raise UserError(f"prune {path} needs --data: a tfds name such as cifar10, or an .npz.")
+        raise UserError(f"prune {model} needs --data: a tfds name such as cifar10, or an .npz.")
     if given["name"] not in (None, "teacher"):
         raise UserError("--model is for a recipe's run; leave it out beside a MODEL.keras.")
+    path = model_file(model)
     if not path.is_file():
         raise UserError(f"there is no model {path}.")
     recipe = Recipe(
         name=path.stem,
         space=None,
         data=Data(source=given["data"], augmentation=given["augmentation"]),
-        teacher=Teacher(weights=str(path)),
+        teacher=Teacher(weights=model),
     )
     folder = workdir or Path("runs") / f"{path.stem}_pruned"
     recipe = with_settings(recipe, changes or ())

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.models.hub import model_file
 from rnascl_keras.models.included import included
 from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.starting import for_other_images, start_from
@@ -28,17 +29,18 @@ def start_file(start: str) -> Path:
 
 
 def student_file(start: str) -> Path:
-    """Return the file that `train.start` names: a path, or an included student.
+    """Return the file that `train.start` names: a path, one of the hub, or an included student.
 
     Raises:
-        UserError: it is not there.
+        UserError: it is not there, or cannot be fetched.
     """
     own = included("students")
     if start in own:
         return own[start]
-    if not Path(start).is_file():
+    file = model_file(start)
+    if not file.is_file():
         raise UserError(f"train.start: there is no file {start}.")
-    return Path(start)
+    return file
 
 
 def untrained_teacher(run: Run) -> keras.Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.models.hub import model_file
 from rnascl_keras.models.included import included
 
 
@@ -21,17 +22,19 @@ def model_card(name: str) -> str:
 
 
 def teacher_file(weights: str, setting: str = "teacher.weights") -> Path:
-    """Return the file that a recipe's setting names: a path, or an included teacher.
+    """Return the file that a recipe's setting names: a path, one of the hub, or an included
+    teacher.
 
     Raises:
-        UserError: there is neither such a file nor such a teacher.
+        UserError: there is neither such a file nor such a teacher, or it cannot be fetched.
     """
     own = included("teachers")
     if weights in own:
         return own[weights]
-    if not Path(weights).is_file():
+    file = model_file(weights)
+    if not file.is_file():
         raise UserError(
             f"{setting}: there is no file {weights}, and no teacher of that name comes with "
             f"the package; these do: {', '.join(own)}.{nearest(weights, list(own))}"
         )
-    return Path(weights)
+    return file
