@@ -38,6 +38,10 @@ SaveOption = Annotated[
     int | None,
     typer.Option("--save-every-steps", help="Save inside the epochs too, not only after each."),
 ]
+LogOption = Annotated[
+    list[str] | None,
+    typer.Option("--log", help="Write each training's epochs down: mlflow or wandb; repeatable."),
+]
 OverwriteOption = Annotated[
     bool,
     typer.Option("--overwrite", help="Make anew what is there of other settings, and lose it."),

@@ -8,6 +8,7 @@ import typer
 
 from rnascl_keras.cli.options import (
     DataDirOption,
+    LogOption,
     OverwriteOption,
     RecipeArgument,
     SaveOption,
@@ -16,6 +17,8 @@ from rnascl_keras.cli.options import (
     WorkdirOption,
 )
 from rnascl_keras.cli.start import open_run, run_stages
+from rnascl_keras.errors import UserError
+from rnascl_keras.run.tracking import check_trackers
 from rnascl_keras.run.workdir import Run
 
 app = typer.Typer()
@@ -30,6 +33,10 @@ finished and saved; the exit code is then 75.
 """
 
 
+TRAINING = ("run", "teacher", "search", "train", "finetune")
+"""The commands that `--log` is for."""
+
+
 def _stage_command(name: str, text: str) -> None:
     """Add the command of one stage, or `run`, that of all."""
 
@@ -40,10 +47,14 @@ def _stage_command(name: str, text: str) -> None:
         set_: SetOption = None,
         strategy: StrategyOption = None,
         save_every_steps: SaveOption = None,
+        log: LogOption = None,
         overwrite: OverwriteOption = False,
     ) -> None:
+        if log and name not in TRAINING:
+            raise UserError(f"--log writes trainings down, and {name} makes none; leave it out.")
         options = (workdir, data_dir, set_, strategy, save_every_steps)
         work = open_run(recipe, *options, overwrite=overwrite)
+        work.log = check_trackers(log or ())
         run_stages(work, *([] if name == "run" else [name]))
         if name in ("run", "report") and work.is_chief:
             _show(work)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ from rnascl_keras.run.divergence import StopsWhenDiverged
 from rnascl_keras.run.estimate import seconds_per_step
 from rnascl_keras.run.feeding import Batches, batches_of
 from rnascl_keras.run.stopping import StopRequest, stopped_by_sigterm
+from rnascl_keras.run.tracking import TrackedTraining, tracked
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Search, Training
 from rnascl_keras.teachers.cache import TeacherCache
@@ -109,13 +111,13 @@ class _Fit:
             inside = f" and {self.step} steps" if self.step else ""
             self.say(f"goes on after epoch {self.epoch}{inside} of {epochs}")
         batches = batches_of(run, batch_size, cache, self.epoch, self.step)
-        rest = [RestOfEpoch(self.epoch, self.steps - self.step)] if self.step else []
         held_out = run.data.validation
         synchronized = run.recipe.distribution.synchronized_batch_norm
         # The step is traced as soon as it is timed, so batch normalisation is settled before.
         with (
             synchronized_batch_norm(self.model.classifier, synchronized),
             stopped_by_sigterm(self.stop.note),
+            self._tracked() as written,
         ):
             if self.epoch < epochs:
                 self._announce(what, batches)
@@ -127,13 +129,7 @@ class _Fit:
                     steps_per_epoch=self.steps,
                     shuffle=False,
                     validation_data=held_out.batches(batch_size) if held_out else None,
-                    callbacks=[
-                        StopsWhenDiverged(),
-                        *rest,
-                        *callbacks,
-                        *([stopping] if stopping else []),
-                        self.checkpoint,
-                    ],
+                    callbacks=self._callbacks([*callbacks, *written], stopping),
                     verbose=_verbosity(run),
                 )
             except Diverged as error:
@@ -141,6 +137,23 @@ class _Fit:
                     note_divergence(run, self.stage)
                 raise self._diverged(error) from error
         self._finish()
+
+    def _callbacks(
+        self, given: Sequence[keras.callbacks.Callback], stopping: RobustEarlyStopping | None
+    ) -> list[keras.callbacks.Callback]:
+        """Return those of `fit`, in an order in which none writes what is not finite, and what is
+        saved is the state after all others."""
+        rest = [RestOfEpoch(self.epoch, self.steps - self.step)] if self.step else []
+        own = [stopping] if stopping else []
+        return [StopsWhenDiverged(), *rest, *given, *own, self.checkpoint]
+
+    def _tracked(self) -> AbstractContextManager[list[keras.callbacks.Callback]]:
+        """Return what writes the training down where `--log` says, where any of it is left."""
+        begun, over = bool(self.epoch or self.step), self.epoch >= self.settings.epochs
+        training = TrackedTraining(
+            self.stage, self._section, self.settings, self.checkpoint.signature, goes_on=begun
+        )
+        return tracked(() if over or not self.run.is_chief else self.run.log, self.run, training)
 
     def _early_stopping(self) -> RobustEarlyStopping | None:
         """Return what keeps the best epoch, where that is wanted and images are held out."""

@@ -44,6 +44,7 @@ class Run:
         listener: takes each line of progress.
         command: how the user called for it, by the recipe's name where that is not known.
         overwrite: whether work of other settings may be lost.
+        log: where trainings are written down beside the folder, see `tracking.TRACKERS`.
         cache_settings: what `models.cache_settings` has found out, for later stages.
     """
 
@@ -53,6 +54,7 @@ class Run:
     listener: Callable[[str], None] = print
     command: Command | None = None
     overwrite: bool = False
+    log: tuple[str, ...] = ()
     cache_settings: dict[str, CacheSettings] = field(default_factory=dict, repr=False)
     _new_folders: list[Path] = field(default_factory=list, init=False, repr=False)
 
