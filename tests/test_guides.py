@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -15,8 +16,27 @@ from rnascl_keras.teachers.cache import TeacherCache
 FOLDER = Path(__file__).parent.parent / "docs" / "guides"
 WITH_FIGURES = FOLDER / "python.md"
 pytestmark = pytest.mark.usefixtures("attacks_of_this_test")
-GUIDES = sorted(set(FOLDER.glob("*.md")) - {WITH_FIGURES})
+AUDIT = FOLDER / "audit.md"
+GUIDES = sorted(set(FOLDER.glob("*.md")) - {WITH_FIGURES, AUDIT})
 BLOCK = re.compile(r"```(python|sh)\n(.*?)```", flags=re.DOTALL)
+
+
+def test_the_audited_example_fares_as_its_guide_says(tmp_path, monkeypatch, rnascl):
+    monkeypatch.chdir(tmp_path)
+    figures = walked(AUDIT, rnascl)["figures"]
+    said = " ".join(AUDIT.read_text().split())
+    (clean, pgd), (n, left) = (
+        map(int, re.search(pattern, said).groups())
+        for pattern in (
+            r"150 images (\d+) are classified right, and under PGD-20 at 4/255 still (\d+)",
+            r"here to (\d+) images of (\d+) at 16/255",
+        )
+    )
+    assert (figures.right["clean"].sum(), figures.right["pgd20"].sum()) == (clean, pgd)
+    swept = json.loads((tmp_path / "figures.json").read_text())["sweep"]
+    assert swept["accuracy"]["pgd20"][swept["epsilon"].index(16 / 255)] == n / left
+    with np.load("fooled.npz") as fooled:
+        assert len(fooled["x"])
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.stem)

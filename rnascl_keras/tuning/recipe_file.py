@@ -57,7 +57,7 @@ def _source(
         items = [_source(item, inner, used, {}) for item in value]
         return _bracketed("", items, indent)
     else:
-        return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+        return _plain(value)
     name = type(value).__name__
     used.add(name)
     given = [
@@ -66,6 +66,17 @@ def _source(
         for key, item in fields.items()
     ]
     return _bracketed(name, given, indent)
+
+
+def _plain(value: Any) -> str:
+    """Return a text or a number; one of 255ths, a radius of pixels, as such: ``4 / 255``."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    exact = repr(value)
+    if isinstance(value, float) and len(exact) > len("0.12345"):
+        levels = round(255 * value)
+        return f"{levels} / 255" if levels / 255 == value else exact
+    return exact
 
 
 def _comment(reason: str | None, indent: str) -> str:

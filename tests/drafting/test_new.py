@@ -84,6 +84,7 @@ def test_the_recipe_runs_as_it_is_and_says_why(photos, unhurried, tmp_path):
     assert data.validation and len(data.train) + len(data.validation) == 48
     assert len(data.test) == recipe.evaluation.n == 12
     text = out.read_text()
+    assert text.count("epsilon=4 / 255,") == 3 and recipe.train.epsilon == 4 / 255
     assert "about 1 min 30 s, as estimated" in text
     for key in ("image_size", "held_out", "validation", "start", "epochs", "epsilon"):
         assert re.search(rf"^ +# .*\n(?: +# .*\n)* +{key}=", text, re.MULTILINE), key
