@@ -1,4 +1,4 @@
-# make demo    the whole method on 8 x 8 digits, on a CPU; everything it makes lies in runs/digits
+# make demo    the whole method on 8 x 8 digits, on a CPU; everything it makes lies in runs/demo
 # make test    the tests that take seconds; PYTEST_ARGS="-k NAME" hands arguments to pytest
 # make torture  runs killed, stopped and out of room at random moments, and what was lost: a table,
 #              after some SECONDS=600, drawn by SEED=0
@@ -13,7 +13,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: demo docs results-quick results test torture lint format clean
 
 demo: $(VENV)/.installed
-	$(BIN)/rnascl run digits
+	$(BIN)/rnascl run demo
 
 results-quick: $(VENV)/.installed
 	$(BIN)/rnascl compare digits --seeds 0,1 --auto-attack 50

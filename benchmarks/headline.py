@@ -12,7 +12,7 @@ from rnascl_keras.students import student_names
 from rnascl_keras.units import count, percent, radius
 
 RESULTS = Path(__file__).parent.parent / "results"
-RUNS = ("cifar10_s3_quick", "digits")
+RUNS = ("cifar10_s3_quick", "demo")
 
 
 def headline(content: None) -> str:

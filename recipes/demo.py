@@ -2,11 +2,13 @@
 
 Command:   rnascl run demo   (or: make demo)
 Hardware:  two CPU cores
-Duration:  not yet run
-Measured:  not yet run
+Duration:  26 min on cores that ten other processes shared; 6 min 43 s of computing time
+Measured:  450 test images, radius 0.1, seed 0. Student of 24.3 k parameters and 812 k MACs:
+           clean 98.9, FGSM 50.4, PGD-20 34.0, MI-FGSM 45.1 %; with TRADES 97.8, 82.7, 74.9,
+           79.8 %; the teacher, of 146 k parameters and 3.71 M MACs, 98.0, 87.8, 82.2, 85.8 %
 
-As `digits`, whose teacher is as small as its students. This one is five times as large, and
-trained by one step an image, so that it takes no longer.
+As `digits`, whose teacher is as small as its students. This one has six times their weights, and is
+trained by one step for each image, so that it takes no longer.
 """
 
 from rnascl_keras.recipe import Data, Evaluation, Finetune, Recipe, Search, Teacher, Train

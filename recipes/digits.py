@@ -1,6 +1,6 @@
 """scikit-learn's handwritten digits, 8 x 8 pixels: the whole pipeline in minutes.
 
-Command:   rnascl run digits   (or: make demo)
+Command:   rnascl run digits
 Hardware:  two CPU cores
 Duration:  2 min 20 s, on cores that other work shared
 Measured:  450 test images, radius 0.1, seed 0. Student of 27.8 k parameters and 816 k MACs:

@@ -43,7 +43,7 @@ def field(text, label):
 
 
 def test_the_papers_recipes_and_ours_are_all_there():
-    ours = {"digits", "cifar10_s3_quick", "cifar10_teacher", "imagefolder_is_tiny"}
+    ours = {"demo", "digits", "cifar10_s3_quick", "cifar10_teacher", "imagefolder_is_tiny"}
     ours |= {"cifar10_s3_robust", "cifar10_s3_clean", "cifar10_s7_robust"}
     assert set(NAMES) == {*CIFAR, *IMAGENET, *ours, *RIVALS}
 
