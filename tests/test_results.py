@@ -54,7 +54,7 @@ def test_a_comparison_agrees_with_its_own_images(name):
     assert f"](results/{name}.svg)" in RESULTS
 
 
-@pytest.mark.parametrize("name", ["digits", "cifar10_s3_quick"])
+@pytest.mark.parametrize("name", ["demo", "cifar10_s3_quick"])
 def test_the_readme_s_figures_of_runs_are_those_of_the_files(name):
     """Cell by cell, without the code that fills the table."""
     rows = re.findall(rf"^\| `{name}`: .*$", README, flags=re.MULTILINE)

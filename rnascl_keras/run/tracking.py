@@ -9,8 +9,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from rnascl_keras.errors import UserError, check_name, one_line
 from rnascl_keras.recipe import flat_settings
 from rnascl_keras.run.workdir import Run, digest
@@ -118,6 +116,7 @@ def _told(run: Run, training: TrackedTraining) -> _Told:
 def _with_mlflow(told: _Told) -> Iterator[keras.callbacks.Callback]:
     import keras
     import mlflow
+    import numpy as np
 
     mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
     before = _mlflow_run(told.key) if told.goes_on else None

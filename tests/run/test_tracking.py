@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.models.saving import load_model
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.tracking import TrackedTraining, tracked
 from rnascl_keras.run.workdir import Run
@@ -52,6 +54,16 @@ def test_mlflow_holds_what_keras_prints_of_every_epoch(store, tiny, tmp_path, rn
     assert run.info.run_name == "tiny/teacher" and run.info.status == "FINISHED"
     told = {"teacher.epsilon": "0.1", "data.source": "digits", "seed": "0"}
     assert told.items() <= run.data.params.items()
+
+
+@needs("mlflow")
+def test_what_is_trained_is_the_same_with_and_without(store, tiny, tmp_path, rnascl):
+    for name, asked in (("without", ()), ("with", ("--log", "mlflow"))):
+        result = rnascl("teacher", tiny, "--workdir", tmp_path / name, *asked)
+        assert result.code == 0, result.err
+    weights = [load_model(tmp_path / name / "teacher.keras") for name in ("with", "without")]
+    for one, other in zip(*(model.variables for model in weights), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @needs("mlflow")
@@ -99,18 +111,21 @@ def test_a_store_that_cannot_begin_is_one_line(tiny, tmp_path, monkeypatch):
 
 
 @needs("wandb")
-def test_wandb_writes_a_run_down_offline(tiny, tmp_path, monkeypatch):
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setenv("WANDB_DIR", str(tmp_path))
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    with begun(tiny, tmp_path, "wandb") as (callback,):
-        assert isinstance(callback, keras.callbacks.Callback)
-        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse")
-        model.fit(np.ones((4, 1)), np.ones((4, 1)), epochs=2, callbacks=[callback], verbose=0)
+def test_wandb_writes_every_epoch_down_offline(tiny, tmp_path):
+    """In a process of its own: the file is whole when that has ended."""
+    command = [sys.executable, "-m", "rnascl_keras", "teacher", tiny, "--log", "wandb"]
+    env = os.environ | {"WANDB_MODE": "offline", "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true"}
+    done = subprocess.run(
+        [*map(str, command), "--workdir", str(tmp_path / "run")],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
     (file,) = tmp_path.glob("wandb/offline-run-*/run-*.wandb")
     written = file.read_bytes()
-    assert written.count(b"epoch/loss") >= 2 and b"tiny/teacher" in written
+    assert written.count(b"epoch/loss") >= 2  # epochs
+    assert b"tiny/teacher" in written and b"teacher.epsilon" in written
 
 
 def begun(recipe, folder, tracker, goes_on=False, say=print):
