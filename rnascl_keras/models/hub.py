@@ -43,7 +43,7 @@ def is_on_hub(named: str | Path) -> bool:
 
 def _fetched(named: str, repo: str, revision: str | None, file: str) -> Path:
     try:
-        from huggingface_hub import hf_hub_download, utils
+        from huggingface_hub import hf_hub_download, utils  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise UserError(
             f"{named} is fetched by huggingface_hub, which is not installed; type: {INSTALL}, or "
@@ -59,7 +59,7 @@ def _fetched(named: str, repo: str, revision: str | None, file: str) -> Path:
 
 def _reason(error: Exception, repo: str, file: str) -> str:
     """Say why, and what to do."""
-    from huggingface_hub import errors
+    from huggingface_hub import errors  # pyright: ignore[reportMissingImports]
 
     if isinstance(error, errors.LocalEntryNotFoundError):
         return "the hub does not answer, and it was not fetched before; try again, or give a file."

@@ -115,7 +115,7 @@ def _told(run: Run, training: TrackedTraining) -> _Told:
 @contextmanager
 def _with_mlflow(told: _Told) -> Iterator[keras.callbacks.Callback]:
     import keras
-    import mlflow
+    import mlflow  # pyright: ignore[reportMissingImports]
     import numpy as np
 
     mlflow.set_experiment(os.environ.get("MLFLOW_EXPERIMENT_NAME", PROJECT))
@@ -141,7 +141,7 @@ def _with_mlflow(told: _Told) -> Iterator[keras.callbacks.Callback]:
 
 def _mlflow_run(key: str) -> str | None:
     """Return the id of the last run of that key."""
-    import mlflow
+    import mlflow  # pyright: ignore[reportMissingImports]
 
     asked = {"filter_string": f"tags.`{KEY}` = '{key}'", "max_results": 1}
     found = mlflow.search_runs(**asked, output_format="list")
@@ -150,8 +150,8 @@ def _mlflow_run(key: str) -> str | None:
 
 @contextmanager
 def _with_wandb(told: _Told) -> Iterator[keras.callbacks.Callback]:
-    import wandb
-    from wandb.integration.keras import WandbMetricsLogger
+    import wandb  # pyright: ignore[reportMissingImports]
+    from wandb.integration.keras import WandbMetricsLogger  # pyright: ignore[reportMissingImports]
 
     with wandb.init(
         project=os.environ.get("WANDB_PROJECT", PROJECT),

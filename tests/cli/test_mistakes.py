@@ -39,7 +39,7 @@ def classifier(path, shape=(8, 8, 1), outputs=10, convolution=True):
             "run cifar10_s3_wrt34 --set data.source=digits --set teacher.weights=null",
             "--set teacher.weights=FILE.keras",
         ),
-        ("run digits --bogus 1", "No such option: --bogus; see `rnascl run --help`"),
+        ("run digits --unknown 1", "No such option: --unknown; see `rnascl run --help`"),
         ("run", "Missing argument 'RECIPE'"),
         ("rum digits", "No such command 'rum'"),
         ("evaluate m.keras", "needs --data"),
