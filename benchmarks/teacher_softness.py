@@ -12,6 +12,7 @@ beside those against itself. L-infinity, 8/255, seed 0.
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 from scipy.special import log_softmax
@@ -40,7 +41,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=1000)
     chosen = parser.parse_args()
     images, labels = load_test_data("cifar10").first(chosen.n)
-    teacher = KerasClassifier(load_model(chosen.teacher))
+    teacher = KerasClassifier(load_model(Path(chosen.teacher)))
     student = KerasClassifier(load_student(chosen.student))
     clean = teacher.logits(images)
     print(f"n = {len(images)}")

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from rnascl_keras import Recipe, SearchSpace, Stage, UserError, settings
 from rnascl_keras import recipe as recipe_module
-from rnascl_keras.recipe import Data, Evaluation, Search, Teacher, load_recipe, with_settings
+from rnascl_keras.assignments import with_settings
+from rnascl_keras.recipe import Data, Evaluation, Search, Teacher, load_recipe
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from keras_tuner.engine.base_tuner import BaseTuner
 
+from rnascl_keras.assignments import with_settings
 from rnascl_keras.errors import Diverged, UserError
 from rnascl_keras.files.whole import read_json
-from rnascl_keras.recipe import load_recipe, recipe_names, with_settings
+from rnascl_keras.recipe import load_recipe, recipe_names
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.tuning import tuner as tuner_module
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel
