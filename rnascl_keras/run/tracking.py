@@ -9,8 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rnascl_keras.assignments import flat_settings
 from rnascl_keras.errors import UserError, check_name, one_line
-from rnascl_keras.recipe import flat_settings
 from rnascl_keras.run.workdir import Run, digest
 
 if TYPE_CHECKING:
