@@ -35,7 +35,7 @@ def entropy(logits: np.ndarray) -> float:
 
 def main() -> None:
     """Print the four figures."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("teacher")
     parser.add_argument("student")
     parser.add_argument("--n", type=int, default=1000)
