@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.markdown import markdown
+from benchmarks.packaged import Packaged
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.report.keys import MODELS, model_keys
 from rnascl_keras.students import student_names
@@ -27,13 +28,11 @@ def headline(content: None) -> str:
 
 def _student(name: str) -> list[str]:
     """Return the row of a packaged student: AutoAttack is that of fewer images, as is said."""
-    figures = read_json(RESULTS / f"students/{name}.json")
-    strong = read_json(RESULTS / f"students/{name}_auto_attack.json")
-    made = read_json(RESULTS / f"students/{name}_run.json")["student"]
-    shares = [percent(figures["accuracy"][key]) for key in ("clean", "pgd20")]
-    left = f"{percent(strong['accuracy']['auto_attack'])} (n = {strong['n']})"
-    sizes = [count(made["parameters"]), count(made["macs"])]
-    return [f"`{name}`, packaged", radius(figures["epsilon"]), *sizes, *shares, left]
+    own = Packaged.of(name)
+    shares = [percent(own.figures["accuracy"][key]) for key in ("clean", "pgd20")]
+    left = f"{percent(own.strong['accuracy']['auto_attack'])} (n = {own.strong['n']})"
+    sizes = [count(own.size["parameters"]), count(own.size["macs"])]
+    return [f"`{name}`, packaged", radius(own.figures["epsilon"]), *sizes, *shares, left]
 
 
 def _of_run(name: str, report: dict[str, Any], key: str) -> list[str]:

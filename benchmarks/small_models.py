@@ -3,18 +3,15 @@ published: a table, and a picture."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
 from benchmarks.markdown import markdown
-from rnascl_keras.files.whole import read_json
+from benchmarks.packaged import Packaged
 from rnascl_keras.report.style import ACCENT, FAINT, INK, MUTED, report_style, svg
 from rnascl_keras.students import student_names
 from rnascl_keras.units import count, percent
-
-RESULTS = Path(__file__).parent.parent / "results"
 
 
 def small_models(content: dict[str, Any]) -> str:
@@ -43,16 +40,15 @@ def own() -> list[dict[str, Any]]:
     """Return the packaged students as rows like the published ones."""
     rows = []
     for name in student_names():
-        figures = read_json(RESULTS / f"students/{name}.json")
-        strong = read_json(RESULTS / f"students/{name}_auto_attack.json")
-        made = read_json(RESULTS / f"students/{name}_run.json")["student"]
+        packaged = Packaged.of(name)
+        strong = packaged.strong
         rows.append(
             {
                 "name": f"`{name}`",
-                "weights": made["parameters"],
-                "macs": made["macs"],
+                "weights": packaged.size["parameters"],
+                "macs": packaged.size["macs"],
                 "sparse": False,
-                "clean": 100 * figures["accuracy"]["clean"],
+                "clean": 100 * packaged.figures["accuracy"]["clean"],
                 "auto_attack": 100 * strong["accuracy"]["auto_attack"],
                 "interval": strong["intervals"]["auto_attack"],
                 "n": strong["n"],
