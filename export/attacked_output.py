@@ -14,6 +14,7 @@ from onnx import TensorProto, helper
 
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.export.gradient.final_activation import final_activation, without_final_activation
+from rnascl_keras.export.gradient.known import true_inputs
 from rnascl_keras.export.gradient.preparation import inferred
 from rnascl_keras.export.gradient.two_classes import with_softmax_of_two
 
@@ -131,9 +132,7 @@ def _is_number_a_row(value: onnx.ValueInfoProto, model: onnx.ModelProto) -> bool
     tensor = value.type.tensor_type
     if tensor.elem_type not in _FLOATS or len(tensor.shape.dim) != 1:
         return False
-    weights = {weight.name for weight in model.graph.initializer}
-    images = [given for given in model.graph.input if given.name not in weights]
-    batches = [given.type.tensor_type.shape.dim[:1] for given in images]
+    batches = [given.type.tensor_type.shape.dim[:1] for given in true_inputs(model.graph)]
     own = tensor.shape.dim[0].dim_value
     if not any(axes and axes[0].dim_value == own for axes in batches):
         return False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnascl_keras.attacks.verdict import given_class, is_right
+from rnascl_keras.attacks.verdict import agreement
 from rnascl_keras.errors import UserError, naming
 from rnascl_keras.export.any_loss import AnyLoss, by_name_of, loss_of
 from rnascl_keras.export.attacked_output import attacked_output
@@ -167,7 +167,7 @@ class OnnxClassifier(AnyLoss):
         session = self._gradient_session("log_odds", self._input.sizes(images))
         labels = {"labels": np.zeros(len(images), np.int64)}
         (twins,) = self._batches.run(session, ["logits"], self._input, images, labels, 128)
-        return float(np.mean(is_right(twins, given_class(self.logits(images)))))
+        return agreement(twins, self.logits(images))
 
     def _run_gradient(
         self, loss: str, images: np.ndarray, told: Mapping[str, np.ndarray | None], batch_size: int

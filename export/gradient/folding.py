@@ -7,7 +7,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from rnascl_keras.export.gradient.evaluation import KNOWN, UNKNOWN, Partial
-from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.known import KnownTensors, true_inputs
 from rnascl_keras.export.gradient.registry import STANDARD
 from rnascl_keras.export.gradient.reshaping import resolved, with_the_last_left_open
 
@@ -51,8 +51,7 @@ class _Folding:
         self._graph, self._known = graph, KnownTensors(graph)
         # what is read now, by the name of what was read before
         self._names: dict[str, str] = {}
-        weights = {tensor.name for tensor in graph.initializer}
-        self._image = next((x.name for x in graph.input if x.name not in weights), "")
+        self._image = next((value.name for value in true_inputs(graph)), "")
         axes = self._known.shape(self._image) or ()
         # kind -> axis of the graph's input that has this size
         self._axes = {self._known.open_size(x): i for i, x in enumerate(axes) if isinstance(x, str)}

@@ -12,6 +12,12 @@ from rnascl_keras.export.gradient.evaluation import EVALUATED, KNOWN, UNKNOWN, P
 _DEEPEST = 100
 
 
+def true_inputs(graph: onnx.GraphProto) -> list[onnx.ValueInfoProto]:
+    """Return the inputs that have to be given; old files name their weights among them."""
+    weights = {tensor.name for tensor in graph.initializer}
+    return [value for value in graph.input if value.name not in weights]
+
+
 class KnownTensors:
     """Element types, shapes and constant values by tensor name.
 

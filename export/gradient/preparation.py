@@ -16,7 +16,7 @@ from rnascl_keras.export.gradient.control_flow import put_in_place
 from rnascl_keras.export.gradient.definitions import opset_of, with_definitions
 from rnascl_keras.export.gradient.final_activation import without_final_activation
 from rnascl_keras.export.gradient.folding import fold_integers
-from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.known import KnownTensors, true_inputs
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.recurrent import written_out
 from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
@@ -122,9 +122,7 @@ def _drop_unused_values(graph: onnx.GraphProto) -> None:
 
 
 def _keep_sole_input(graph: onnx.GraphProto, sizes: Sequence[int] | None) -> None:
-    # old files name their weights among the inputs
-    weights = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
+    inputs = true_inputs(graph)
     if len(inputs) != 1:
         names = ", ".join(repr(value.name) for value in inputs) or "none"
         raise UserError(f"expected a model with one input, the images; its inputs are: {names}.")

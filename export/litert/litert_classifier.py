@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rnascl_keras.attacks.verdict import given_class, is_right
+from rnascl_keras.attacks.verdict import agreement
 from rnascl_keras.errors import UserError, naming
 from rnascl_keras.export.any_loss import AnyLoss, by_name_of, loss_of
 from rnascl_keras.export.litert.image_numbers import ImageNumbers
@@ -146,7 +146,7 @@ class LiteRTClassifier(AnyLoss):
         """Return the share of `images` that the graph which gradients are taken of puts into the
         class that the interpreter says."""
         twins = self._twin.logits(images)
-        return float(np.mean(is_right(twins, given_class(self.logits(images)))))
+        return agreement(twins, self.logits(images))
 
     def _answered(
         self, images: np.ndarray, loss: str, told: dict[str, np.ndarray], found: Result

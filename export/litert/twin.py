@@ -107,9 +107,7 @@ def _write_out_gelu(graph: onnx.GraphProto) -> None:
             nodes += (fast_gelu if approximate else gelu)(node, rewriting)
         else:
             nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(rewriting.constants)
+    rewriting.put(graph, nodes)
 
 
 def _is_litert(node: onnx.NodeProto) -> bool:

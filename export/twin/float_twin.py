@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.known import KnownTensors, true_inputs
 from rnascl_keras.export.gradient.preparation import converted, inferred, with_short_domains
 from rnascl_keras.export.twin import fused  # noqa: F401  registers what it rewrites
 from rnascl_keras.export.twin.kernels import KERNELS
@@ -63,8 +63,7 @@ def float_twin(model: onnx.ModelProto) -> FloatTwin:
 
 def _kinds(model: onnx.ModelProto) -> set[str]:
     """Return in which of the ways above the model is no float graph."""
-    weights = {tensor.name for tensor in model.graph.initializer}
-    given = [v.type.tensor_type.elem_type for v in model.graph.input if v.name not in weights]
+    given = [value.type.tensor_type.elem_type for value in true_inputs(model.graph)]
     kinds = {"bytes" for kind in given if kind in _BYTES}
     halves = TensorProto.FLOAT16 in given or any(
         tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer
@@ -111,8 +110,7 @@ def _replace(tensor: onnx.TensorProto) -> None:
 
 def _take_floats(graph: onnx.GraphProto) -> None:
     """Give the graph an input of floats, which it rounds to bytes itself."""
-    weights = {tensor.name for tensor in graph.initializer}
-    (given,) = [value for value in graph.input if value.name not in weights]
+    (given,) = true_inputs(graph)
     kind = given.type.tensor_type.elem_type
     rewriting = Rewriting(KnownTensors(graph), "float_pixels")
     pixels = helper.make_tensor_value_info("float_pixels", TensorProto.FLOAT, None)
@@ -122,10 +120,7 @@ def _take_floats(graph: onnx.GraphProto) -> None:
     graph.input.insert(0, pixels)
     zero = rewriting.constant(np.zeros((), helper.tensor_dtype_to_np_dtype(kind)))
     rounded = helper.make_node("QuantizeLinear", ["float_pixels", rewriting.one, zero], [name])
-    nodes = [rounded, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(rewriting.constants)
+    rewriting.put(graph, [rounded, *graph.node])
 
 
 def _rewrite(model: onnx.ModelProto) -> None:
@@ -133,9 +128,8 @@ def _rewrite(model: onnx.ModelProto) -> None:
     graph = model.graph
     rewriting = Rewriting(KnownTensors(inferred(model).graph), "float_twin")
     nodes = [made for node in graph.node for made in _in_floats(node, rewriting)]
-    del graph.node[:], graph.value_info[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(rewriting.constants)
+    del graph.value_info[:]
+    rewriting.put(graph, nodes)
 
 
 def _in_floats(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:

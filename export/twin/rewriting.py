@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,12 @@ class Rewriting:
         """Yield the nodes made so far, and forget them."""
         made, self._made = self._made, []
         yield from made
+
+    def put(self, graph: onnx.GraphProto, nodes: Sequence[onnx.NodeProto]) -> None:
+        """Make `nodes` those of the graph, and add the constants that they take."""
+        del graph.node[:]
+        graph.node.extend(nodes)
+        graph.initializer.extend(self.constants)
 
     def dequantised(self, x: str, scale: str = "", zero: str = "", axis: int = 0) -> str:
         """Return (x - zero) * scale, along `axis` where there is one scale or zero a slice."""

@@ -20,6 +20,11 @@ def given_class(logits: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(logits.max(axis=-1)), logits.argmax(axis=-1), NO_CLASS)
 
 
+def agreement(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the share of images that both logits (n, classes) give one class, or none."""
+    return float(np.mean(given_class(first) == given_class(second)))
+
+
 def is_right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return which images are given the class of their label, (n,) bool, see `given_class`.
 
