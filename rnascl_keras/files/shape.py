@@ -31,12 +31,9 @@ class Keys(BaseModel):
 
 
 class OnlyKeys(Keys):
-    """Keys of an object that would mean something else with any other key in it.
+    """Keys of an object that would mean something else with any other key in it."""
 
-    No number of it is NaN or infinite.
-    """
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 from scipy.special import softmax
 
 from rnascl_keras.errors import UserError, naming
@@ -18,15 +18,13 @@ from rnascl_keras.method.spaces import SearchSpace, SpaceRows
 
 
 class _OutcomeKeys(OnlyKeys):
-    # `select` refuses parameters that are not finite, and says what to do about it.
-    model_config = ConfigDict(allow_inf_nan=True)
-
     space: SpaceRows
     input_shape: Annotated[list[PositiveInt], Field(min_length=3, max_length=3)]
     classes: PositiveInt
     teacher: str
     student_layers: list[str]
     teacher_layers: list[str]
+    # `select` refuses what is not finite, and says what to do about it
     tutor_logits: list[list[float]]
     channel_logits: dict[str, list[float]]
 

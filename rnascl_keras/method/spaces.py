@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pydantic import PositiveInt
+from pydantic import FiniteFloat, PositiveInt
 
 from rnascl_keras.errors import UserError, check_name, look_up
 from rnascl_keras.files.shape import OnlyKeys
@@ -59,7 +59,7 @@ class SpaceRows(OnlyKeys):
     stem_stride: PositiveInt
     head_width: PositiveInt | None
     activation: str = "relu"
-    squeeze_excite: float | None = None
+    squeeze_excite: FiniteFloat | None = None
 
 
 @dataclass(frozen=True)

@@ -188,8 +188,8 @@ def _measured(work: SharingRun) -> dict[str, Any]:
     n = min(evaluation.n, len(held_out))
     student = work.path("student.keras")
     signature = digest([n, evaluation.epsilon, seed, content_hash(student)])
-    if path.exists() and read_json(path, TRIAL)["signature"] == signature:
-        return read_json(path, TRIAL)
+    if path.exists() and (found := read_json(path, TRIAL))["signature"] == signature:
+        return found
     architecture, model = work.architecture, work.student("student")
     images, labels = held_out.first(n)
     figures = {
