@@ -7,12 +7,8 @@ which is what the older one does.
 
 from __future__ import annotations
 
-import json
-import zipfile
-from pathlib import Path
 from typing import Any
 
-CONFIG = "config.json"
 NEWER = {
     "renorm": False,  # BatchNormalization, Keras 3.14
     "renorm_clipping": None,
@@ -23,21 +19,6 @@ NEWER = {
     "sliding_window": None,  # attention layers, 3.15
 }
 """Settings that Keras' classes have got since 3.13, the oldest we take, each with its default."""
-
-
-def copy_for_older_keras(file: Path, copy: Path) -> None:
-    """Write to `copy` the model of a `.keras` file, without newer settings that it does not use.
-
-    What computes and what was learned is the same.
-    """
-    with zipfile.ZipFile(file) as old, zipfile.ZipFile(copy, "w") as new:
-        for entry in old.infolist():
-            with old.open(entry) as content, new.open(entry, "w") as part:
-                if entry.filename == CONFIG:
-                    part.write(json.dumps(without_newer(json.load(content))).encode())
-                else:
-                    while block := content.read(1 << 20):
-                        part.write(block)
 
 
 def without_newer(config: Any) -> Any:

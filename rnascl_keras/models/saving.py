@@ -12,7 +12,7 @@ from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.files.full_disk import check_room
 from rnascl_keras.files.whole import written_beside
 from rnascl_keras.models.bounds import check_description, check_sizes, limited_building
-from rnascl_keras.models.older_keras import copy_for_older_keras
+from rnascl_keras.models.same_bytes import copy_with_same_bytes
 
 HDF5_HEADER = 4096
 """Bytes that a variable takes besides its values, at the most."""
@@ -40,7 +40,8 @@ def load_model(path: Path) -> keras.Model:
 def save_model(model: keras.Model, path: str | Path) -> None:
     """Write a `.keras` file, which is whole or absent.
 
-    Older Keras reads it too, from 3.13 on; what `model.save` of 3.15 writes only 3.15 reads.
+    Older Keras reads it too, from 3.13 on; what `model.save` of 3.15 writes only 3.15 reads. Equal
+    models give equal bytes, whenever and after whatever else they are saved, see `same_bytes`.
 
     Args:
         model: a built model.
@@ -49,7 +50,7 @@ def save_model(model: keras.Model, path: str | Path) -> None:
     with written_beside(path) as beside, TemporaryDirectory(dir=beside.parent) as folder:
         made = Path(folder) / beside.name
         model.save(made)
-        copy_for_older_keras(made, beside)
+        copy_with_same_bytes(made, beside)
 
 
 def save_weights(model: keras.Model, path: Path) -> None:

@@ -40,13 +40,19 @@ def make_student():
     return student
 
 
+def settings_of(model):
+    """All settings, but for the numbers of operations, which Keras counts through a process."""
+    told = json.dumps(keras.saving.serialize_keras_object(model))
+    return re.sub(r'"(pad|get_item)_\d+"', r'"\1"', told)
+
+
 def test_a_saved_model_is_the_one_that_was_given(tmp_path):
     student = make_student()
     save_model(student, tmp_path / "student.keras")
     student.save(tmp_path / "as_keras_does.keras")
     found = keras.models.load_model(tmp_path / "student.keras", compile=False)
     kerass = keras.models.load_model(tmp_path / "as_keras_does.keras", compile=False)
-    assert found.get_config() == kerass.get_config()
+    assert settings_of(found) == settings_of(kerass)
     for a, b in zip(found.get_weights(), student.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert sorted(x.name for x in tmp_path.iterdir()) == ["as_keras_does.keras", "student.keras"]
