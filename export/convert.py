@@ -24,6 +24,7 @@ from rnascl_keras.export.parity import (
     keras_logits,
     saved_model_logits,
 )
+from rnascl_keras.export.same_names import name_by_place
 from rnascl_keras.files import whole as files
 
 if TYPE_CHECKING:
@@ -175,6 +176,8 @@ def _signature(model: keras.Model) -> list[tf.TensorSpec]:
 def write_onnx(model: keras.Model, path: Path, metadata: dict[str, str] | None = None) -> None:
     """Write `model` as ONNX, its batch normalisation folded into its convolutions, unchecked.
 
+    Equal models give equal bytes, see `same_names`.
+
     Raises:
         UserError: ONNX has no operations for it.
     """
@@ -206,7 +209,9 @@ def write_onnx(model: keras.Model, path: Path, metadata: dict[str, str] | None =
             f"Model {model.name!r}: ONNX refuses its graph: {one_line(error)}; export a "
             "model made of stock Keras layers that ONNX has operations for."
         ) from error
-    onnx.save(fused(graph), path)
+    made = fused(graph)
+    name_by_place(made)
+    onnx.save(made, path)
 
 
 def write_saved_model(model: keras.Model, path: Path) -> None:
