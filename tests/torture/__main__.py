@@ -7,7 +7,8 @@ it, stops it or fills its disk at a random moment of the time that it takes undi
 then be half, no traceback printed; the same command, given again, has to end with what the
 undisturbed run ended with, bit for bit. Besides, `situations` and two workers. Trials are drawn by
 the seed until the time is over, which begins with the first of them and leaves out what has to be
-prepared; a whole round is some hundred. Prints each, and a table.
+prepared; no command and no situation comes twice before each has come once. A whole round is some
+sixty. Prints each, and a table.
 """
 
 import argparse
@@ -55,6 +56,19 @@ def all_trials(trials):
     return one + beside + several
 
 
+def in_turn(everything, chance):
+    """Return a round's trials in a random order in which each `what` comes once before any comes
+    twice, so that a short time tries everything, though not with every harm."""
+    everything, times = list(everything), Counter()
+    chance.shuffle(everything)
+
+    def turn(trial):
+        times[trial[0]] += 1
+        return times[trial[0]]
+
+    return sorted(everything, key=turn)
+
+
 def torture(seconds, seed, folder):
     """Do trials until the time is over; return (what, harm, fault) of each, and the `Trials`."""
     chance = random.Random(seed)
@@ -66,9 +80,7 @@ def torture(seconds, seed, folder):
         # more is prepared, and left out of the time too, where two workers come for the first time
         end, done = time.monotonic() + seconds - trials.preparation, []
         for _ in itertools.count():
-            everything = all_trials(trials)
-            chance.shuffle(everything)
-            for what, harm, do in everything:
+            for what, harm, do in in_turn(all_trials(trials), chance):
                 if time.monotonic() > end + trials.preparation:
                     return done, trials
                 done.append(_noted(what, harm, do))

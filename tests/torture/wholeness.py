@@ -1,16 +1,14 @@
 """Whether every file in a work folder is whole, and in what two finished runs differ."""
 
-import contextlib
 import json
 import zipfile
 
 import h5py
-import numpy as np
 
 OF_THE_MOMENT = {"date", "seconds", "evaluation_seconds", "duration"} | {
     *("one_thread", "all_threads", "ms"),
-    # a `.keras` file says when it was saved, an ONNX file counts its nodes on: their hashes differ
-    *("sha256", "signature", "inputs", "makes"),
+    # SavedModels and files of times differ, and with them their hashes
+    *("signature", "inputs", "makes"),
 }
 """Keys of JSON files under which stands what no two runs have in common."""
 SHOWING = (".html", ".svg", ".png", ".pb", ".py", ".index", ".data-00000-of-00001")
@@ -28,7 +26,7 @@ def half_file(work):
             elif path.suffix in (".keras", ".npz"):
                 assert zipfile.ZipFile(path).testzip() is None
             elif path.suffix == ".h5":
-                _arrays(path)
+                _read_all(path)
             elif path.suffix == ".onnx":
                 import onnx
 
@@ -65,11 +63,6 @@ def _same(one, other, work, whole):
             for path in (one, other)
         )
         return _timeless(json.loads(ours)) == _timeless(json.loads(theirs))
-    if one.suffix in (".keras", ".h5"):
-        pairs = zip(_arrays(one), _arrays(other), strict=True)
-        return all(np.array_equal(a, b, equal_nan=True) for a, b in pairs)
-    if one.suffix == ".onnx":
-        return _parts(one) == _parts(other)
     if one.suffix in SHOWING:
         return True
     return one.read_bytes() == other.read_bytes()
@@ -81,22 +74,8 @@ def _timeless(content):
     return [_timeless(value) for value in content] if isinstance(content, list) else content
 
 
-def _parts(path):
-    """Return operators and weights of an ONNX file, without its names."""
-    import onnx
-
-    graph = onnx.load(path).graph
-    weights = [onnx.numpy_helper.to_array(weight) for weight in graph.initializer]
-    found = sorted((w.shape, w.tobytes()) for w in weights)
-    return [node.op_type for node in graph.node], found
-
-
-def _arrays(path):
-    """Return the arrays of an HDF5 file, or of the one in a `.keras` file."""
+def _read_all(path):
+    """Read every array of an HDF5 file."""
     found = []
-    with contextlib.ExitStack() as opened:
-        if path.suffix == ".keras":
-            path = opened.enter_context(zipfile.ZipFile(path)).open("model.weights.h5")
-        file = opened.enter_context(h5py.File(path))
+    with h5py.File(path) as file:
         file.visititems(lambda _, x: found.append(x[()]) if isinstance(x, h5py.Dataset) else None)
-    return found
