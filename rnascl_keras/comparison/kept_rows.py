@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from rnascl_keras.files.shape import NOT_YET, Keys, Shape
+from rnascl_keras.run.figures import Speed
 from rnascl_keras.run.origin import Noted
 
 
@@ -46,7 +47,18 @@ class _Row(Noted):
     auto_attack: _StrongAt = NOT_YET
 
 
-ROW = Shape(_Row, "is not a row of a comparison", "delete it and give the command again")
+class _RightOfAll(_Right):
+    auto_attack: str
+
+
+class _StrongRow(_Row):
+    right: _RightOfAll
+    auto_attack: _StrongAt
+
+
+AGAIN = "delete it and give the command again"
+ROW = Shape(_Row, "is not a row of a comparison", AGAIN)
+STRONG_ROW = Shape(_StrongRow, "is not a row with AutoAttack of a comparison", AGAIN)
 
 
 class _Share(Keys):
@@ -76,22 +88,74 @@ class _Measured(Keys):
     accuracy: _Share
 
 
-class _Network(_Measured):
-    sha256: str
-    kept: int
-    weights: int
+class _Figures(Keys):
+    """What a run of one network, or a pruned model, gives to a row."""
+
+    n: int
+    epsilon: float
+    parameters: int
+    macs: int
+    accuracy: _Share
     intervals: _Intervals
     onnx: _Side
     int8: _Side
+
+
+class _Network(_Figures, _Measured):
+    sha256: str
+    kept: int
+    weights: int
     auto_attack: _Strong = NOT_YET
     auto_attack_n: int = 0
+
+
+class _StrongNetwork(_Network):
+    auto_attack: _Strong
+
+
+class _Dense(Keys):
+    parameters: int
+    macs: int
+    accuracy: _Share
+    intervals: _Intervals
+
+
+class _Bytes(Keys):
+    bytes: int
+
+
+class _Sizes(Keys):
+    onnx: _Bytes = Field(alias="teacher.onnx")
+    int8: _Bytes = Field(alias="teacher_int8.onnx")
+
+
+class _Evaluated(Keys):
+    """Of a run's evaluation, what a row takes."""
+
+    n: int
+    epsilon: float
+    teacher: _Dense
+    export: _Sizes
+
+
+class _Speeds(Keys):
+    onnx: Speed = Field(alias="teacher.onnx")
+    int8: Speed = Field(alias="teacher_int8.onnx")
+
+
+class _Timed(Keys):
+    files: _Speeds
 
 
 class _Networks(Keys):
     rows: Annotated[list[_Measured], Field(min_length=1)]
 
 
-NETWORK = Shape(_Network, "is not a network's row", "delete it and give the command again")
+NETWORK = Shape(_Network, "is not a network's row", AGAIN)
+STRONG_NETWORK = Shape(_StrongNetwork, "is not a network's row with AutoAttack", AGAIN)
+FIGURES = Shape(_Figures, "does not hold what a comparison shows", AGAIN)
+EVALUATED = Shape(_Evaluated, "does not hold what a comparison shows", AGAIN)
+TIMED = Shape(_Timed, "does not hold what a comparison shows", AGAIN)
 NETWORKS = Shape(
     _Networks,
     "holds no rows of `rnascl compare-networks`",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rnascl_keras.assignments import with_settings
-from rnascl_keras.comparison.kept_rows import NETWORK
+from rnascl_keras.comparison.kept_rows import EVALUATED, FIGURES, NETWORK, STRONG_NETWORK, TIMED
 from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
@@ -19,7 +19,6 @@ from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.size import model_macs
 from rnascl_keras.pruning.masks import kept_weights
 from rnascl_keras.pruning.prune import prune_run
-from rnascl_keras.run.figures import EVALUATION, LATENCIES
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
@@ -79,6 +78,8 @@ def network_row(run: Run, spec: NetworkSpec, budget: Budget, auto_attack: int) -
     file = run.path(f"networks/{spec.key}.json")
     noted = read_json(file, NETWORK) if file.exists() else {}
     if all(noted.get(key) == row[key] for key in ("network", "epochs", "sha256", "auto_attack_n")):
+        if auto_attack:
+            STRONG_NETWORK.check(file, noted)
         run.say(f"{spec.text}: already done from the same settings")
         return noted
     kept, weights = kept_weights(load_model(path))
@@ -102,8 +103,8 @@ def _own_run(run: Run, spec: NetworkSpec, epochs: int) -> Run:
 def _trained(sub: Run) -> tuple[Path, dict[str, Any]]:
     """Return the trained model's file and its figures."""
     run_stages(sub, ("teacher", "export", "evaluate"))
-    found = read_json(sub.path("evaluation.json"), EVALUATION)
-    timed = read_json(sub.path("export/latency.json"), LATENCIES)["files"]
+    found = read_json(sub.path("evaluation.json"), EVALUATED)
+    timed = read_json(sub.path("export/latency.json"), TIMED)["files"]
     files = {
         name: {"bytes": found["export"][name]["bytes"], "latency_ms": timed[name]}
         for name in ("teacher.onnx", "teacher_int8.onnx")
@@ -133,7 +134,9 @@ def _pruned(sub: Run, spec: NetworkSpec, epochs: int) -> tuple[Path, dict[str, A
     found = prune_run(sub, "teacher", settings)
     names = ("parameters", "macs", "n", "epsilon", "accuracy", "intervals")
     own = {key: found[key] for key in names} | _sides(found["files"])
-    return sub.path(f"prune/teacher_{settings.title()}.keras"), own
+    name = f"prune/teacher_{settings.title()}"
+    FIGURES.check(sub.path(f"{name}.json"), own)
+    return sub.path(f"{name}.keras"), own
 
 
 def _sides(files: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.comparison.differences import as_text
-from rnascl_keras.comparison.kept_rows import ROW
+from rnascl_keras.comparison.kept_rows import ROW, STRONG_ROW
 from rnascl_keras.comparison.methods import START, Method, find_methods
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
@@ -132,6 +132,8 @@ class _Row:
         origin, run = self._origin(), self.run
         row = read_json(self.figures, ROW) if self.figures.exists() else {"signature": None}
         if row["signature"] == origin.signature and self.student.exists():
+            if self.measures.auto_attack:
+                STRONG_ROW.check(self.figures, row)
             run.say(f"{self.key}: already done from the same settings")
             return row
         check_nothing_is_lost(run, self.key, origin, self.figures, row)

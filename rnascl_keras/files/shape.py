@@ -56,23 +56,29 @@ class Shape:
 
     def check(self, path: Path, content: Any) -> None:
         """Raise UserError, which names the file and the key, where the content is another."""
-        try:
-            self._adapter.validate_python(content, strict=True)
-        except ValidationError as error:
+        if wrong := problem(self._adapter, content):
             raise UserError(
-                f"{path} {self.otherwise} ({_problem(error)}): it is damaged, or of another "
+                f"{path} {self.otherwise} ({wrong}): it is damaged, or of another "
                 f"version of this package; {self.mend}."
-            ) from error
+            )
 
 
-def _problem(error: ValidationError) -> str:
-    """Say what is wrong with the first key of which something is."""
-    problem = error.errors(include_url=False)[0]
-    key = printable(".".join(map(str, problem["loc"])))
-    if problem["type"] == "missing":
+def problem(keys: TypeAdapter, content: Any) -> str | None:
+    """Say what is wrong with the first key of which something is; None where all are right."""
+    try:
+        keys.validate_python(content, strict=True)
+    except ValidationError as error:
+        return _in_words(error)
+    return None
+
+
+def _in_words(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = printable(".".join(map(str, first["loc"])))
+    if first["type"] == "missing":
         return f"{key} is missing"
-    if problem["type"] == "extra_forbidden":
+    if first["type"] == "extra_forbidden":
         return f"{key} is not known to this version"
-    came = printable(repr(problem["input"]))
+    came = printable(repr(first["input"]))
     came = came if len(came) <= LONGEST else came[:LONGEST] + "..."
-    return f"{key}: {problem['msg']}; got {came}"
+    return f"{key}: {first['msg']}; got {came}"

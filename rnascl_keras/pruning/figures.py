@@ -16,6 +16,7 @@ from rnascl_keras.files.shape import Keys, Shape
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.pruning.masks import kept_weights, kernels
 from rnascl_keras.report.keys import attack_name
+from rnascl_keras.run.figures import Speed
 from rnascl_keras.run.origin import Noted
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import count, milliseconds, percent, radius, size
@@ -26,7 +27,7 @@ CHECK_IMAGES = 500
 class _File(Keys):
     bytes: int
     zeros: float
-    latency_ms: dict[str, float]
+    latency_ms: Speed
 
 
 class _Pruned(Noted):

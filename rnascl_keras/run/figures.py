@@ -13,6 +13,13 @@ Interval = Annotated[list[float], Field(min_length=2, max_length=2)]
 AGAIN = "delete it and run the stage again"
 
 
+class Speed(Keys):
+    """Of a file, in milliseconds; on all threads too, where there are several."""
+
+    one_thread: float
+    all_threads: float = NOT_YET
+
+
 class _Parity(Keys):
     sha256: str
     bytes: int

@@ -10,7 +10,8 @@ import keras_tuner
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.files.whole import read_json, write_json
+from rnascl_keras.files.whole import write_json
+from rnascl_keras.tuning.kept_state import HYPERBAND, ORACLE, TRIAL, OtherContent, check_kept
 
 OBJECTIVE = "score"
 INITIAL_POINTS = 5
@@ -23,6 +24,8 @@ class _Steady(keras_tuner.Oracle):
     `deadline`, of `time.monotonic`; and its files are whole or absent, also after a kill."""
 
     deadline: float | None = None
+    kept = ORACLE
+    """Keys of its file."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         if self.deadline is not None and time.monotonic() >= self.deadline:
@@ -49,22 +52,28 @@ class _Steady(keras_tuner.Oracle):
         oracle = Path(self._get_oracle_fname())
         reading = oracle.parent
         try:
-            for reading in (*oracle.parent.glob("trial_*/trial.json"), oracle):
-                read_json(reading)
+            for reading in oracle.parent.glob("trial_*/trial.json"):
+                check_kept(reading, TRIAL)
+            reading = oracle
+            check_kept(oracle, self.kept)
             reading = oracle.parent
             super().reload()
             # One that was killed between its own file and the oracle's was never begun.
             self.trials = {name: self.trials[name] for name in self.start_order}
+            if lost := self.trials.keys() - {*self.end_order, *self._retry_queue}:
+                reading = oracle
+                raise OtherContent(f"trial {min(lost)} is neither over nor in ongoing_trials")
         except Exception as error:  # Keras Tuner takes apart whatever is there
+            told = str(error) if isinstance(error, OtherContent) else type(error).__name__
             raise UserError(
-                f"{reading} is damaged, or of another version ({type(error).__name__} when it was "
-                f"read); delete {oracle.parent}, and its trials are chosen again, of which none is "
-                "trained anew that is there."
+                f"{reading} is damaged, or of another version ({told} when it was read); delete "
+                f"{oracle.parent}, and its trials are chosen again, of which none is trained anew "
+                "that is there."
             ) from error
 
 
 class _Hyperband(_Steady, HyperbandOracle):
-    pass
+    kept = HYPERBAND
 
 
 class _Bayesian(_Steady, BayesianOptimizationOracle):

@@ -7,14 +7,13 @@ as one that the reader has to ask for.
 
 from __future__ import annotations
 
-import copy
 import io
 import json
-import re
 from functools import partial
 
 import numpy as np
 import pytest
+from other_versions import changed, places, told, without, wrapped
 from rich.console import Console
 
 from rnascl_keras.errors import UserError
@@ -29,40 +28,6 @@ from rnascl_keras.run.figures import EVALUATION, LATENCIES, PARITY, REPORT
 from rnascl_keras.run.saved_state import SavedState, _checksum
 from rnascl_keras.run.stamps import STAMP
 
-DEEPEST = 4
-
-
-def without(owner, key):
-    del owner[key]
-
-
-def wrapped(owner, key):
-    owner[key] = [owner[key]] if isinstance(owner[key], dict) else {"value": owner[key]}
-
-
-def places(content, before=()):
-    """Yield where the keys of a JSON object are; of objects with equal keys, one is gone into, and
-    of numbers by name, as accuracies by attack, one is taken."""
-    seen = []
-    if before and all(isinstance(value, float) for value in content.values()):
-        content = dict(list(content.items())[:1])
-    for key, value in content.items():
-        yield (*before, key)
-        inside = value[0] if isinstance(value, list) and value else value
-        if isinstance(inside, dict) and len(before) < DEEPEST - 1 and set(inside) not in seen:
-            seen.append(set(inside))
-            step = (key, 0) if inside is not value else (key,)
-            yield from places(inside, (*before, *step))
-
-
-def changed(content, place, rule):
-    """Return a copy of which the value at `place` was changed."""
-    made = owner = copy.deepcopy(content)
-    for step in place[:-1]:
-        owner = owner[step]
-    rule(owner, place[-1])
-    return made
-
 
 def leave(work, name, content):
     """Write a file as its stage would: every stamp that tells its hash tells the new one."""
@@ -71,9 +36,9 @@ def leave(work, name, content):
         noted = json.loads(stamp.read_text())
         if stamp == work / name:
             continue  # what is wrong with it is to stay
-        for told in (noted["makes"], noted["made_from"]["inputs"]):
-            if name in told:
-                told[name] = content_hash(work / name)
+        for hashes in (noted["makes"], noted["made_from"]["inputs"]):
+            if name in hashes:
+                hashes[name] = content_hash(work / name)
         stamp.write_text(json.dumps(noted))
 
 
@@ -93,18 +58,6 @@ READERS = {
 def quick_report(monkeypatch):
     """Reports without the pictures that models are asked for."""
     monkeypatch.setattr(report_stage, "_pictures", lambda run: report_stage.NO_PICTURES)
-
-
-def told(error, path, place):
-    """Return whether an error's one line names the file, and the key or what it stands in."""
-    line = str(error)
-    return "\n" not in line and str(path) in line and {*map(str, place)} & {*words_of(line)}
-
-
-def words_of(line):
-    """Return the words of a line, and the parts of dotted ones."""
-    words = re.findall(r"[\w.]+", line)
-    return [*words, *(part for word in words for part in word.split("."))]
 
 
 @pytest.mark.parametrize("rule", [without, wrapped])
