@@ -41,7 +41,6 @@ class Breaking:
         return logits, (slopes @ WEIGHT.T).reshape(images.shape).astype(np.float32)
 
 
-@pytest.mark.filterwarnings("ignore:invalid value")
 # An infinite logit of the true class alone has no gradient to leave by.
 @pytest.mark.parametrize(
     ("answer", "everywhere"), [(np.nan, True), (np.nan, False), (np.inf, True)]
@@ -82,7 +81,6 @@ def test_a_keras_model_that_turns_undefined_is_not_robust():
     assert evaluation.accuracy["pgd20"] == evaluation.accuracy["square"] == 0
 
 
-@pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("name", attacks_in("L0"))
 def test_no_image_survives_in_l0_where_black_and_white_are_undefined(name):
     class BlackAndWhite(Breaking):
