@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rnascl_keras.files.shape import NOT_YET, Keys, Shape
+from rnascl_keras.files.shape import NEEDED, NOT_YET, Keys, Shape
 from rnascl_keras.run.figures import Speed
 from rnascl_keras.run.origin import Noted
 
@@ -48,12 +48,12 @@ class _Row(Noted):
 
 
 class _RightOfAll(_Right):
-    auto_attack: str
+    auto_attack: str = NEEDED
 
 
 class _StrongRow(_Row):
     right: _RightOfAll
-    auto_attack: _StrongAt
+    auto_attack: _StrongAt = NEEDED
 
 
 AGAIN = "delete it and give the command again"
@@ -110,7 +110,7 @@ class _Network(_Figures, _Measured):
 
 
 class _StrongNetwork(_Network):
-    auto_attack: _Strong
+    auto_attack: _Strong = NEEDED
 
 
 class _Dense(Keys):

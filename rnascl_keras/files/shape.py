@@ -19,6 +19,8 @@ LONGEST = 60
 
 NOT_YET: Any = Field(default=None)
 """Default of a key that earlier versions did not write: it may be absent, but not null."""
+NEEDED: Any = Field()
+"""Of a key that a class asks for, though the one it is made from does not."""
 
 
 class Keys(BaseModel):
