@@ -9,6 +9,8 @@ import numpy as np
 from numpy.random import Generator
 from scipy import ndimage
 
+from rnascl_keras.corruptions.numbers import in_bytes, to_the_nearest_byte
+
 
 def defocus_blur(
     image: np.ndarray, random: Generator, settings: tuple[float, float], scale: float
@@ -19,13 +21,18 @@ def defocus_blur(
 
 
 def _disk(radius: float, softness: float, scale: float) -> np.ndarray:
-    """Return a disk that sums to 1; a Gaussian of few taps softens its edge."""
-    # as the published sets have it: 3 taps up to a radius of 8 pixels, 5 above
-    taps = ceil(scale * (1 if radius <= 8 else 2))
-    reach = ceil(scale * radius) + taps
+    """Return a disk whose edge a Gaussian of few taps softens.
+
+    As in the published code, there are 3 taps and 8 pixels to each side up to that radius, and 5
+    taps on no more than the disk above; so it sums to a little more than 1 from 8 on, as its edge
+    is mirrored.
+    """
+    taps, least = (1, 8) if radius <= 8 else (2, 0)
+    reach = ceil(scale * max(radius, least))
     steps = np.arange(-reach, reach + 1)
-    disk = (steps**2 + steps[:, None] ** 2 <= (scale * radius) ** 2).astype(float)
-    return ndimage.gaussian_filter(disk / disk.sum(), scale * softness, radius=taps)
+    disk = (steps**2 + steps[:, None] ** 2 <= (scale * radius) ** 2).astype(np.float32)
+    softened = {"sigma": scale * softness, "radius": ceil(scale * taps), "mode": "mirror"}
+    return ndimage.gaussian_filter(disk / disk.sum(), **softened)
 
 
 def glass_blur(
@@ -49,7 +56,7 @@ def glass_blur(
         for row in rows:
             for place in range(row * width + columns.start, row * width + columns.stop, -1):
                 source[place] = source[place + next(steps)]
-    moved = _in_bytes(blurred).reshape(-1, channels)[source].reshape(image.shape)
+    moved = in_bytes(blurred).reshape(-1, channels)[source].reshape(image.shape) / 255
     return ndimage.gaussian_filter(moved, spread, mode="nearest")
 
 
@@ -57,7 +64,8 @@ def motion_blur(
     image: np.ndarray, random: Generator, settings: tuple[float, float], scale: float
 ) -> np.ndarray:
     """Draw each point out to one side, at most 45 degrees from level."""
-    return streaked(image, scale * settings[0], scale * settings[1], random.uniform(-45, 45))
+    radius, sigma = (scale * length for length in settings)
+    return to_the_nearest_byte(streaked(image, radius, sigma, random.uniform(-45, 45)))
 
 
 def streaked(image: np.ndarray, radius: float, sigma: float, degrees: float) -> np.ndarray:
@@ -85,7 +93,9 @@ def streaked(image: np.ndarray, radius: float, sigma: float, degrees: float) -> 
 
 def zoom_blur(image: np.ndarray, random: Generator, settings: np.ndarray, _: float) -> np.ndarray:
     """Average an image with what a zoom makes of it on its way."""
-    return (image + sum(zoomed(image, factor) for factor in settings)) / (len(settings) + 1)
+    image = image.astype(np.float32)  # as theirs, so that what is flat keeps its value
+    zooms = [zoomed(image, factor).astype(np.float32) for factor in settings]
+    return (image + sum(zooms)) / (len(zooms) + 1)
 
 
 def zoomed(image: np.ndarray, factor: float) -> np.ndarray:
@@ -104,7 +114,3 @@ def _enlarging(size: int, factor: float) -> np.ndarray:
     seen = (enlarged - size) // 2 + np.arange(size)  # the rest of it is cut off
     places = (size - inner) // 2 + seen * (inner - 1) / max(1, enlarged - 1)
     return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(size)))
-
-
-def _in_bytes(image: np.ndarray) -> np.ndarray:
-    return np.floor(255 * image + 1e-6) / 255

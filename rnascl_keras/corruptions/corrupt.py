@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.corruptions import blur, digital, noise, weather
+from rnascl_keras.corruptions.numbers import in_bytes
 from rnascl_keras.corruptions.severities import published_for
 from rnascl_keras.errors import UserError, check_name
 
@@ -64,8 +65,7 @@ def corrupt(
     for k, image in enumerate(images):
         random = np.random.default_rng((seed, number, severity, first + k))
         made = CORRUPTIONS[name](image / 255.0, random, settings, scale)
-        # cut off as the published sets are; what is whole but for rounding stays
-        corrupted[k] = 255 * np.clip(made, 0, 1) + 1e-6
+        corrupted[k] = in_bytes(made)
     return corrupted
 
 

@@ -22,7 +22,8 @@ def elastic_transform(
     """Shift three corners, then pull every pixel along by smooth waves (Simard et al. 2003)."""
     height, smoothness, shift = (scale * length for length in settings)
     sides = image.shape[:2]
-    skewed = _skewed(image, shift, random)
+    # as theirs, so that what is flat keeps its value
+    skewed = _skewed(image.astype(np.float32), shift, random)
     spread = {"sigma": smoothness, "truncate": 3, "mode": "reflect"}
     across, down = (
         height * ndimage.gaussian_filter(random.uniform(-1, 1, sides), **spread) for _ in "xy"

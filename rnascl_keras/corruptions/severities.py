@@ -1,11 +1,11 @@
 """How strong each corruption is: the published parameters, and those of other sizes.
 
 Hendrycks and Dietterich (2019), "Benchmarking Neural Network Robustness to Common Corruptions and
-Perturbations": the values with which their CIFAR-10-C (32 pixels) and ImageNet-C (224 pixels) were
-made, one for each severity. Images of another size take the values of the nearer of the two by
-ratio, up to 84 pixels of the shorter side those of CIFAR-10-C, and lengths in pixels grow with
-that side; so a picture of 64 pixels looks as one of 32 does. The authors' own Tiny-ImageNet-C has
-a third set of values, which is not used.
+Perturbations": the values with which their CIFAR-10-C (32 pixels), Tiny-ImageNet-C (64) and
+ImageNet-C (224) were made, one for each severity. Images of another size take those of the nearest
+of the three by ratio, of the shorter side: up to 45 pixels, up to 119, and above. Lengths in
+pixels grow with that side. The two sets of ImageNet were then kept as JPEG of quality 85, which
+those made here are not.
 """
 
 from __future__ import annotations
@@ -87,6 +87,40 @@ CIFAR_10_C = Published(
     },
 )
 
+TINY_IMAGENET_C = Published(
+    "Tiny-ImageNet-C",
+    64,
+    {
+        "gaussian_noise": [0.04, 0.08, 0.12, 0.15, 0.18],
+        "shot_noise": [250, 100, 50, 30, 15],
+        "impulse_noise": [0.01, 0.02, 0.05, 0.08, 0.14],
+        "defocus_blur": [(0.5, 0.6), (1, 0.1), (1.5, 0.1), (2.5, 0.01), (3, 0.1)],
+        "glass_blur": [(0.1, 1, 1), (0.5, 1, 1), (0.6, 1, 2), (0.7, 2, 1), (0.9, 2, 2)],
+        "motion_blur": [(10, 1), (10, 1.5), (10, 2), (10, 2.5), (12, 3)],
+        "zoom_blur": CIFAR_10_C.values["zoom_blur"],
+        "snow": [
+            (0.1, 0.2, 1, 0.6, 8, 3, 0.8),
+            (0.1, 0.2, 1, 0.5, 10, 4, 0.8),
+            (0.15, 0.3, 1.75, 0.55, 10, 4, 0.7),
+            (0.25, 0.3, 2.25, 0.6, 12, 6, 0.65),
+            (0.3, 0.3, 1.25, 0.65, 14, 12, 0.6),
+        ],
+        "frost": [(1, 0.3), (0.9, 0.4), (0.8, 0.45), (0.75, 0.5), (0.7, 0.55)],
+        "fog": [(0.4, 3), (0.7, 3), (1, 2.5), (1.5, 2), (2, 1.75)],
+        "brightness": [0.1, 0.2, 0.3, 0.4, 0.5],
+        "contrast": [0.4, 0.3, 0.2, 0.1, 0.05],
+        "elastic_transform": [
+            (0, 0, 64 * 0.08),
+            (64 * 0.05, 64 * 0.3, 64 * 0.06),
+            (64 * 0.1, 64 * 0.08, 64 * 0.06),
+            (64 * 0.1, 64 * 0.03, 64 * 0.03),
+            (64 * 0.16, 64 * 0.03, 64 * 0.02),
+        ],
+        "pixelate": [0.9, 0.8, 0.7, 0.6, 0.5],
+        "jpeg_compression": [65, 58, 50, 40, 25],
+    },
+)
+
 IMAGENET_C = Published(
     "ImageNet-C",
     224,
@@ -132,5 +166,6 @@ IMAGENET_C = Published(
 def published_for(height: int, width: int) -> tuple[Published, float]:
     """Return whose parameters images of a size take, and by how much lengths in pixels grow."""
     side = min(height, width)
-    nearer = CIFAR_10_C if side**2 <= CIFAR_10_C.side * IMAGENET_C.side else IMAGENET_C
-    return nearer, side / nearer.side
+    sets = (CIFAR_10_C, TINY_IMAGENET_C, IMAGENET_C)
+    nearest = min(sets, key=lambda own: max(side / own.side, own.side / side))
+    return nearest, side / nearest.side

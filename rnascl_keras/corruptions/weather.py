@@ -7,6 +7,7 @@ from numpy.random import Generator
 
 from rnascl_keras.corruptions.blur import streaked, zoomed
 from rnascl_keras.corruptions.fractal import clouds
+from rnascl_keras.corruptions.numbers import in_bytes, to_the_nearest_byte
 
 GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in the luma of ITU-R BT.601."""
@@ -22,8 +23,9 @@ def snow(
     """Whiten the image, and let flakes fall on it, twice: the second time turned around."""
     mean, deviation, zoom, least, radius, sigma, kept = settings
     flakes = zoomed(random.normal(mean, deviation, (*image.shape[:2], 1)), zoom)
-    flakes = np.clip(np.where(flakes < least, 0, flakes), 0, 1)
+    flakes = in_bytes(np.where(flakes < least, 0, flakes)) / 255
     flakes = streaked(flakes, scale * radius, scale * sigma, random.uniform(-135, -45))
+    flakes = to_the_nearest_byte(flakes)
     grey = image @ GREY if image.shape[2] == len(GREY) else image[..., 0]
     white = np.maximum(image, 1.5 * grey[..., None] + 0.5)
     return kept * image + (1 - kept) * white + flakes + flakes[::-1, ::-1]

@@ -31,7 +31,7 @@ class Corrupted:
     Attributes:
         n: number of images, the first ones.
         seed: of what is random.
-        published: whose parameters they have, "CIFAR-10-C" or "ImageNet-C".
+        published: whose parameters they have: "CIFAR-10-C", "Tiny-ImageNet-C" or "ImageNet-C".
         scale: by how much lengths in pixels are longer than those; 1 at that set's own size.
         accuracy: by corruption, from 0 to 1 at severities 1 to 5.
         intervals: by corruption, the 95 % Wilson interval [low, high] at each severity.

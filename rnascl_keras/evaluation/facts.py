@@ -48,7 +48,9 @@ class CorruptionFacts(BaseModel):
 
     n: int
     seed: int
-    published: str = Field(description="set whose parameters they have, CIFAR-10-C or ImageNet-C")
+    published: str = Field(
+        description="set whose parameters they have: CIFAR-10-C, Tiny-ImageNet-C or ImageNet-C"
+    )
     scale: float = Field(description="by how much lengths in pixels are longer than that set's")
     accuracy: dict[str, list[float]] = Field(description="by corruption, at severities 1 to 5")
     intervals: dict[str, list[tuple[float, float]]]
