@@ -15,6 +15,7 @@ from onnx import TensorProto, helper
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.export.gradient.final_activation import final_activation, without_final_activation
 from rnascl_keras.export.gradient.known import true_inputs
+from rnascl_keras.export.gradient.mixture import MIXTURE, logarithm, mixes_probabilities
 from rnascl_keras.export.gradient.preparation import inferred
 from rnascl_keras.export.gradient.two_classes import with_softmax_of_two
 
@@ -29,7 +30,7 @@ class ClassScores:
 
     Attributes:
         name: what the file calls it.
-        activation: what it ends in: "softmax", "sigmoid", or None.
+        activation: what it ends in: "softmax", "sigmoid", a "mixture" of several, or None.
         classes: how many; None where the file leaves it open.
         is_binary: whether the file gives one number z a row, here made into the logits (0, z).
         others: the file's outputs left aside.
@@ -48,7 +49,9 @@ class ClassScores:
         words = f"gives {gives}, {self.classes or 'so many'} classes in {self.name!r}"
         if self.is_binary:
             words += ", of one number z a row, taken as the logits (0, z)"
-        if self.activation:
+        if self.activation == MIXTURE:
+            words += ", mixed of several softmaxes or sigmoids; the logarithm of them is attacked"
+        elif self.activation:
             words += f"; the logits before its {self.activation} are attacked"
         if self.others:
             words += f"; left aside: {', '.join(map(repr, self.others))}"
@@ -61,7 +64,8 @@ class AttackedOutput(ClassScores):
 
     Attributes:
         model: a copy of the file's with one output, the logits, (batch, classes); of what `name`
-            gives they are what comes before the final activation.
+            gives they are what comes before the final activation, or its logarithm where it is
+            mixed of several.
     """
 
     model: onnx.ModelProto
@@ -164,11 +168,15 @@ def _logits(model: onnx.ModelProto) -> str:
 def _cut(model: onnx.ModelProto, name: str, others: tuple[str, ...]) -> AttackedOutput:
     model = _with_output(model, name)
     found = final_activation(model.graph)
+    activation = found.kind if found else None
     model = without_final_activation(model) or model
     graph, tensor = model.graph, model.graph.output[0].type.tensor_type
     axes = [axis.dim_value or axis.dim_param or None for axis in tensor.shape.dim]
     classes = next((size for size in axes[1:] if size != 1), 1 if axes else None)
     is_binary = classes == 1
+    if not found and tensor.elem_type in _FLOATS and mixes_probabilities(graph, name):
+        activation = MIXTURE
+        _append_logarithm(graph, tensor, odds=is_binary)
     if axes and len(axes) != 2:
         # (batch, k, 1, 1) -> (batch, k), and (batch,) -> (batch, 1)
         _append(graph, "Flatten", [graph.output[0].name], axis=1)
@@ -182,17 +190,30 @@ def _cut(model: onnx.ModelProto, name: str, others: tuple[str, ...]) -> Attacked
         logits = graph.output[0].name
         shape = [axes[0], classes]
         graph.output[0].CopyFrom(helper.make_tensor_value_info(logits, tensor.elem_type, shape))
-    activation = found.kind if found else None
     known = classes if isinstance(classes, int) else None
     return AttackedOutput(name, activation, known, is_binary, others, model)
 
 
 def _append(graph: onnx.GraphProto, operator: str, inputs: list[str], **attributes: Any) -> None:
     """Add a node at the end, and make what it gives the output."""
-    taken = {x for node in graph.node for x in (*node.input, *node.output)}
-    name = next(n for k in range(len(taken) + 1) if (n := f"logits_{k}") not in taken)
+    name = _new_name(graph)
     graph.node.append(helper.make_node(operator, inputs, [name], **attributes))
     graph.output[0].name = name
+
+
+def _append_logarithm(graph: onnx.GraphProto, tensor: Any, *, odds: bool) -> None:
+    """Make the logarithm of the output the output, at least in single precision."""
+    name = _new_name(graph)
+    graph.node.extend(logarithm(graph.output[0].name, tensor.elem_type, name, odds=odds))
+    graph.output[0].name = name
+    if tensor.elem_type == TensorProto.FLOAT16:
+        tensor.elem_type = TensorProto.FLOAT
+
+
+def _new_name(graph: onnx.GraphProto) -> str:
+    """Return a name that no tensor has, and that none begins with."""
+    taken = {x.partition("/")[0] for node in graph.node for x in (*node.input, *node.output)}
+    return next(n for k in range(len(taken) + 1) if (n := f"logits_{k}") not in taken)
 
 
 def _all_described(model: onnx.ModelProto) -> str:

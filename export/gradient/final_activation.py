@@ -22,7 +22,7 @@ _ACTIVATIONS = {
     "Sigmoid": "sigmoid",
 }
 # What may follow: nothing that mixes classes, and nothing that changes their order.
-_SHAPE_ONLY = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+SHAPE_ONLY = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 _ONE_BY_ONE = {"Clip", "DequantizeLinear", "Log", "QuantizeLinear"}
 _WITH_A_NUMBER_SECOND = {"Div", "Sub"}
 _WITH_A_NUMBER = {"Add", "Max", "Min", "Mul"} | _WITH_A_NUMBER_SECOND
@@ -57,7 +57,7 @@ def final_activation(graph: onnx.GraphProto) -> FinalActivation | None:
     name = graph.output[0].name
     while name in known.producers and len(trail) < len(graph.node):
         node = known.producers[name]
-        found = _activation(node, known)
+        found = activation_of(node, known)
         if found:
             kind, logits = found
             trail.insert(0, (node, logits))
@@ -81,19 +81,24 @@ def without_final_activation(model: onnx.ModelProto) -> onnx.ModelProto | None:
     if found is None:
         return None
     for k, (node, scores) in enumerate(found.trail):
-        if k == 0 or node.op_type not in _SHAPE_ONLY:
+        if k == 0 or node.op_type not in SHAPE_ONLY:
             node.CopyFrom(helper.make_node("Identity", [scores], list(node.output)))
     # those after it can have changed their type
     del copy.graph.value_info[:]
     return copy
 
 
-def _activation(node: onnx.NodeProto, known: KnownTensors) -> tuple[str, str] | None:
+def activation_of(node: onnx.NodeProto, known: KnownTensors) -> tuple[str, str] | None:
     """Return the kind and the logits where `node` is the last of an activation."""
     if node.domain not in STANDARD:
         return None
     if node.op_type in _ACTIVATIONS:
         return _ACTIVATIONS[node.op_type], node.input[0]
+    if node.op_type == "Exp":  # of a log-softmax
+        before = known.producers.get(node.input[0])
+        if before is None or before.op_type != "LogSoftmax":
+            return None
+        return SOFTMAX, before.input[0]
     if node.op_type != "Div":
         return None
     # a softmax written out: exp(z) / sum exp(z)
@@ -108,7 +113,7 @@ def _before(node: onnx.NodeProto, known: KnownTensors) -> str:
     rising function for all of them; "" where it does neither."""
     if node.domain not in STANDARD or not node.input:
         return ""
-    if node.op_type in _SHAPE_ONLY | _ONE_BY_ONE:
+    if node.op_type in SHAPE_ONLY | _ONE_BY_ONE:
         return node.input[0]
     if node.op_type not in _WITH_A_NUMBER or len(node.input) != 2:
         return ""
@@ -123,9 +128,9 @@ def _before(node: onnx.NodeProto, known: KnownTensors) -> str:
 def _is_over_classes(trail: list[onnx.NodeProto], logits: str, known: KnownTensors) -> bool:
     """Whether the softmax at the start of `trail` leaves one distribution for each image."""
     before, after = known.shape(logits), known.shape(trail[-1].output[0])
-    axis = _axis(trail[0], known)
+    axis = axis_of(trail[0], known)
     if before is None:
-        reshaped = any(node.op_type in _SHAPE_ONLY - {"Cast", "Identity"} for node in trail)
+        reshaped = any(node.op_type in SHAPE_ONLY - {"Cast", "Identity"} for node in trail)
         return axis in (1, -1) and not reshaped
     if len(before) == 2:
         same = after is None or (len(after) >= 2 and after[1] in (before[1], None))
@@ -136,8 +141,10 @@ def _is_over_classes(trail: list[onnx.NodeProto], logits: str, known: KnownTenso
     return all(size == 1 for size in others)
 
 
-def _axis(node: onnx.NodeProto, known: KnownTensors) -> int:
+def axis_of(node: onnx.NodeProto, known: KnownTensors) -> int:
     """Return the axis of a softmax."""
+    if node.op_type == "Exp":
+        node = known.producers[node.input[0]]
     if node.op_type == "Div":  # written out
         node = known.producers[node.input[1]]
         axes = known.value(node.input[1]) if len(node.input) > 1 else None

@@ -1,0 +1,132 @@
+"""Probabilities that are mixed of several: a mean, a weighted mean or a product of softmaxes.
+
+An ensemble that is averaged in probability has no tensor of logits. The logarithm of what it gives
+serves as one: its softmax are the same probabilities, and it has a gradient where these are flat
+because a class is sure.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from rnascl_keras.export.gradient.final_activation import (
+    SHAPE_ONLY,
+    SOFTMAX,
+    activation_of,
+    axis_of,
+)
+from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.registry import STANDARD
+
+MIXTURE = "mixture"
+# The batch's, the members' and the classes'.
+_MOST_AXES = 3
+# What they make of numbers that are not negative is not: of all inputs, or of the first.
+_MATRICES = {"Einsum", "MatMul"}
+_OF_ALL = _MATRICES | {"Add", "Concat", "Div", "Max", "Mean", "Min", "Mul", "Sum"}
+_OF_THE_FIRST = SHAPE_ONLY | {
+    *("Clip", "DequantizeLinear", "Dropout", "Expand", "Gather"),
+    *("Pow", "QuantizeLinear", "ReduceMax", "ReduceMean", "ReduceMin"),
+    *("ReduceProd", "ReduceSum", "Slice", "Split", "Sqrt", "Tile", "Transpose"),
+}
+
+
+def mixes_probabilities(graph: onnx.GraphProto, name: str) -> bool:
+    """Whether a tensor is made of softmaxes and sigmoids by sums, products and whatever else leaves
+    what is not negative so, with weights that are not negative; one at least is over the classes.
+
+    Args:
+        graph: with inferred shapes.
+        name: of the tensor, (batch, classes) but for axes of length 1.
+    """
+    known = KnownTensors(graph)
+    classes = _classes(known.shape(name))
+    pending, seen, passed, kinds = [name], set[str](), set[str](), set[str]()
+    while pending:
+        name = pending.pop()
+        if name in seen or not name:
+            continue
+        seen.add(name)
+        value, node = known.value(name), known.producers.get(name)
+        if value is not None:
+            if not (value >= 0).all():
+                return False
+            continue
+        if node is None or node.domain not in STANDARD:
+            return False
+        if _gives_probabilities(node, known):
+            kinds |= _kinds_over(classes, node, known)
+            continue
+        if node.op_type not in _OF_ALL | _OF_THE_FIRST:
+            return False
+        passed.add(node.op_type)
+        pending += node.input if node.op_type in _OF_ALL else node.input[:1]
+    # sigmoids before a matrix are a hidden layer
+    return SOFTMAX in kinds or (bool(kinds) and not passed & _MATRICES)
+
+
+def logarithm(name: str, dtype: int, made: str, *, odds: bool) -> list[onnx.NodeProto]:
+    """Return nodes that make logits of probabilities p.
+
+    The smallest normal number is added before, so that a p of 0 has a logarithm, too.
+
+    Args:
+        name: of p.
+        dtype: of p, a float's; half precision, in which small ones are 0, is widened first.
+        made: name of the logits.
+        odds: whether p is of one class against another: log p - log(1 - p) instead of log p.
+    """
+    kind = np.dtype(helper.tensor_dtype_to_np_dtype(dtype))
+    nodes: list[onnx.NodeProto] = []
+    if kind.itemsize < np.dtype(np.float32).itemsize:
+        kind = np.dtype(np.float32)
+        nodes.append(helper.make_node("Cast", [name], [f"{made}/wide"], to=1))
+        name = f"{made}/wide"
+    least = f"{made}/least"
+    nodes.append(_constant(least, np.finfo(kind).tiny, kind))
+    if not odds:
+        return nodes + _log(name, made, least)
+    nodes.append(_constant(f"{made}/one", 1, kind))
+    nodes.append(helper.make_node("Sub", [f"{made}/one", name], [f"{made}/rest"]))
+    nodes += _log(name, f"{made}/for", least)
+    nodes += _log(f"{made}/rest", f"{made}/against", least)
+    return [*nodes, helper.make_node("Sub", [f"{made}/for", f"{made}/against"], [made])]
+
+
+def _log(name: str, made: str, least: str) -> list[onnx.NodeProto]:
+    return [
+        helper.make_node("Add", [name, least], [f"{made}/positive"]),
+        helper.make_node("Log", [f"{made}/positive"], [made]),
+    ]
+
+
+def _constant(name: str, value: float, dtype: np.dtype) -> onnx.NodeProto:
+    tensor = numpy_helper.from_array(np.array(value, dtype))
+    return helper.make_node("Constant", [], [name], value=tensor)
+
+
+def _gives_probabilities(node: onnx.NodeProto, known: KnownTensors) -> bool:
+    return node.op_type != "LogSoftmax" and activation_of(node, known) is not None
+
+
+def _kinds_over(classes: int | None, node: onnx.NodeProto, known: KnownTensors) -> set[str]:
+    """Return the kind of an activation that is over so many classes, as far as that is known."""
+    kind, logits = activation_of(node, known) or ("", "")
+    shape = known.shape(logits)
+    if classes is None or shape is None:
+        return {kind}
+    if kind == SOFTMAX:
+        axis = axis_of(node, known)
+        fits = -len(shape) <= axis < len(shape) and shape[axis] in (classes, None)
+    else:  # else of maps, which are a hidden layer
+        fits = len(shape) <= _MOST_AXES and (classes in shape or classes == 1)
+    return {kind} if fits else set()
+
+
+def _classes(shape: tuple[int | str | None, ...] | None) -> int | None:
+    sizes = [size for size in (shape or (None, None))[1:] if size != 1]
+    if not sizes:
+        return 1
+    return sizes[0] if isinstance(sizes[0], int) else None
