@@ -11,6 +11,7 @@ import numpy as np
 from rnascl_keras.attacks.verdict import agreement
 from rnascl_keras.errors import UserError, naming
 from rnascl_keras.export.any_loss import AnyLoss, by_name_of, loss_of
+from rnascl_keras.export.gradient.mixture import MIXTURE
 from rnascl_keras.export.litert.image_numbers import ImageNumbers
 from rnascl_keras.export.litert.reading import read_litert
 from rnascl_keras.export.litert.scores import find_scores
@@ -91,7 +92,14 @@ class LiteRTClassifier(AnyLoss):
     def _twin(self) -> OnnxClassifier:
         with naming(self.path):
             model = onnx_twin(self._content, self._numbers, self._logits)
-        return OnnxClassifier(self.path, model=model, **self._told)
+        twin = OnnxClassifier(self.path, model=model, **self._told)
+        if twin.output.activation == MIXTURE:
+            raise UserError(
+                f"{self.path}: it gives probabilities mixed of several softmaxes or sigmoids, which "
+                "hide the gradient; attack the same model as ONNX, whose logarithm is attacked, or "
+                "this file by score: --attacks square."
+            )
+        return twin
 
     def straight_through(self) -> tuple[str, ...]:
         """See `OnnxClassifier.straight_through`."""

@@ -1,5 +1,7 @@
 """L1 against the authors' code, on the same small network in PyTorch.
 
+And on published weights, for as many images.
+
 Neither is installed with the tests: `pip install torch`, `pip install --no-deps pyautoattack`.
 """
 
@@ -74,3 +76,23 @@ def test_apgd_takes_the_same_way(monkeypatch):
             apart.append(np.abs(found - to_numpy(best)).max())
     assert all(same) and len(apart) >= 3
     assert np.mean(np.array(apart) < 1e-4) >= 0.6
+
+
+@pytest.mark.slow
+def test_as_many_images_of_a_published_network_survive():
+    """Within one point, of APGD's cross-entropy through the three balls."""
+    epsilon, (images, labels) = 6.0, asked_for(published.cifar10, 500)
+    model, network = (asked_for(make, "resnet4b") for make in (published.in_keras, published.in_torch))
+    y, x = torch.tensor(labels), to_torch(images)
+    with torch.no_grad():
+        right = network(x).argmax(1) == y
+    settings = {"n_iter": 100, "device": "cpu", "loss": "ce", "use_largereps": True}
+    attack = theirs.APGDAttack(network, norm="L1", eps=epsilon, seed=0, **settings)
+    left = 0
+    for part in torch.nonzero(right).flatten().split(100):
+        found = attack.perturb(x[part], y[part])
+        with torch.no_grad():
+            left += int((network(found).argmax(1) == y[part]).sum())
+    found = APGD(epsilon, norm="L1").perturb(model, images, labels)
+    survived = model.predict(found, verbose=0).argmax(axis=1) == labels
+    assert survived.mean() == pytest.approx(left / len(labels), abs=0.01)

@@ -266,6 +266,17 @@ def test_an_operator_without_an_onnx_form_is_named_and_the_file_still_answers(tm
     assert classifier.straight_through() == ()
 
 
+def test_mixed_probabilities_are_refused_and_the_file_still_answers(tmp_path):
+    model, _ = network()
+    heads = [layers.Dense(4, activation="sigmoid")(model.outputs[0]) for _ in range(2)]
+    mixed = keras.Model(model.inputs, layers.Average()(heads))
+    classifier = LiteRTClassifier(write(tmp_path / "m.tflite", mixed))
+    expected = mixed.predict(IMAGES, verbose=0)
+    np.testing.assert_allclose(classifier.logits(IMAGES), expected, atol=1e-4)
+    with pytest.raises(UserError, match=r"mixed of several .* attack the same model as ONNX"):
+        classifier.check_gradient(IMAGES)
+
+
 def test_of_several_outputs_none_is_taken_in_silence(tmp_path):
     model, _ = network()
     two = keras.Model(model.inputs, [model.outputs[0], layers.Dense(3)(model.outputs[0])])
