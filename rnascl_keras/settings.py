@@ -164,12 +164,16 @@ class Evaluation(Settings):
         epsilon (pixels of [0, 1]): L-infinity radius of the attacks.
         attacks: some of `rnascl list attacks`.
         check (images): on the first of these, signs of false robustness are looked for; 0: none.
+        corruptions: common corruptions beside attacks, at five severities: all, or e.g. fog, snow.
     """
+
+    LATER: ClassVar[dict[str, Any]] = {"corruptions": ()}
 
     n: Count = 1000
     epsilon: Radius = 8 / 255
     attacks: tuple[str, ...] = ("fgsm", "pgd", "mi_fgsm")
     check: Annotated[int, Field(ge=0)] = 200
+    corruptions: tuple[str, ...] = ()
 
     def arguments(self) -> dict[str, Any]:
         """Return those of `rnascl_keras.evaluate`."""
@@ -183,6 +187,18 @@ class Evaluation(Settings):
         for name in self.attacks:
             make_attack(name, self.epsilon, norm="Linf")
         return self
+
+    @model_validator(mode="after")
+    def _know_the_corruptions(self) -> Evaluation:
+        self.corrupting()
+        return self
+
+    def corrupting(self) -> list[str]:
+        """Return the names of the corruptions to evaluate under."""
+        from rnascl_keras.corruptions import corruptions_named
+
+        named = ",".join(self.corruptions)
+        return corruptions_named(named, "evaluation.corruptions") if named else []
 
 
 class Distribution(Settings):

@@ -89,6 +89,7 @@ def test_the_attack_of_no_robust_method_changes_no_result():
 
 UNSET = {"decay_epochs": None, "clip_norm": None, "held_out": None, "gradients": False}
 UNSET_OF = {
+    "evaluation": {"corruptions": []},
     "teacher": {"cells": None, "auxiliary": 0.0, "drop_path": 0.0, "start": None},
     "finetune": {"robust": None, "adversarial_share": None, "average": 0.0, "keep": "last"},
 }
@@ -112,3 +113,12 @@ def test_what_is_set_of_a_training_changes_its_result():
 def test_what_is_given_of_the_later_settings_counts():
     recipe = load_recipe("digits", ["data.held_out=0.2", "teacher.start=a.keras"]).made_from()
     assert (recipe["data"]["held_out"], recipe["teacher"]["start"]) == (0.2, "a.keras")
+
+
+def test_corruptions_are_known_by_name_and_without_any_a_run_is_made_as_before():
+    assert Evaluation(corruptions=("all",)).corrupting()[0] == "gaussian_noise"
+    assert Evaluation(corruptions=("fog", "snow")).corrupting() == ["snow", "fog"]
+    assert Evaluation().corrupting() == [] and "corruptions" not in Evaluation().made_from()
+    assert Evaluation(corruptions=("fog",)).made_from()["corruptions"] == ["fog"]
+    with pytest.raises(ValueError, match=r"evaluation\.corruptions 'fig' is unknown; .* 'fog'"):
+        Evaluation(corruptions=("fig",))

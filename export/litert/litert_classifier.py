@@ -95,9 +95,9 @@ class LiteRTClassifier(AnyLoss):
         twin = OnnxClassifier(self.path, model=model, **self._told)
         if twin.output.activation == MIXTURE:
             raise UserError(
-                f"{self.path}: it gives probabilities mixed of several softmaxes or sigmoids, which "
-                "hide the gradient; attack the same model as ONNX, whose logarithm is attacked, or "
-                "this file by score: --attacks square."
+                f"{self.path}: it gives probabilities mixed of several softmaxes or sigmoids, "
+                "which hide the gradient; attack the same model as ONNX, whose logarithm is "
+                "attacked, or this file by score: --attacks square."
             )
         return twin
 

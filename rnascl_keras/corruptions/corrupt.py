@@ -69,8 +69,12 @@ def corrupt(
     return corrupted
 
 
-def corruptions_named(text: str) -> list[str]:
+def corruptions_named(text: str, called: str = "--corruptions") -> list[str]:
     """Return the corruptions in `fog,snow`, all of them for `all`; in the published order.
+
+    Args:
+        text: names between commas.
+        called: what the user calls that.
 
     Raises:
         UserError: there is none of such a name.
@@ -80,7 +84,7 @@ def corruptions_named(text: str) -> list[str]:
         return list(CORRUPTIONS)
     expected = f"all, or some of {', '.join(CORRUPTIONS)}"
     for name in wanted:
-        check_name("--corruptions", name, ["all", *CORRUPTIONS], expected)
+        check_name(called, name, ["all", *CORRUPTIONS], expected)
     return [name for name in CORRUPTIONS if name in wanted or "all" in wanted]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rnascl_keras.corruptions import CORRUPTIONS
+from rnascl_keras.report.keys import model_keys
 from rnascl_keras.units import percent
 
 ALL = len(CORRUPTIONS)
@@ -19,18 +20,38 @@ def corruption_name(key: str) -> str:
 
 def corruption_words(corrupted: dict[str, Any]) -> list[str]:
     """Return in sentences what the table of accuracies, see `evaluation.Corrupted`, comes to."""
-    count = len(corrupted["accuracy"])
     low, high = map(percent, corrupted["mean_interval"])
-    of = f"all {ALL} corruptions (mCA)" if count == ALL else f"{count} of {ALL} corruptions"
     error, widest = percent(corrupted["error"]), percent(_widest(corrupted))
     said = [
-        f"Mean accuracy under {of}: {percent(corrupted['mean'])} %, 95 % interval {low} to {high}; "
-        f"mean error {error} %, as it is: the published mCE divides by AlexNet's errors.",
+        f"Mean accuracy under {_how_many(corrupted)}: {percent(corrupted['mean'])} %, 95 % "
+        f"interval {low} to {high}; mean error {error} %, as it is: the published mCE divides by "
+        "AlexNet's errors.",
         f"The 95 % interval of a single figure reaches at most {widest} points to either side.",
         f"Parameters of {corrupted['published']} (Hendrycks and Dietterich, 2019)"
         f"{_scaled(corrupted)}.",
     ]
     return said + [f"{note[0].upper()}{note[1:]}." for note in corrupted["notes"]]
+
+
+def corrupted_models(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return what the models of a report came to under corruptions, by their keys."""
+    found = {key: report[key].get("corrupted") for key in model_keys(report)}
+    return {key: corrupted for key, corrupted in found.items() if corrupted}
+
+
+def corrupted_in_words(report: dict[str, Any]) -> list[str]:
+    """Return in a phrase what the mean of a report's models is of; nothing where none has one."""
+    phrases = [
+        f"mean accuracy under {_how_many(own)} at five severities, with the parameters of "
+        f"{own['published']}"
+        for own in corrupted_models(report).values()
+    ]
+    return phrases[:1]
+
+
+def _how_many(corrupted: dict[str, Any]) -> str:
+    count = len(corrupted["accuracy"])
+    return f"all {ALL} corruptions (mCA)" if count == ALL else f"{count} of {ALL} corruptions"
 
 
 def _scaled(corrupted: dict[str, Any]) -> str:

@@ -14,13 +14,14 @@ import jinja2
 
 from rnascl_keras import units
 from rnascl_keras.files.whole import atomic_write
-from rnascl_keras.report import keys
+from rnascl_keras.report import corruption_words, keys
 from rnascl_keras.report.pictures import ReportPictures
 from rnascl_keras.report.style import MODEL_COLOURS
 from rnascl_keras.report.view import View
 
 TEMPLATE = "report.html"
 WORDS = ("attack_name", "attack_how", "short_layer", "shown_keys", "sign_name")
+CORRUPTION_WORDS = ("corruption_name", "corruption_words")
 MEASURES = ("percent", "count", "radius", "duration", "size", "milliseconds")
 
 
@@ -47,6 +48,7 @@ def page_environment() -> jinja2.Environment:
     )
     environment.filters |= {name: getattr(keys, name) for name in WORDS}
     environment.filters |= {name: getattr(units, name) for name in MEASURES}
+    environment.filters |= {name: getattr(corruption_words, name) for name in CORRUPTION_WORDS}
     environment.filters["picture"] = _data_uri
     environment.globals |= {
         "names": keys.MODELS,

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rnascl_keras.report.corruption_words import corrupted_in_words, corrupted_models
 from rnascl_keras.report.keys import (
     ATTACKS,
     LATENCIES,
@@ -51,6 +52,7 @@ def print_summary(
         f"{radius(report['epsilon'])}, seed {report['seed']}."
     ]
     lines += [f"{attack_name(k)}: {attack_how(k)}." for k in accuracy_keys(report) if k in ATTACKS]
+    lines += [f"Corruptions: {of}." for of in corrupted_in_words(report)]
     if exported:
         lines.append(
             "† transfer: the adversarial images made on the Keras model, shown to the file."
@@ -88,6 +90,9 @@ def _figures(report: dict[str, Any]) -> Table:
         alarming = ["bold red" if report[m].get("near_chance") else "" for m in models]
         styled = [Text(cell, style) for cell, style in zip(cells, alarming, strict=True)]
         table.add_row(attack_name(key), *styled)
+    if corrupted := corrupted_models(report):
+        means = [corrupted[m]["mean"] if m in corrupted else None for m in models]
+        table.add_row("Corruptions", *map(_cell, means))
     return table
 
 

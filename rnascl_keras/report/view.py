@@ -9,6 +9,7 @@ from typing import Any
 from rnascl_keras.assignments import flat_settings
 from rnascl_keras.report import keys, words
 from rnascl_keras.report.audit_words import classes_that_fall_first, strongest_attack
+from rnascl_keras.report.corruption_words import corrupted_models
 from rnascl_keras.report.pictures import ReportPictures, draw_pictures
 from rnascl_keras.report.undecided import undecided_words
 
@@ -29,6 +30,7 @@ class View:
         classes: how each of its classes fares, see `audit_words.classes_that_fall_first`.
         strongest: the key of the attack that left it the fewest images, or None.
         accuracy_keys: the rows of the table of accuracies, see `keys.accuracy_keys`.
+        corrupted: by model's key, its accuracies under corruptions, where they were measured.
         verdicts: by model's key, what the check for false robustness says of it.
         signs: the signs of false robustness that were looked for, in the order of the check.
         exported: by name of an ONNX file, its figures.
@@ -55,6 +57,7 @@ class View:
     classes: list[dict[str, Any]]
     strongest: str | None
     accuracy_keys: list[str]
+    corrupted: dict[str, dict[str, Any]]
     verdicts: dict[str, str]
     signs: list[str]
     exported: dict[str, dict[str, Any]]
@@ -95,6 +98,7 @@ class View:
             classes=classes_that_fall_first(figures) if "class_counts" in figures else [],
             strongest=strongest_attack(figures) if figures else None,
             accuracy_keys=keys.accuracy_keys(report),
+            corrupted=corrupted_models(report),
             verdicts=keys.verdicts(report),
             signs=_signs(report),
             exported=report.get("export", {}),

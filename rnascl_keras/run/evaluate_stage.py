@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from rnascl_keras.evaluation.corrupted import check_corruptible, evaluate_corrupted
 from rnascl_keras.evaluation.evaluate import Evaluation, accuracy_of, evaluate
 from rnascl_keras.evaluation.sweep import sweep_radii
 from rnascl_keras.export.deployed import open_classifier
@@ -34,6 +35,8 @@ def evaluate_run(run: Run) -> None:
     """
     settings = run.recipe.evaluation
     images, labels = run.data.test.first(min(settings.n, len(run.data.test)))
+    if settings.corruptions:  # told before hours of attacks
+        check_corruptible(images)
     parity = read_json(run.path("export/parity.json"), PARITY)
     files = {file: open_classifier(run.path(f"export/{file}")) for file in parity}
     result: dict[str, Any] = {"epsilon": settings.epsilon, "n": len(images), "export": {}}
@@ -48,6 +51,7 @@ def evaluate_run(run: Run) -> None:
             "macs": _macs(run, name, model),
             **{key: figures[key] for key in (*FIGURES, *BY_CLASS) if key in figures},
             "sweep": _swept(run, model, images, labels, evaluation),
+            **_corrupted(run, name, model, images, labels),
         }
         for file in run.exported(name):
             if file not in files:
@@ -73,6 +77,18 @@ def _swept(
     settings = {"radii": radii, "attacks": ("pgd",), "seed": run.recipe.seed}
     swept = sweep_radii(model, images[first], labels[first], **settings)
     return {"clean": float(np.mean(evaluation.right["clean"][first])), **swept.as_dict()}
+
+
+def _corrupted(
+    run: Run, name: str, model: Any, images: np.ndarray, labels: np.ndarray
+) -> dict[str, Any]:
+    """Return the accuracies under corruptions, where they are asked for."""
+    corruptions = run.recipe.evaluation.corrupting()
+    if not corruptions:
+        return {}
+    run.say(f"evaluate: {name} under {len(corruptions)} corruptions")
+    settings = {"corruptions": corruptions, "seed": run.recipe.seed}
+    return {"corrupted": evaluate_corrupted(model, images, labels, **settings).as_dict()}
 
 
 def _attack(

@@ -69,6 +69,17 @@ class _Sweep(Keys):
     intervals: _SweptIntervals
 
 
+class _Corrupted(Keys):
+    published: str
+    scale: float
+    accuracy: dict[str, list[float]]
+    intervals: dict[str, list[Interval]]
+    mean: float
+    mean_interval: Interval
+    error: float
+    notes: list[str]
+
+
 class _Shares(Keys):
     """By attack; each model and file has been shown the clean images."""
 
@@ -110,6 +121,7 @@ class _Model(_Attacked):
     macs: int
     bytes: int = 0
     sweep: _Sweep = NOT_YET
+    corrupted: _Corrupted = NOT_YET
 
 
 class _Evaluation(Keys):

@@ -81,8 +81,10 @@ def test_apgd_takes_the_same_way(monkeypatch):
 @pytest.mark.slow
 def test_as_many_images_of_a_published_network_survive():
     """Within one point, of APGD's cross-entropy through the three balls."""
-    epsilon, (images, labels) = 6.0, asked_for(published.cifar10, 500)
-    model, network = (asked_for(make, "resnet4b") for make in (published.in_keras, published.in_torch))
+    from published import cifar10, in_keras, in_torch
+
+    epsilon, (images, labels) = 6.0, cifar10(500)
+    model, network = in_keras("resnet4b"), in_torch("resnet4b")
     y, x = torch.tensor(labels), to_torch(images)
     with torch.no_grad():
         right = network(x).argmax(1) == y

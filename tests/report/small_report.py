@@ -59,6 +59,25 @@ REPORT = {
 }
 
 
+def with_corruptions(report):
+    """Under two corruptions, every model 0.1, 0.2 and so on worse with each severity."""
+    report = copy.deepcopy(report)
+    for key in ("teacher", "student", "student_trades"):
+        clean = report[key]["accuracy"]["clean"]
+        shares = {"fog": [clean - 0.1 * k for k in range(5)], "jpeg_compression": [clean] * 5}
+        report[key]["corrupted"] = {
+            "published": "CIFAR-10-C",
+            "scale": 1.0,
+            "accuracy": shares,
+            "intervals": {k: [[s - 0.02, s + 0.02] for s in own] for k, own in shares.items()},
+            "mean": clean - 0.1,
+            "mean_interval": [clean - 0.12, clean - 0.08],
+            "error": 1.1 - clean,
+            "notes": [],
+        }
+    return report
+
+
 def pictures(**changes):
     random = np.random.default_rng(0)
     maps = random.random((2, 4, 8, 8))

@@ -16,6 +16,7 @@ from small_report import (
     page_of,
     pictures,
     with_classes,
+    with_corruptions,
     with_int8,
     with_litert,
 )
@@ -38,6 +39,17 @@ def test_page_is_whole_and_asks_the_network_for_nothing(tmp_path):
         kind, data = image["src"].split(",", 1)
         assert kind == "data:image/svg+xml;base64"
         ElementTree.fromstring(base64.b64decode(data))
+
+
+def test_page_shows_the_accuracies_under_corruptions_where_there_are_any(tmp_path):
+    page = page_of(tmp_path, with_corruptions(REPORT))
+    assert page.open == []
+    assert page.row("Fog") == ["64.2", "69.6", "55.8"]
+    assert page.row("JPEG compression") == ["84.2", "89.6", "75.8"]
+    assert (
+        "Mean accuracy under 2 of 15 corruptions: 65.8 %, 95 % interval 63.8 to 67.8" in page.text
+    )
+    assert "orruption" not in page_of(tmp_path).text
 
 
 def test_page_shows_each_figure_in_its_model_s_column(tmp_path):

@@ -6,7 +6,7 @@ import io
 import re
 
 from rich.console import Console
-from small_report import REPORT, with_int8, with_litert
+from small_report import REPORT, with_corruptions, with_int8, with_litert
 
 from rnascl_keras.report.terminal import print_summary
 
@@ -47,6 +47,18 @@ def test_closing_table_of_a_report_without_int8_files(tmp_path):
     print_summary(REPORT, console)
     printed = console.file.getvalue()
     assert re.search(r"PGD-20† +│ +43\.2†", printed) and "484 kB" in printed
+
+
+def test_closing_table_has_the_mean_under_corruptions():
+    console = Console(width=80, file=io.StringIO())
+    print_summary(with_corruptions(REPORT), console)
+    printed = console.file.getvalue()
+    assert re.search(r"Corruptions +│ +74\.2 +│ +79\.6 +│ +65\.8", printed)
+    said = " ".join(printed.split())
+    assert "Corruptions: mean accuracy under 2 of 15 corruptions at five severities" in said
+    console = Console(width=80, file=io.StringIO())
+    print_summary(REPORT, console)
+    assert "orruption" not in console.file.getvalue()
 
 
 def test_closing_table_has_the_litert_files_in_a_table_of_their_own(tmp_path):

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from rnascl_keras.recipe import load_recipe
@@ -158,9 +159,17 @@ def test_for_real_a_folder_from_before_there_were_int8_files_goes_on(work, tiny,
 
 def test_for_real_another_evaluation_is_the_only_thing_redone(work, tiny, rnascl):
     changes = ["--set", "evaluation.n=20", "--set", 'evaluation.attacks=["fgsm"]']
+    changes += ["--set", 'evaluation.corruptions=["fog", "snow"]']
     result = rnascl("run", tiny, "--workdir", work, *changes)
     assert result.code == 0
     assert done_stages(result) == list(STAGE_NAMES[:-2])
     report = read(work / "report.json")
     assert report["n"] == 20
     assert set(report["student"]["accuracy"]) == {"clean", "fgsm", "worst"}
+    for name in ("teacher", "student"):
+        corrupted = report[name]["corrupted"]
+        assert list(corrupted["accuracy"]) == ["snow", "fog"] and corrupted["n"] == 20
+        means = np.mean(list(corrupted["accuracy"].values()))
+        assert corrupted["mean"] == pytest.approx(means)
+    assert "Under common corruptions" in (work / "report.html").read_text()
+    assert "2 of 15 corruptions" in result.out
