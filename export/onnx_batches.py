@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,24 +78,27 @@ class Batches:
         images, input_name = np.asarray(images), session.inputs[0].name
         kind = session.inputs[0].type
 
-        def one(piece: np.ndarray) -> list[np.ndarray]:
-            rows = np.minimum(piece, len(images) - 1)
+        def one(piece: slice) -> list[np.ndarray]:
+            rows: Any = piece  # no copy, but where the last image is repeated
+            if piece.stop > len(images):
+                rows = np.minimum(np.arange(piece.start, piece.stop), len(images) - 1)
             feeds = {name: array[rows] for name, array in others.items()}
             return _rows(session, names, {input_name: given.encode(images[rows], kind), **feeds})
 
         pieces = self._pieces(len(images), given.batch, max(1, batch_size))
         each = self._threads.map if self._threads else map
         results = zip(*each(one, pieces), strict=True)
-        return [np.concatenate(parts)[: len(images)] for parts in results]
+        joined = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in results)
+        return [result[: len(images)] for result in joined]
 
-    def _pieces(self, count: int, fixed: int | None, batch_size: int) -> Iterator[np.ndarray]:
+    def _pieces(self, count: int, fixed: int | None, batch_size: int) -> Iterator[slice]:
         """Yield the rows of each run; where the file fixes the size of its batches, the last one
         goes on behind the images."""
         size = fixed or (1 if self._one_by_one else batch_size)
         if self._in_pieces:
             size = min(-(-min(size, count) // self._at_once), self._most)
         for first in range(0, count, size):
-            yield np.arange(first, first + size if fixed else min(first + size, count))
+            yield slice(first, first + size if fixed else min(first + size, count))
 
 
 def images_in_piece(model: onnx.ModelProto) -> int:

@@ -114,7 +114,7 @@ class ImageInput:
         wanted = self.dtype if dtype is None else np.dtype(_TYPES[dtype])
         if self.takes_whole_pixels:
             images = np.rint(np.clip(images, 0, 1) * 255)
-        images = images.astype(np.float64 if wanted == np.float64 else np.float32)
+        images = images.astype(np.float64 if wanted == np.float64 else np.float32, copy=False)
         if self._normalises:
             images = (images - self._mean.astype(images.dtype)) / self._std.astype(images.dtype)
         sizes = self.sizes(images)

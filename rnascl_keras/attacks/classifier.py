@@ -83,12 +83,21 @@ class Batched:
                 images[rows], loss, labels[rows], targets[rows]
             )
             logits.append(np.asarray(part))
-            gradients[rows] = np.where(np.isfinite(gradient), gradient, 0)
+            gradients[rows] = gradient
+            if not _are_finite(gradients[rows]):
+                gradients[rows] = np.where(np.isfinite(gradient), gradient, 0)
         return np.concatenate(logits), gradients
 
     def _batches(self, images: np.ndarray) -> Iterator[slice]:
         for first in range(0, len(images), self.batch_size):
             yield slice(first, first + self.batch_size)
+
+
+def _are_finite(values: np.ndarray) -> bool:
+    """Return whether the sum of all values is finite, and so each of them: one fast pass. Of finite
+    values, too, it can overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum()))
 
 
 def gives_gradients(classifier: Any) -> bool:

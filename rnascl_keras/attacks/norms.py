@@ -85,8 +85,13 @@ class Linf(Norm):
 
     @staticmethod
     def project(points: Array, images: Array, epsilon: float, ops: Any = np) -> Array:
-        inside = ops.minimum(ops.maximum(points, images - epsilon), images + epsilon)
-        return ops.clip(inside, 0.0, 1.0)
+        if ops is not np:
+            inside = ops.minimum(ops.maximum(points, images - epsilon), images + epsilon)
+            return ops.clip(inside, 0.0, 1.0)
+        bound = images - epsilon  # new arrays cost more than what is computed in them
+        inside = np.maximum(points, bound)
+        np.minimum(inside, np.add(images, epsilon, out=bound), out=inside)
+        return np.clip(inside, 0.0, 1.0, out=inside)
 
     @staticmethod
     def length(change: np.ndarray) -> np.ndarray:
