@@ -81,14 +81,15 @@ class Batches:
         def one(piece: slice) -> list[np.ndarray]:
             rows: Any = piece  # no copy, but where the last image is repeated
             if piece.stop > len(images):
-                rows = np.minimum(np.arange(piece.start, piece.stop), len(images) - 1)
+                last = len(images) - 1
+                rows = [min(row, last) for row in range(piece.start, piece.stop)]
             feeds = {name: array[rows] for name, array in others.items()}
             return _rows(session, names, {input_name: given.encode(images[rows], kind), **feeds})
 
         pieces = self._pieces(len(images), given.batch, max(1, batch_size))
         each = self._threads.map if self._threads else map
-        results = zip(*each(one, pieces), strict=True)
-        joined = (np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in results)
+        made = list(each(one, pieces))
+        joined = made[0] if len(made) == 1 else map(np.concatenate, zip(*made, strict=True))
         return [result[: len(images)] for result in joined]
 
     def _pieces(self, count: int, fixed: int | None, batch_size: int) -> Iterator[slice]:

@@ -85,7 +85,7 @@ def logarithm(name: str, dtype: int, made: str, *, odds: bool) -> list[onnx.Node
         nodes.append(helper.make_node("Cast", [name], [f"{made}/wide"], to=1))
         name = f"{made}/wide"
     least = f"{made}/least"
-    nodes.append(_constant(least, np.finfo(kind).tiny, kind))
+    nodes.append(_constant(least, float(np.finfo(kind).tiny), kind))
     if not odds:
         return nodes + _log(name, made, least)
     nodes.append(_constant(f"{made}/one", 1, kind))

@@ -7,8 +7,8 @@ import numpy as np
 
 def in_bytes(values: np.ndarray) -> np.ndarray:
     """Return values, those outside of [0, 1] cut off, as bytes, uint8: what is between two is the
-    lower, since the published code converts by `np.uint8`."""
-    return np.uint8(255 * np.clip(values, 0, 1))
+    lower, since the published code converts so."""
+    return (255 * np.clip(values, 0, 1)).astype(np.uint8)
 
 
 def to_the_nearest_byte(values: np.ndarray) -> np.ndarray:
