@@ -15,6 +15,7 @@ from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.gradient.control_flow import put_in_place
 from rnascl_keras.export.gradient.definitions import opset_of, with_definitions
 from rnascl_keras.export.gradient.final_activation import without_final_activation
+from rnascl_keras.export.gradient.float_weights import with_float_weights
 from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors, true_inputs
 from rnascl_keras.export.gradient.path import path_nodes
@@ -64,6 +65,7 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
     del model.graph.output[1:], model.graph.quantization_annotation[:]
     model = _without_control_flow(folded(model))
     model = folded(without_final_activation(model) or model)
+    with_float_weights(model.graph)
     model = compose.add_prefix(model, PREFIX)
     _check_output(model.graph.output[0])
     steps = written_out(model)

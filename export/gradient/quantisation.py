@@ -39,8 +39,9 @@ def quantize(step: Step) -> dict[int, Tensor]:
     scale = _along_axis(step, step.input(1))
     zero = _along_axis(step, step.input(2)).cast(x.dtype) if step.has(2) else 0
     low, high = ((bound - zero) * scale for bound in _RANGES[quantised])
-    inside = graph.op("And", x >= low, x <= high)
-    return {0: inside.where(g / scale, 0)}
+    # onnxruntime's Where takes several times as long as a product
+    inside = graph.op("And", x >= low, x <= high).cast(g.dtype)
+    return {0: g * inside / scale}
 
 
 @rule("DynamicQuantizeLinear")

@@ -36,7 +36,8 @@ class FloatTwin:
     Attributes:
         model: takes float32 images; pixels of bytes from 0 to 255.
         same_logits: whether its logits are the file's to rounding, so that these need not be asked
-            for on their own.
+            for on their own. Not where it quantises: a value half-way between two integers goes
+            to either of them by the last bit of a float.
     """
 
     model: onnx.ModelProto
@@ -51,14 +52,19 @@ def float_twin(model: onnx.ModelProto) -> FloatTwin:
     """
     kinds = _kinds(model)
     if not kinds:
-        return FloatTwin(model, same_logits=True)
+        return FloatTwin(model, same_logits=not _quantises(model.graph))
     twin = converted(with_short_domains(model))
     if "float16" in kinds:
         _widen(twin.graph)
     if "bytes" in kinds:
         _take_floats(twin.graph)
     _rewrite(twin)
-    return FloatTwin(twin, same_logits=kinds == {"bytes"})
+    same = kinds == {"bytes"} and not _quantises(model.graph)
+    return FloatTwin(twin, same_logits=same)
+
+
+def _quantises(graph: onnx.GraphProto) -> bool:
+    return any(node.op_type == "QuantizeLinear" for node in graph.node)
 
 
 def _kinds(model: onnx.ModelProto) -> set[str]:

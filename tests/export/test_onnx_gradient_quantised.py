@@ -10,6 +10,7 @@ from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.onnx_gradient import input_gradient_model
 
 RANGES = {"uint8": (0, 255), "int8": (-128, 127), "int16": (-32768, 32767)}
@@ -187,3 +188,20 @@ def test_the_clipping_is_not_lost_on_the_way(int8):
             node.op_type = "Or"
     unclipped = in_onnxruntime(everything, images=images, slopes=slopes)["gradient"]
     assert np.linalg.norm(unclipped - clipped) > 0.3 * np.linalg.norm(clipped)
+
+
+def test_weights_are_floats_in_the_gradient(int8):
+    made = input_gradient_model(int8, "linear")
+    constants = {tensor.name for tensor in made.graph.initializer}
+    read = [n.input[0] for n in made.graph.node if n.op_type == "DequantizeLinear"]
+    assert read and not constants.intersection(read)
+
+
+def test_the_file_itself_says_what_its_logits_are(int8, tmp_path):
+    """The gradient's graph computes in floats, and lands a step of a quantiser beside it."""
+    onnx.save(int8, tmp_path / "int8.onnx")
+    images = np.random.default_rng(3).uniform(0, 1, (16, 8, 8, 3)).astype(np.float32)
+    classifier = OnnxClassifier(tmp_path / "int8.onnx")
+    told, _, _ = classifier.loss_and_gradient(images, np.zeros(16, np.int64))
+    (own,) = in_onnxruntime(int8, x=images.transpose(0, 3, 1, 2)).values()
+    np.testing.assert_array_equal(told, own)
