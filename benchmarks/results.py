@@ -6,7 +6,8 @@ typed; draw those of a comparison.
 A table stands between `<!-- table: KIND FILE -->` and `<!-- end -->`, where KIND is one of `TABLES`
 and FILE, without its `.json`, is in results/: a `compare.json` as `rnascl compare` leaves it;
 for `run` the `report.json` of `rnascl run`; for `deployed` what `benchmarks.deployed_sizes` has
-printed; for `small_models` what others have published.
+printed; for `small_models` what others have published; for `networks` the `networks.json` of
+`rnascl compare-networks`.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from typing import Any
 
 from benchmarks.headline import headline
 from benchmarks.markdown import markdown
+from benchmarks.networks import networks
 from benchmarks.small_models import picture as small_picture
 from benchmarks.small_models import small_models
 from rnascl_keras.comparison.methods import METHODS
+from rnascl_keras.comparison.networks import networks_picture
 from rnascl_keras.comparison.plot import picture
 from rnascl_keras.comparison.published_results import TABLE_1
 from rnascl_keras.comparison.table import (
@@ -166,6 +169,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
         published,
         headline,
         small_models,
+        networks,
     )
 }
 
@@ -196,3 +200,7 @@ if __name__ == "__main__":
         (ROOT / f"results/{name}.svg").write_text(drawn)
     small = ROOT / "results/small_models.json"
     small.with_suffix(".svg").write_text(small_picture(read_json(small)))
+    compared_networks = ROOT / "results/networks.json"
+    found = read_json(compared_networks)
+    drawn = networks_picture(found["settings"]["data"]["source"], found["rows"])
+    compared_networks.with_suffix(".svg").write_text(drawn)

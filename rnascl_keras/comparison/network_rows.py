@@ -95,6 +95,7 @@ def _own_run(run: Run, spec: NetworkSpec, epochs: int) -> Run:
     """Return the run of this network alone, with PGD-20 on its own files."""
     dense = spec.shares(epochs)[0]
     shared = ['evaluation.attacks=["pgd"]', "evaluation.check=0", "export.agreement=0"]
+    shared.append("export.litert=false")  # the table has no such file
     recipe = with_settings(run.recipe, [*spec.changes(dense), *shared])
     folder = run.path(f"networks/{spec.dense_key}_{dense}")
     return Run(recipe, folder, run.data_dir, run.listener, run.command, run.overwrite)

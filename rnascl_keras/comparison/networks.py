@@ -60,7 +60,7 @@ def compare_networks(
         "settings": run.recipe.model_dump(mode="json"),
     }
     write_json(run.path("networks.json"), facts | {"rows": rows})
-    atomic_write(run.path("networks.svg"), _picture(run.recipe.data.source, rows))
+    atomic_write(run.path("networks.svg"), networks_picture(run.recipe.data.source, rows))
     Console().print(_table(run.recipe.data.source, rows))
     run.say(f"compare-networks: {run.path('networks.json')}, {run.path('networks.svg')}")
     return rows
@@ -99,7 +99,7 @@ def _share(share: float, interval: Sequence[float]) -> str:
     return f"{percent(share)}\n[dim]{100 * low:.0f}–{100 * high:.0f}[/dim]"
 
 
-def _picture(source: str, rows: Sequence[dict[str, Any]]) -> str:
+def networks_picture(source: str, rows: Sequence[dict[str, Any]]) -> str:
     """Draw what was measured filled, and on CIFAR-10 the published points hollow beside."""
     drawn = [
         {
