@@ -33,8 +33,8 @@ class Data(Settings):
     Attributes:
         source: `digits`, a tensorflow-datasets name, a folder of train/<class>, or an `.npz`.
         image_size (pixels): height and width; a folder's images are scaled to it.
-        augmentation: how training images are varied: none, shift, crop_flip, crop_flip_cutout or
-            resized_crop_flip.
+        augmentation: how training images are varied: none, shift, crop_flip, crop_flip_cutout,
+            resized_crop_flip (windows of 8 % and more) or large_crop_flip (of 25 % and more).
         validation (images): held back from the end of the training split.
         class_list: a text file of class folders to use, one a line; the others are left out.
         limit_train (images): at most so many are trained on.

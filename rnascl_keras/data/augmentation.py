@@ -14,14 +14,15 @@ class Augmentation:
     Attributes:
         padding: zeros put around the image, in pixels, before a random crop of the old size.
         flip: mirror left and right with probability 1/2.
-        random_window: scale a random window of the source image to the image size.
+        smallest_window: share of the source image's area that a random window of it takes at least,
+            which is scaled to the image size; 0: there is no window.
         cutout: side of a black square, in pixels, whose centre is anywhere in the image (DeVries
             and Taylor, 2017; where it comes after a normalisation, it has the mean colour).
     """
 
     padding: int = 0
     flip: bool = False
-    random_window: bool = False
+    smallest_window: float = 0.0
     cutout: int = 0
 
 
@@ -30,7 +31,8 @@ AUGMENTATIONS = {
     "shift": Augmentation(padding=1),
     "crop_flip": Augmentation(padding=4, flip=True),
     "crop_flip_cutout": Augmentation(padding=4, flip=True, cutout=16),
-    "resized_crop_flip": Augmentation(flip=True, random_window=True),
+    "resized_crop_flip": Augmentation(flip=True, smallest_window=0.08),
+    "large_crop_flip": Augmentation(flip=True, smallest_window=0.25),
 }
 
 

@@ -171,7 +171,7 @@ class FilePixels:
 
         def load(index: tf.Tensor, label: Any, draws: tf.Tensor) -> tuple[tf.Tensor, Any]:
             image = transforms.read_image(
-                paths[index], self.image_size, draws, augmentation.random_window
+                paths[index], self.image_size, draws, augmentation.smallest_window
             )
             # (h, w, c) -> (1, h, w, c) and back
             cropped = transforms.crop_and_flip(image[None], draws[None], augmentation)

@@ -15,7 +15,6 @@ import tensorflow as tf
 
 from rnascl_keras.data.augmentation import Augmentation
 
-WINDOW_AREA = (0.08, 1.0)
 WINDOW_RATIO = (3 / 4, 4 / 3)
 WINDOW_TRIES = 10
 CENTRE_SHARE = 224 / 256
@@ -23,7 +22,7 @@ CENTRE_SHARE = 224 / 256
 
 def draws_needed(augmentation: Augmentation) -> int:
     """Return how many uniform numbers an image takes."""
-    if augmentation.random_window:
+    if augmentation.smallest_window:
         return 3 + 2 * WINDOW_TRIES
     if augmentation.cutout:
         return 5
@@ -41,12 +40,12 @@ def augment_batch(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentatio
     Returns:
         float32 (b, h, w, c) in [0, 1].
     """
-    if augmentation.random_window:
+    if smallest := augmentation.smallest_window:
         size = static_sides(images)
 
         def scaled_window(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
             image, row = pair
-            top, left, height, width = tf.unstack(random_window(tf.shape(image)[:2], row))
+            top, left, height, width = tf.unstack(random_window(tf.shape(image)[:2], row, smallest))
             return scale(image[top : top + height, left : left + width], size)
 
         shape = tf.TensorSpec(images.shape[1:], tf.float32)
@@ -103,19 +102,20 @@ def static_sides(images: tf.Tensor) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def random_window(shape: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+def random_window(shape: tf.Tensor, draws: tf.Tensor, smallest: float) -> tf.Tensor:
     """Return the (top, left, height, width) of a random window of an image, int32 (4,).
 
-    The usual window of ImageNet training (Szegedy et al. 2015): area and ratio (uniform in its
-    logarithm) are drawn until the window fits; after ten misses the largest central window of
-    an allowed ratio.
+    The usual window of ImageNet training (Szegedy et al. 2015), whose smallest area there is 0.08
+    of the image's: area and ratio (uniform in its logarithm) are drawn until the window fits; after
+    ten misses the largest central window of an allowed ratio.
 
     Args:
         shape: height and width of the image, int32 (2,).
         draws: (draws_needed,).
+        smallest: share of the image's area.
     """
     height, width = tf.unstack(tf.cast(shape, tf.float32))
-    areas = height * width * _between(draws[3 : 3 + WINDOW_TRIES], *WINDOW_AREA)
+    areas = height * width * _between(draws[3 : 3 + WINDOW_TRIES], smallest, 1.0)
     ratios = tf.exp(_between(draws[3 + WINDOW_TRIES :], *map(math.log, WINDOW_RATIO)))
     heights = tf.round(tf.sqrt(areas / ratios))
     widths = tf.round(tf.sqrt(areas * ratios))
@@ -145,14 +145,14 @@ def central_window(shape: tf.Tensor) -> tf.Tensor:
     return tf.concat([(shape - side) // 2, [side, side]], 0)
 
 
-def read_image(path: tf.Tensor, size: int, draws: tf.Tensor, random: bool) -> tf.Tensor:
+def read_image(path: tf.Tensor, size: int, draws: tf.Tensor, smallest: float) -> tf.Tensor:
     """Read a window of a JPEG or PNG file.
 
     Args:
         path: scalar string.
         size: height and width of the result.
         draws: (draws_needed,), used for a random window.
-        random: a random window, or the central one.
+        smallest: share of the image's area that a random window takes; 0: the central one.
 
     Returns:
         float32 (size, size, 3) in [0, 1].
@@ -160,7 +160,7 @@ def read_image(path: tf.Tensor, size: int, draws: tf.Tensor, random: bool) -> tf
     contents = tf.io.read_file(path)
 
     def window(shape: tf.Tensor) -> tf.Tensor:
-        return random_window(shape, draws) if random else central_window(shape)
+        return random_window(shape, draws, smallest) if smallest else central_window(shape)
 
     def decode_jpeg() -> tf.Tensor:
         shape = tf.io.extract_jpeg_shape(contents)[:2]

@@ -53,9 +53,11 @@ def test_crops_and_flips_are_evenly_spread():
     assert abs(mirrored[interior].mean() - 0.5) < 0.05
 
 
-def reference_window(height: int, width: int, draws: np.ndarray) -> tuple[int, ...]:
+def reference_window(
+    height: int, width: int, draws: np.ndarray, smallest: float
+) -> tuple[int, ...]:
     for area, ratio in zip(draws[3:13], draws[13:], strict=True):
-        area = height * width * (0.08 + 0.92 * area)
+        area = height * width * (smallest + (1 - smallest) * area)
         ratio = (3 / 4) ** (1 - ratio) * (4 / 3) ** ratio
         h, w = round((area / ratio) ** 0.5), round((area * ratio) ** 0.5)
         if 0 < h <= height and 0 < w <= width:
@@ -67,16 +69,17 @@ def reference_window(height: int, width: int, draws: np.ndarray) -> tuple[int, .
     return (height - h) // 2, (width - w) // 2, h, w
 
 
+@pytest.mark.parametrize("smallest", [0.08, 0.25])
 @pytest.mark.parametrize("shape", [(224, 224), (333, 500), (32, 32), (10, 400), (400, 10)])
-def test_random_windows_against_numpy(shape):
+def test_random_windows_against_numpy(shape, smallest):
     differing = 0
     for draws in RANDOM.random((40, 23)):
         top, left, height, width = transforms.random_window(
-            tf.constant(shape), tf.constant(draws, tf.float32)
+            tf.constant(shape), tf.constant(draws, tf.float32), smallest
         ).numpy()
         assert 0 <= top <= top + height <= shape[0] and 0 <= left <= left + width <= shape[1]
         assert height > 0 and width > 0
-        differing += (top, left, height, width) != reference_window(*shape, draws)
+        differing += (top, left, height, width) != reference_window(*shape, draws, smallest)
     # float32 may round a half the other way
     assert differing <= 1
 
@@ -95,7 +98,7 @@ def test_evaluation_equals_scaling_the_shorter_side_and_cropping_the_centre(tmp_
     source = Image.fromarray((127.5 + 120 * waves).astype(np.uint8))
     source.save(tmp_path / "waves.png")
     draws = tf.zeros([0])
-    ours = transforms.read_image(str(tmp_path / "waves.png"), 112, draws, random=False).numpy()
+    ours = transforms.read_image(str(tmp_path / "waves.png"), 112, draws, smallest=0.0).numpy()
     scaled = source.resize((round(128 * 420 / 300), 128), Image.Resampling.BILINEAR)
     left = (scaled.width - 112) // 2
     usual = np.asarray(scaled.crop((left, 8, left + 112, 120))) / 255
