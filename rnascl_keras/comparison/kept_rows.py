@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import Field
 
 from rnascl_keras.files.shape import NEEDED, NOT_YET, Keys, Shape
-from rnascl_keras.run.figures import Speed
 from rnascl_keras.run.origin import Noted
 
 
@@ -89,7 +88,7 @@ class _Measured(Keys):
 
 
 class _Figures(Keys):
-    """What a run of one network, or a pruned model, gives to a row."""
+    """What a model, dense or pruned, gives to a row."""
 
     n: int
     epsilon: float
@@ -97,54 +96,20 @@ class _Figures(Keys):
     macs: int
     accuracy: _Share
     intervals: _Intervals
+    kept: int
+    weights: int
     onnx: _Side
     int8: _Side
 
 
 class _Network(_Figures, _Measured):
     sha256: str
-    kept: int
-    weights: int
     auto_attack: _Strong = NOT_YET
     auto_attack_n: int = 0
 
 
 class _StrongNetwork(_Network):
     auto_attack: _Strong = NEEDED
-
-
-class _Dense(Keys):
-    parameters: int
-    macs: int
-    accuracy: _Share
-    intervals: _Intervals
-
-
-class _Bytes(Keys):
-    bytes: int
-
-
-class _Sizes(Keys):
-    onnx: _Bytes = Field(alias="teacher.onnx")
-    int8: _Bytes = Field(alias="teacher_int8.onnx")
-
-
-class _Evaluated(Keys):
-    """Of a run's evaluation, what a row takes."""
-
-    n: int
-    epsilon: float
-    teacher: _Dense
-    export: _Sizes
-
-
-class _Speeds(Keys):
-    onnx: Speed = Field(alias="teacher.onnx")
-    int8: Speed = Field(alias="teacher_int8.onnx")
-
-
-class _Timed(Keys):
-    files: _Speeds
 
 
 class _Networks(Keys):
@@ -154,8 +119,6 @@ class _Networks(Keys):
 NETWORK = Shape(_Network, "is not a network's row", AGAIN)
 STRONG_NETWORK = Shape(_StrongNetwork, "is not a network's row with AutoAttack", AGAIN)
 FIGURES = Shape(_Figures, "does not hold what a comparison shows", AGAIN)
-EVALUATED = Shape(_Evaluated, "does not hold what a comparison shows", AGAIN)
-TIMED = Shape(_Timed, "does not hold what a comparison shows", AGAIN)
 NETWORKS = Shape(
     _Networks,
     "holds no rows of `rnascl compare-networks`",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rnascl_keras.assignments import with_settings
-from rnascl_keras.comparison.kept_rows import EVALUATED, FIGURES, NETWORK, STRONG_NETWORK, TIMED
+from rnascl_keras.comparison.kept_rows import FIGURES, NETWORK, STRONG_NETWORK
 from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
@@ -17,11 +18,13 @@ from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
 from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.size import model_macs
-from rnascl_keras.pruning.masks import kept_weights
+from rnascl_keras.pruning.figures import measured
 from rnascl_keras.pruning.prune import prune_run
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
+
+Measured = tuple[Path, Callable[[], dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -64,26 +67,21 @@ def network_row(run: Run, spec: NetworkSpec, budget: Budget, auto_attack: int) -
     epochs = budget.epochs_of(macs, images)
     sub = _own_run(run, spec, epochs)
     begin = time.perf_counter()
-    path, figures = _pruned(sub, spec, epochs) if spec.way else _trained(sub)
-    total = sum(spec.shares(epochs))
-    row = {
+    path, measure = _pruned(sub, spec, epochs) if spec.way else _trained(sub)
+    row: dict[str, Any] = {
         "network": spec.text,
-        "epochs": total,
-        "compute": total * macs * images,
-        **figures,
-        "n": figures["n"],
+        "epochs": sum(spec.shares(epochs)),
         "auto_attack_n": auto_attack,
         "sha256": content_hash(path),
     }
     file = run.path(f"networks/{spec.key}.json")
     noted = read_json(file, NETWORK) if file.exists() else {}
-    if all(noted.get(key) == row[key] for key in ("network", "epochs", "sha256", "auto_attack_n")):
+    if all(noted.get(key) == row[key] for key in row):
         if auto_attack:
             STRONG_NETWORK.check(file, noted)
         run.say(f"{spec.text}: already done from the same settings")
         return noted
-    kept, weights = kept_weights(load_model(path))
-    row |= {"kept": kept, "weights": weights, "hardware": hardware()}
+    row |= {"compute": row["epochs"] * macs * images, **measure(), "hardware": hardware()}
     if auto_attack:
         row["auto_attack"] = _auto_attacked(run, path, auto_attack)
     row["seconds"] = time.perf_counter() - begin
@@ -95,32 +93,21 @@ def _own_run(run: Run, spec: NetworkSpec, epochs: int) -> Run:
     """Return the run of this network alone, with PGD-20 on its own files."""
     dense = spec.shares(epochs)[0]
     shared = ['evaluation.attacks=["pgd"]', "evaluation.check=0", "export.agreement=0"]
-    shared.append("export.litert=false")  # the table has no such file
     recipe = with_settings(run.recipe, [*spec.changes(dense), *shared])
     folder = run.path(f"networks/{spec.dense_key}_{dense}")
     return Run(recipe, folder, run.data_dir, run.listener, run.command, run.overwrite)
 
 
-def _trained(sub: Run) -> tuple[Path, dict[str, Any]]:
-    """Return the trained model's file and its figures."""
-    run_stages(sub, ("teacher", "export", "evaluate"))
-    found = read_json(sub.path("evaluation.json"), EVALUATED)
-    timed = read_json(sub.path("export/latency.json"), TIMED)["files"]
-    files = {
-        name: {"bytes": found["export"][name]["bytes"], "latency_ms": timed[name]}
-        for name in ("teacher.onnx", "teacher_int8.onnx")
-    }
-    own = {key: found["teacher"][key] for key in ("parameters", "macs", "accuracy", "intervals")}
-    return sub.path("teacher.keras"), {
-        **own,
-        "n": found["n"],
-        "epsilon": found["epsilon"],
-        **_sides(files),
-    }
+def _trained(sub: Run) -> Measured:
+    """Return the trained model's file, and what measures it."""
+    run_stages(sub, ("teacher",))
+    folder = sub.path("dense")
+    folder.mkdir(exist_ok=True)
+    return sub.path("teacher.keras"), lambda: _shown(measured(sub, sub.teacher, folder, "teacher"))
 
 
-def _pruned(sub: Run, spec: NetworkSpec, epochs: int) -> tuple[Path, dict[str, Any]]:
-    """Return the pruned model's file and its figures."""
+def _pruned(sub: Run, spec: NetworkSpec, epochs: int) -> Measured:
+    """Return the pruned model's file, and what gives its figures."""
     teacher = sub.recipe.teacher
     if teacher.method == "natural":
         raise UserError("pruning trains adversarially; give a recipe whose teacher does.")
@@ -132,23 +119,23 @@ def _pruned(sub: Run, spec: NetworkSpec, epochs: int) -> tuple[Path, dict[str, A
         learning_rate=teacher.learning_rate / 10,
         mask_learning_rate=teacher.learning_rate,
     )
-    found = prune_run(sub, "teacher", settings)
-    names = ("parameters", "macs", "n", "epsilon", "accuracy", "intervals")
-    own = {key: found[key] for key in names} | _sides(found["files"])
+    own = _shown(prune_run(sub, "teacher", settings))
     name = f"prune/teacher_{settings.title()}"
     FIGURES.check(sub.path(f"{name}.json"), own)
-    return sub.path(f"{name}.keras"), own
+    return sub.path(f"{name}.keras"), lambda: own
 
 
-def _sides(files: dict[str, Any]) -> dict[str, Any]:
-    """Return size and latency, by one thread, of the float and of the int8 file."""
-    return {
+def _shown(found: dict[str, Any]) -> dict[str, Any]:
+    """Return of a model's figures what the table shows."""
+    names = ("parameters", "weights", "kept", "macs", "n", "epsilon", "accuracy", "intervals")
+    sides = {
         "int8" if name.endswith("_int8.onnx") else "onnx": {
             "bytes": file["bytes"],
             "latency_ms": file["latency_ms"]["one_thread"],
         }
-        for name, file in files.items()
+        for name, file in found["files"].items()
     }
+    return {key: found[key] for key in names} | sides
 
 
 def _auto_attacked(run: Run, path: Path, count: int) -> dict[str, Any]:

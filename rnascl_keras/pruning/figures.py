@@ -47,8 +47,8 @@ class _Pruned(Noted):
 PRUNED = Shape(_Pruned, "is not of a pruned model", "delete it and give the command again")
 
 
-def measured(run: Run, model: keras.Model, name: str) -> dict[str, Any]:
-    """Write `prune/NAME.onnx`, its int8 form and SavedModel; return sizes, speed and accuracies.
+def measured(run: Run, model: keras.Model, folder: Path, name: str) -> dict[str, Any]:
+    """Write `NAME.onnx` into the folder, its int8 form and SavedModel; return what it is worth.
 
     Keys: `parameters` of all trainable ones, `weights` of the kernels, `kept` those that are not
     zero; `macs` as the layers compute them, `macs_kept` without the zeros, which no runtime that we
@@ -61,7 +61,7 @@ def measured(run: Run, model: keras.Model, name: str) -> dict[str, Any]:
         model, images, labels, seed=run.recipe.seed, **settings.arguments(), keep=False
     )
     kept, weights = kept_weights(model)
-    files = _files(run, model, name, images[:CHECK_IMAGES])
+    files = _files(run, model, folder, name, images[:CHECK_IMAGES])
     return {
         "parameters": model_parameters(model),
         "weights": weights,
@@ -91,9 +91,11 @@ def macs_kept(model: keras.Model) -> int | None:
     return total
 
 
-def _files(run: Run, model: keras.Model, name: str, images: np.ndarray) -> dict[str, Any]:
+def _files(
+    run: Run, model: keras.Model, folder: Path, name: str, images: np.ndarray
+) -> dict[str, Any]:
     """Return the figures of the ONNX files, each checked on `images`."""
-    folder, train = run.path("prune"), run.data.train
+    train = run.data.train
     made = export_student(model, folder, name, images)
     count_of = min(run.recipe.export.calibration, len(train))
     calibration = next(iter(train.training_batches(count_of, seed=run.recipe.seed)))[0].numpy()

@@ -81,7 +81,8 @@ class _Pruned:
         with begun.noting(run, self.key, origin), run.strategy.scope():
             model = self._tuned(origin.signature)
         save_model(model, self.file)
-        figures = {"model": self.name, **origin.as_dict(), **measured(run, model, self.key)}
+        found = measured(run, model, run.path("prune"), self.key)
+        figures = {"model": self.name, **origin.as_dict(), **found}
         write_json(self.figures, figures)
         for step in ("mask", "tune"):
             begun.end(run, f"{self.key}_{step}")

@@ -92,7 +92,7 @@ def test_a_row_without_what_is_asked_for_now(tmp_path):
 SIDE = {"bytes": 5000, "latency_ms": 0.1}
 SHARES = {"accuracy": {"clean": 0.75, "pgd20": 0.25}}
 SHARES |= {"intervals": {"clean": INTERVAL, "pgd20": INTERVAL}}
-SIZES = {"parameters": 900, "macs": 80_000}
+SIZES = {"parameters": 900, "macs": 80_000, "kept": 400, "weights": 800}
 OF_NETWORK = {
     "network": "digits_cnn",
     "epochs": 2,
@@ -105,8 +105,6 @@ OF_NETWORK = {
     "int8": SIDE,
     "auto_attack_n": 4,
     "sha256": "c3",
-    "kept": 800,
-    "weights": 800,
     "hardware": "2 cores",
     "auto_attack": {"n": 4, "accuracy": 0.25, "interval": INTERVAL},
     "seconds": 2.0,
@@ -119,7 +117,7 @@ def test_a_row_of_networks(tmp_path):
 
     for _, found in taken(tmp_path / "network.json", OF_NETWORK, read):
         Console(file=io.StringIO()).print(networks._table("digits", [found]))
-        networks._picture("digits", [found])
+        networks.networks_picture("digits", [found])
     weak = changed(OF_NETWORK, ("auto_attack",), without)
     NETWORK.check(tmp_path / "network.json", weak)
 
@@ -135,39 +133,6 @@ def test_all_rows_of_networks(tmp_path, rnascl):
         assert rnascl("rivals", "--measured", path).out == found.out, place
 
 
-EVALUATION = {
-    "epsilon": 0.1,
-    "n": 4,
-    "teacher": SIZES | SHARES,
-    "export": {
-        name: {"sha256": "d", "bytes": 5000, "accuracy": {"clean": 0.75}}
-        for name in ("teacher.onnx", "teacher_int8.onnx")
-    },
-}
-LATENCIES = {
-    "teacher": None,
-    "files": {
-        name: {"one_thread": 0.1, "all_threads": 0.2}
-        for name in ("teacher.onnx", "teacher_int8.onnx", "teacher.tflite")
-    },
-}
-
-
-@pytest.mark.parametrize("name", ["evaluation.json", "export/latency.json"])
-def test_what_a_network_s_run_leaves(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(network_rows, "run_stages", lambda run, names: None)
-    contents = {"evaluation.json": EVALUATION, "export/latency.json": LATENCIES}
-    (tmp_path / "export").mkdir()
-    for file, content in contents.items():
-        (tmp_path / file).write_text(json.dumps(content))
-    run = SimpleNamespace(path=lambda file: tmp_path / file)
-    expected = network_rows._trained(run)
-    assert expected[1]["onnx"] == {"bytes": 5000, "latency_ms": 0.1}
-    changes = taken(tmp_path / name, contents[name], lambda _: network_rows._trained(run))
-    for place, found in changes:
-        assert found == expected, place
-
-
 def test_what_a_network_s_pruning_leaves(tmp_path, monkeypatch):
     spec = network_rows.NetworkSpec.read("digits_cnn+hydra=0.5")
     settings = SimpleNamespace(title=lambda: "hydra_0.5")
@@ -180,7 +145,7 @@ def test_what_a_network_s_pruning_leaves(tmp_path, monkeypatch):
     files = {"teacher_hydra_0.5.onnx": file, "teacher_hydra_0.5_int8.onnx": file}
     whole = {"n": 4, "epsilon": 0.1, **SIZES, **SHARES, "files": files}
     path.write_text(json.dumps(whole))
-    assert network_rows._pruned(run, spec, 2)[1]["int8"] == {"bytes": 5000, "latency_ms": 0.1}
+    assert network_rows._pruned(run, spec, 2)[1]()["int8"] == {"bytes": 5000, "latency_ms": 0.1}
     for gone, told in (
         (("accuracy", "pgd20"), "accuracy.pgd20"),
         (("files", list(files)[1]), "int8"),
