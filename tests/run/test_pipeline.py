@@ -150,7 +150,8 @@ def test_for_real_a_folder_from_before_there_were_int8_files_goes_on(work, tiny,
     (work / ".stages" / "export.json").write_text(json.dumps(stamp))
     result = rnascl("run", tiny, "--workdir", work)
     assert result.code == 0
-    assert done_stages(result) == list(STAGE_NAMES[:-3])
+    # the files that are made anew are equal to the byte, so what was measured on them stands
+    assert done_stages(result) == [*STAGE_NAMES[:-3], "evaluate"]
     report, before = (read(folder / "report.json") for folder in (work, whole_run.folder))
     for file in FILES:
         assert (work / "export" / file).is_file()
