@@ -5,6 +5,7 @@ A runtime that meets them as constants lays a convolution out for them once, not
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 from onnx import numpy_helper
 from onnx.reference import ReferenceEvaluator
@@ -23,7 +24,7 @@ def with_float_weights(graph: onnx.GraphProto) -> None:
             kept.append(node)
             continue
         (value,) = ReferenceEvaluator(node).run(None, given)
-        graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
+        graph.initializer.append(numpy_helper.from_array(np.asarray(value), node.output[0]))
     if len(kept) < len(graph.node):
         del graph.node[:]
         graph.node.extend(kept)

@@ -60,7 +60,7 @@ def draft(facts: Facts, name: str) -> Draft:
         "space": chooser.space(),
         "data": chooser.data(),
         "teacher": chooser.teacher(),
-        "cache": {"views": chooser.views()},
+        "cache": chooser.cache(),
         "search": chooser.search(),
         "train": chooser.train(),
         "finetune": None,
@@ -117,6 +117,9 @@ class _Chooser:
             chosen["held_out"] = facts.held_out
             self.note("data.held_out", "the folder has no train/ and val/; nothing is moved")
         chosen["augmentation"] = "shift" if self.side <= TINY or self.strokes else "crop_flip"
+        if self.scaled:
+            chosen["augmentation"] = "large_crop_flip"
+            self.note("data.augmentation", "each image seen at many sizes, which few images need")
         self.note("data.validation", "a tenth, by which the teacher's best epoch is kept")
         return chosen
 
@@ -149,10 +152,12 @@ class _Chooser:
         own = {"learning_rate": 0.01, "schedule": "cosine", "average": 0.97}
         return trained | own | {"start": START}
 
-    def views(self) -> int:
+    def cache(self) -> dict[str, Any]:
+        if self.starts:  # the teacher is asked in the search only, and new windows teach more
+            return {}
         views = min(10, self.epochs)
         self.note("cache.views", "the teacher is asked once about so many variants of each image")
-        return views
+        return {"views": views}
 
     def search(self) -> dict[str, Any]:
         self.note(
@@ -169,21 +174,25 @@ class _Chooser:
 
     def train(self) -> dict[str, Any]:
         self.note("train.epochs", f"about {SEEN:,} images are seen, each at most 40 times")
-        self.note(
-            "train.robust",
-            "adversarial images of one step, with the robust teacher's answers as labels",
-        )
         self.note("train.epsilon", self._radius_words())
-        own = {}
+        own: dict[str, Any] = {"robust": "rslad_n_fgsm"}
+        words = "adversarial images of one step, with the robust teacher's answers as labels"
         if self.starts:
             self.note("train.start", "robust features transfer, the student's as the teacher's")
-            own = {"start": STUDENT, "gamma_t": 0.0}
+            # On 240 photographs of three classes, 300 to test on, PGD-20 at 4/255: 87.7 % clean and
+            # 69.0 % under attack; 86.3 and 69.7 % with the teacher's answers and smaller crops.
+            own = {"start": STUDENT, "gamma_t": 0.0, "robust": "n_fgsm", "adversarial_share": 0.6}
+            own["average"] = 0.97
+            words = (
+                "the photographs and adversarial images of one step, with their own labels: what "
+                "the student starts from knows more than a teacher of so few"
+            )
+        self.note("train.robust", words)
         return own | {
             "batch_size": self.batch,
             "epochs": self.epochs,
             "learning_rate": 0.05,
             "schedule": "one_cycle",
-            "robust": "rslad_n_fgsm",
             "epsilon": self.epsilon,
         }
 
