@@ -51,16 +51,16 @@ def float_twin(model: onnx.ModelProto) -> FloatTwin:
         model: with one output.
     """
     kinds = _kinds(model)
+    same = kinds <= {"bytes"} and not _quantises(model.graph)
     if not kinds:
-        return FloatTwin(model, same_logits=not _quantises(model.graph))
+        return FloatTwin(model, same)
     twin = converted(with_short_domains(model))
     if "float16" in kinds:
         _widen(twin.graph)
     if "bytes" in kinds:
         _take_floats(twin.graph)
     _rewrite(twin)
-    same = kinds == {"bytes"} and not _quantises(model.graph)
-    return FloatTwin(twin, same_logits=same)
+    return FloatTwin(twin, same)
 
 
 def _quantises(graph: onnx.GraphProto) -> bool:

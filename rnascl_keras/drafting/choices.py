@@ -116,10 +116,11 @@ class _Chooser:
         if facts.held_out is not None:
             chosen["held_out"] = facts.held_out
             self.note("data.held_out", "the folder has no train/ and val/; nothing is moved")
-        chosen["augmentation"] = "shift" if self.side <= TINY or self.strokes else "crop_flip"
         if self.scaled:
             chosen["augmentation"] = "large_crop_flip"
             self.note("data.augmentation", "each image seen at many sizes, which few images need")
+        else:
+            chosen["augmentation"] = "shift" if self.side <= TINY or self.strokes else "crop_flip"
         self.note("data.validation", "a tenth, by which the teacher's best epoch is kept")
         return chosen
 
