@@ -2,7 +2,7 @@
 
 Command:   rnascl run demo   (or: make demo)
 Hardware:  two CPU cores
-Duration:  9 min 39 s on cores that other work shared, 6 min 39 s of computing time
+Duration:  3 min 33 s on two idle cores
 Measured:  450 test images, radius 0.1, seed 0. Student of 24.3 k parameters and 812 k MACs:
            clean 98.9, FGSM 50.4, PGD-20 34.0, MI-FGSM 45.1 %; with TRADES 97.8, 82.7, 74.9,
            79.8 %; the teacher, of 146 k parameters and 3.71 M MACs, 98.0, 87.8, 82.2, 85.8 %
