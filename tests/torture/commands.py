@@ -8,8 +8,9 @@ for signs of false robustness writes no file, so it is left out.
 import shutil
 
 RECIPE = """
-from rnascl_keras.recipe import Cache, Data, Evaluation, Finetune, Recipe, Search, Teacher, Train
 from rnascl_keras.method.spaces import SearchSpace, Stage
+from rnascl_keras.recipe import Cache, Data, Evaluation, Export, Finetune, Recipe, Search, Teacher
+from rnascl_keras.recipe import Train
 
 batches = {"batch_size": 60, "learning_rate": 0.05}
 recipe = Recipe(
@@ -20,6 +21,7 @@ recipe = Recipe(
     search=Search(epochs=2, **batches),
     train=Train(epochs=2, **batches),
     finetune=Finetune(epsilon=0.1, step_size=0.05, steps=2, epochs=2, **batches),
+    export=Export(agreement=0),  # nets that have learned nothing are undecided between classes
     evaluation=Evaluation(n=20, epsilon=0.1, attacks=("pgd",), check=0),
 )
 """

@@ -45,8 +45,9 @@ def difference(work, whole):
     if ours != theirs:
         return f"other files: {sorted(ours ^ theirs)}"
     for name in sorted(ours):
-        if not _same(work / name, whole / name, work, whole):
-            return f"{name} differs"
+        place = _differs(work / name, whole / name, work, whole)
+        if place is not None:
+            return f"{name} differs{place}"
     return None
 
 
@@ -56,22 +57,33 @@ def names(work):
     return {name for name in files if "tfevents" not in name}
 
 
-def _same(one, other, work, whole):
+def _differs(one, other, work, whole):
+    """Return where two files of one name differ, " at KEY.KEY" of a JSON, or None."""
     if one.suffix == ".json":
         ours, theirs = (
             path.read_text().replace(str(work), "WORK").replace(str(whole), "WORK")
             for path in (one, other)
         )
-        return _timeless(json.loads(ours)) == _timeless(json.loads(theirs))
-    if one.suffix in SHOWING:
-        return True
-    return one.read_bytes() == other.read_bytes()
+        ours, theirs = _values(json.loads(ours)), _values(json.loads(theirs))
+        keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+        return f" at {keys[0]}" if keys else None
+    if one.suffix in SHOWING or one.read_bytes() == other.read_bytes():
+        return None
+    return ""
 
 
-def _timeless(content):
+def _values(content, at=""):
+    """Return what stands in a JSON, each value by the path of its keys, but for the moment's."""
     if isinstance(content, dict):
-        return {k: _timeless(v) for k, v in content.items() if k not in OF_THE_MOMENT}
-    return [_timeless(value) for value in content] if isinstance(content, list) else content
+        items = [(key, value) for key, value in content.items() if key not in OF_THE_MOMENT]
+    elif isinstance(content, list):
+        items = list(enumerate(content))
+    else:
+        return {at: repr(content)}  # so that a NaN equals itself
+    found = {at: f"{type(content).__name__} of {len(items)}"}
+    for key, value in items:
+        found |= _values(value, f"{at}.{key}" if at else str(key))
+    return found
 
 
 def _read_all(path):
