@@ -1,12 +1,15 @@
 """An int8 file from a float one: static quantisation by onnxruntime, checked before it is kept.
 
 Weights become signed bytes with a scale for each output channel, since those of a depthwise
-convolution differ a hundredfold; activations unsigned bytes, which suit what a ReLU leaves: with
-signed ones, onnxruntime on x86 computed depthwise convolutions in floats. An activation's range is
-from the least to the greatest value met on the calibration images: on students for digits and
-CIFAR-10 entropy chose the same, percentiles did no better. The input's range is [0, 1] in 255
-steps, so that an 8-bit image loses nothing. Logits stay floats: clipped ones were up to 5 away from
-the float file's instead of 0.6, and would hide from an attack how far it has come.
+convolution differ a hundredfold. They take 7 of the 8 bits: with all of them a student for CIFAR-10
+was right on 69.2 % of 1,000 images where products of bytes saturate and on 70.3 % where they do
+not, with seven on 70.4 and 70.5 %; its float file is on 70.2 %. Activations become unsigned bytes,
+which suit what a ReLU leaves: with signed ones, onnxruntime on x86 computed depthwise convolutions
+in floats. An activation's range is from the least to the greatest value met on the calibration
+images: on students for digits and CIFAR-10 entropy chose the same, percentiles did no better. The
+input's range is [0, 1] in 255 steps, so that an 8-bit image loses nothing. Logits stay floats:
+clipped ones were up to 5 away from the float file's instead of 0.6, and would hide from an attack
+how far it has come.
 """
 
 from __future__ import annotations
@@ -118,6 +121,8 @@ def _quantised(onnx_path: Path, folder: Path, images: np.ndarray) -> onnx.ModelP
             reader,
             quant_format=quantization.QuantFormat.QDQ,
             per_channel=True,
+            # weights of 7 bits: products of bytes then saturate on no processor, see byte_products
+            reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=quantization.CalibrationMethod.MinMax,
@@ -154,7 +159,8 @@ class _Reader:
 def _tidy(model: onnx.ModelProto, original: onnx.ModelProto) -> None:
     """Take off what the quantiser leaves for itself, and make the file small."""
     properties = {entry.key: entry.value for entry in original.metadata_props}
-    onnx.helper.set_model_props(model, properties | {"quantisation": "int8, QDQ, per channel"})
+    how = "int8, QDQ, per channel, weights of 7 bits"
+    onnx.helper.set_model_props(model, properties | {"quantisation": how})
     drop_unused_opsets(model)
     compact(model)
 

@@ -48,6 +48,7 @@ class LiteRTClassifier(AnyLoss):
         input_shape: (h, w, c); None where the file leaves a size open.
         in_words: which output is attacked, and of integers what they take, in a phrase.
         takes_whole_pixels: whether the file takes bytes: it sees pixels rounded to 1 / 255.
+        saturates: whether it may answer otherwise on other processors.
 
     Raises:
         UserError: the file is missing or no LiteRT model, or it does not take one batch of images
@@ -85,6 +86,7 @@ class LiteRTClassifier(AnyLoss):
         self.input_name, self.layout = self._input.name, self._input.layout
         self.input_shape = self._input.input_shape
         self.takes_whole_pixels = self._input.takes_whole_pixels
+        self.saturates = False  # LiteRT adds products of bytes in 32 bits
         words = (scores.in_words, self._numbers.in_words)
         self.in_words = "; ".join(filter(None, words))
 

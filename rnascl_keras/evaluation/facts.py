@@ -19,6 +19,10 @@ from rnascl_keras.hardware import processor
 from rnascl_keras.report.keys import attack_how, attack_name
 
 SCHEMA_VERSION = 1
+SATURATES = (
+    "onnxruntime's products of bytes saturate on this processor, as on any x86 without VNNI, so on "
+    "others the file may answer otherwise: these figures are this processor's."
+)
 PACKAGES = ("rnascl-keras", "numpy", "onnx", "onnxruntime", "keras", "tensorflow")
 
 
@@ -95,6 +99,9 @@ class FileFacts(BaseModel):
     date: str = Field(description="ISO 8601, in UTC")
     versions: dict[str, str]
     hardware: str
+    depends_on_processor: str | None = Field(
+        default=None, description="why the figures may be others on another processor"
+    )
     attacks: dict[str, AttackFacts] = Field(description="by key")
     n: int = Field(description="number of images, the first ones")
     norm: str = Field(description="of the ball: Linf, L2, L1 or L0")
@@ -173,12 +180,18 @@ def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
         "hardware": processor(),
+        "depends_on_processor": SATURATES if saturates(measured.classifier) else None,
         "attacks": attacks,
         **figures,
         **({"sweep": measured.sweep.as_dict()} if measured.sweep else {}),
         **({"engine": asdict(measured.engine)} if measured.engine else {}),
         **({"corrupted": measured.corrupted.as_dict()} if measured.corrupted else {}),
     }
+
+
+def saturates(classifier: Any) -> bool:
+    """Return whether what a classifier answers hangs on the processor, as far as it says."""
+    return bool(getattr(classifier, "saturates", False))
 
 
 def input_in_words(classifier: Any) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from rnascl_keras.data import ImageData
 from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.evaluation.evaluate import Evaluation
-from rnascl_keras.evaluation.facts import input_in_words
+from rnascl_keras.evaluation.facts import SATURATES, input_in_words, saturates
 from rnascl_keras.evaluation.measured import Measured, images_for, measure
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
@@ -75,6 +75,8 @@ def _told(path: Path, classifier: Any, request: Request, say: Callable[[str], No
     """Say what is attacked; return what is then asked of it."""
     words = input_in_words(classifier)
     say(f"{path.name}: {words}; images go into {classifier.input_name!r}")
+    if saturates(classifier):
+        say(f"{path.name}: {SATURATES}")
     rounding = classifier.straight_through()
     if not rounding or "square" in request.attacks:
         return request

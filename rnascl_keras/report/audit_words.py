@@ -42,6 +42,9 @@ def in_short(facts: dict[str, Any]) -> list[str]:
         said.append(f"No verdict on robustness: {facts['near_chance']}")
     elif facts["check"]:
         said.append(f"Is the robustness real? {facts['check']['verdict']}")
+    if facts.get("depends_on_processor"):
+        told = facts["depends_on_processor"]
+        said.append(f"{told[0].upper()}{told[1:]}")
     if facts["failed"]:
         said.append(f"The measurement is not complete: {facts['failed']}")
     return said

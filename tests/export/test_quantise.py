@@ -141,7 +141,7 @@ def test_the_int8_file_is_a_qdq_file_of_bytes_per_channel(float_file, quantised)
     assert properties == {
         "input_layout": "NHWC",
         "recipe": "digits",
-        "quantisation": "int8, QDQ, per channel",
+        "quantisation": "int8, QDQ, per channel, weights of 7 bits",
     }
     for graph_value, name in ((model.graph.input[0], "images"), (model.graph.output[0], "logits")):
         assert graph_value.name == name
