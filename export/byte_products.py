@@ -8,6 +8,7 @@ with it. Pairs of weights of at most 64 always fit, for 2 x 255 x 64 = 32,640 < 
 from __future__ import annotations
 
 import functools
+from typing import Any
 
 import numpy as np
 import onnx
@@ -43,8 +44,8 @@ def products_saturate() -> bool:
     session = onnxruntime.InferenceSession(
         made.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    (found,) = session.run(["sum"], {"value": value})
-    return int(found.item()) != 2 * 255 * 127
+    found: Any = session.run(["sum"], {"value": value})
+    return int(found[0].item()) != 2 * 255 * 127
 
 
 def _may_saturate(graph: onnx.GraphProto) -> bool:
