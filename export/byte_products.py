@@ -8,11 +8,13 @@ with it. Pairs of weights of at most 64 always fit, for 2 x 255 x 64 = 32,640 < 
 from __future__ import annotations
 
 import functools
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
+from rnascl_keras.export.onnx_session import CPU, SessionMaker
 
 FITS = 64
 """The largest size of a signed weight of which no pair of products is ever clamped."""
@@ -30,8 +32,6 @@ def saturates(model: onnx.ModelProto) -> bool:
 @functools.cache
 def products_saturate() -> bool:
     """Return whether onnxruntime clamps products of bytes here: asked of a sum of two of them."""
-    import onnxruntime
-
     value, weights = np.full((1, 2), 255, np.uint8), np.full((2, 1), 127, np.int8)
     graph = helper.make_graph(
         [helper.make_node("MatMulInteger", ["value", "weights"], ["sum"])],
@@ -41,11 +41,9 @@ def products_saturate() -> bool:
         [numpy_helper.from_array(weights, "weights")],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    session = onnxruntime.InferenceSession(
-        made.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    found: Any = session.run(["sum"], {"value": value})
-    return int(found[0].item()) != 2 * 255 * 127
+    session = SessionMaker(Path("product of bytes"), 1, [CPU]).open(made)
+    (found,) = session.run(["sum"], {"value": value})
+    return int(found.item()) != 2 * 255 * 127
 
 
 def _may_saturate(graph: onnx.GraphProto) -> bool:
