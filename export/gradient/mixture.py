@@ -56,8 +56,9 @@ def mixes_probabilities(graph: onnx.GraphProto, name: str) -> bool:
             continue
         if node is None or node.domain not in STANDARD:
             return False
-        if _gives_probabilities(node, known):
-            kinds |= _kinds_over(classes, node, known)
+        found = activation_of(node, known)
+        if found is not None and node.op_type != "LogSoftmax":
+            kinds |= _kinds_over(classes, node, *found, known)
             continue
         if node.op_type not in _OF_ALL | _OF_THE_FIRST:
             return False
@@ -107,13 +108,10 @@ def _constant(name: str, value: float, dtype: np.dtype) -> onnx.NodeProto:
     return helper.make_node("Constant", [], [name], value=tensor)
 
 
-def _gives_probabilities(node: onnx.NodeProto, known: KnownTensors) -> bool:
-    return node.op_type != "LogSoftmax" and activation_of(node, known) is not None
-
-
-def _kinds_over(classes: int | None, node: onnx.NodeProto, known: KnownTensors) -> set[str]:
+def _kinds_over(
+    classes: int | None, node: onnx.NodeProto, kind: str, logits: str, known: KnownTensors
+) -> set[str]:
     """Return the kind of an activation that is over so many classes, as far as that is known."""
-    kind, logits = activation_of(node, known) or ("", "")
     shape = known.shape(logits)
     if classes is None or shape is None:
         return {kind}
