@@ -50,8 +50,8 @@ def accuracy_by_radius(
         file_format: "svg" or "png".
     """
     with report_style():
-        figure = Figure(figsize=(4.9, 2.9))
-        axes = figure.add_axes((0.15, 0.16, 0.615, 0.74 if title else 0.79))
+        figure = Figure(figsize=(5.1, 2.9))
+        axes = figure.add_axes((0.145, 0.16, 0.59, 0.74 if title else 0.79))
         x = [0.0, *epsilon]
         last = np.array([shares[-1] for shares in accuracy.values()]) / 1.04
         order = np.argsort(last, kind="stable")
