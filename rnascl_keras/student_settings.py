@@ -98,8 +98,8 @@ class Train(Tutored):
     """Training the derived student from its tutors, by eq. 3 or robustly.
 
     Attributes:
-        start: `scratch` (A.1), `supernet`, its weights sliced, or a student: one that comes with
-            the package, or a file (.keras, also hf://OWNER/REPO/FILE).
+        start: `scratch` (A.1), `supernet`, its weights sliced, or those of another student:
+            one that comes with the package, or a file (.keras, also hf://OWNER/REPO/FILE).
     """
 
     start: Start = "scratch"

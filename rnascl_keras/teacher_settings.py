@@ -23,9 +23,9 @@ class Teacher(Training):
         cells: of a cell network, in place of its own.
         weights: a trained one: a file (.keras or .npz), also hf://OWNER/REPO/FILE, or one that
             comes with the package.
-        start: weights that training begins with: a file (.keras), as of `weights`, or one of the
-            package's; what is of other classes is new, and without `architecture` the network is
-            the same.
+        start: weights that training begins with: a file (.keras), as of `weights`, or a teacher
+            or student of the package's; what is of other classes is new, and without
+            `architecture` the network is the same.
         mean: per channel, subtracted from pixels of [0, 1]; ImageNet's of weights in colour.
         std: per channel, divided by after `mean`.
         method: of training; n_fgsm and fast take one step, natural none, the others `steps`.

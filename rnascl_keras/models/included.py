@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.resources
 from pathlib import Path
 
+from rnascl_keras.errors import UserError, nearest
+from rnascl_keras.models.hub import model_file
+
 MODEL = ".keras"
 
 
@@ -16,3 +19,26 @@ def included(kind: str) -> dict[str, Path]:
     """
     folder = Path(str(importlib.resources.files("rnascl_keras.recipes"))) / kind
     return {file.stem: file for file in sorted(folder.glob(f"*{MODEL}"))}
+
+
+def included_or_given(setting: str, named: str, *kinds: str) -> Path:
+    """Return the file that a setting of a recipe names: one included, a path, or one of the hub.
+
+    Args:
+        setting: begins an error's message, e.g. "teacher.weights".
+        named: what the user wrote there.
+        kinds: of what is included that may be meant, as of `included`.
+
+    Raises:
+        UserError: there is neither such a file nor such a model, or it cannot be fetched.
+    """
+    own = {name: file for kind in kinds for name, file in included(kind).items()}
+    if named in own:
+        return own[named]
+    file = model_file(named)
+    if not file.is_file():
+        raise UserError(
+            f"{setting}: there is no file {named}, and none of that name comes with the package; "
+            f"these do: {', '.join(own)}.{nearest(named, list(own))}"
+        )
+    return file

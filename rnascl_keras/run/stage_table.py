@@ -9,7 +9,7 @@ from pathlib import Path
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run import stages
 from rnascl_keras.run.latency import TABLE, given_table
-from rnascl_keras.run.starts import start_file, student_file
+from rnascl_keras.run.starts import start_file
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.section import STARTS
 from rnascl_keras.teachers.cache.index import INDEX, shard_names
@@ -106,12 +106,12 @@ def _given_weights(run: Run) -> dict[str, Path]:
     settings = run.recipe.teacher
     if settings.weights:
         return {"weights": teacher_file(settings.weights)}
-    return {"start": start_file(settings.start)} if settings.start else {}
+    return {"start": start_file("teacher.start", settings.start)} if settings.start else {}
 
 
 def _given_student(run: Run) -> dict[str, Path]:
     start = run.recipe.train.start
-    return {} if start in STARTS else {"start": student_file(start)}
+    return {} if start in STARTS else {"start": start_file("train.start", start)}
 
 
 def _given_latencies(run: Run) -> dict[str, Path]:

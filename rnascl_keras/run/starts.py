@@ -7,39 +7,26 @@ from pathlib import Path
 import keras
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.models.hub import model_file
-from rnascl_keras.models.included import included
+from rnascl_keras.models.included import MODEL, included_or_given
 from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.starting import for_other_images, start_from
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
-from rnascl_keras.teachers.included import teacher_file
 
 
-def start_file(start: str) -> Path:
-    """Return the file that `teacher.start` names: a `.keras` file, or an included teacher.
+def start_file(setting: str, start: str) -> Path:
+    """Return the `.keras` file that a training starts from.
 
-    Raises:
-        UserError: there is none, or it is of another kind.
-    """
-    path = teacher_file(start, "teacher.start")
-    if path.suffix != ".keras":
-        raise UserError(f"teacher.start takes a .keras file; got {start}.")
-    return path
-
-
-def student_file(start: str) -> Path:
-    """Return the file that `train.start` names: a path, one of the hub, or an included student.
+    Args:
+        setting: what names it, "teacher.start" or "train.start", which begins an error's message.
+        start: a path, `hf://...`, or the name of a teacher or student that comes with the package.
 
     Raises:
-        UserError: it is not there, or cannot be fetched.
+        UserError: there is none, or it is of another kind, or it cannot be fetched.
     """
-    own = included("students")
-    if start in own:
-        return own[start]
-    file = model_file(start)
-    if not file.is_file():
-        raise UserError(f"train.start: there is no file {start}.")
+    file = included_or_given(setting, start, "teachers", "students")
+    if file.suffix != MODEL:
+        raise UserError(f"{setting} takes a {MODEL} file; got {start}.")
     return file
 
 
@@ -63,10 +50,10 @@ def start_teacher(run: Run, model: keras.Model) -> None:
 def start_student(run: Run, student: keras.Model) -> None:
     """Begin with the weights of the file `train.start`, and say how many."""
     start = run.recipe.train.start
-    source = load_model(student_file(start))
+    source = load_model(start_file("train.start", start))
     run.say(f"train: starts from {start}: {start_from(student, source, start)}")
 
 
 def _started_from(run: Run) -> tuple[str, keras.Model]:
     start = str(run.recipe.teacher.start)
-    return start, load_model(start_file(start))
+    return start, load_model(start_file("teacher.start", start))

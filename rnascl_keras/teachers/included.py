@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.models.hub import model_file
-from rnascl_keras.models.included import included
+from rnascl_keras.models.included import included, included_or_given
 
 
 def included_teachers() -> list[str]:
@@ -21,20 +19,10 @@ def model_card(name: str) -> str:
     return heading.partition(": ")[2]
 
 
-def teacher_file(weights: str, setting: str = "teacher.weights") -> Path:
-    """Return the file that a recipe's setting names: a path, one of the hub, or an included
-    teacher.
+def teacher_file(weights: str) -> Path:
+    """Return the file that `teacher.weights` names: a path, one of the hub, or an included teacher.
 
     Raises:
         UserError: there is neither such a file nor such a teacher, or it cannot be fetched.
     """
-    own = included("teachers")
-    if weights in own:
-        return own[weights]
-    file = model_file(weights)
-    if not file.is_file():
-        raise UserError(
-            f"{setting}: there is no file {weights}, and no teacher of that name comes with "
-            f"the package; these do: {', '.join(own)}.{nearest(weights, list(own))}"
-        )
-    return file
+    return included_or_given("teacher.weights", weights, "teachers")
