@@ -165,15 +165,18 @@ class Evaluation(Settings):
         attacks: some of `rnascl list attacks`.
         check (images): on the first of these, signs of false robustness are looked for; 0: none.
         corruptions: common corruptions beside attacks, at five severities: all, or e.g. fog, snow.
+        engine: what computes the models: keras, or, on a CPU in less time, onnxruntime on exports
+            that agree with them.
     """
 
-    LATER: ClassVar[dict[str, Any]] = {"corruptions": ()}
+    LATER: ClassVar[dict[str, Any]] = {"corruptions": (), "engine": "keras"}
 
     n: Count = 1000
     epsilon: Radius = 8 / 255
     attacks: tuple[str, ...] = ("fgsm", "pgd", "mi_fgsm")
     check: Annotated[int, Field(ge=0)] = 200
     corruptions: tuple[str, ...] = ()
+    engine: Literal["keras", "onnxruntime"] = "keras"
 
     def arguments(self) -> dict[str, Any]:
         """Return those of `rnascl_keras.evaluate`."""

@@ -61,7 +61,8 @@ def on_onnxruntime(
         images, labels: (n, h, w, c) in [0, 1] and (n,), those to compare on.
 
     Raises:
-        UserError: the model cannot be exported, or its export does not compute the same.
+        UserError: the model cannot be exported, or its export does not compute the same; what to do
+            then is left to whoever asked.
     """
     from rnascl_keras.export.convert import check_exportable, write_onnx
     from rnascl_keras.export.onnx_classifier import OnnxClassifier
@@ -75,8 +76,7 @@ def on_onnxruntime(
             engine = compared(classifier, exported, images, labels)
         except Exception as error:  # of the converter, which has no error of its own
             raise UserError(
-                f"--engine onnxruntime cannot take this model: {one_line(error).rstrip('.')}; "
-                "leave it out, and Keras computes."
+                f"onnxruntime cannot take this model: {one_line(error).rstrip('.')}"
             ) from error
         yield exported, engine
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,7 +67,12 @@ def _on_onnxruntime(
 ) -> Measured:
     """Measure a model's export; what is told of the file is told of the model."""
     few = Parts(images).first(COMPARED)
-    with on_onnxruntime(classifier, few, images.labels[: len(few)]) as (exported, engine):
+    with ExitStack() as stack:
+        try:
+            export = on_onnxruntime(classifier, few, images.labels[: len(few)])
+            exported, engine = stack.enter_context(export)
+        except UserError as error:
+            raise UserError(f"--engine {error}; leave it out, and Keras computes.") from error
         print(f"{path.name}: {engine.in_words}")
         measured = measure(path, exported, images, request, keep=keep)
     return replace(measured, classifier=classifier, engine=engine)

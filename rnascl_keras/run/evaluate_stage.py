@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ from rnascl_keras.export.deployed import open_classifier
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.report.keys import TRANSFER
+from rnascl_keras.run.computing import computing
 from rnascl_keras.run.figures import PARITY
 from rnascl_keras.run.workdir import Run
 
@@ -41,46 +43,48 @@ def evaluate_run(run: Run) -> None:
     files = {file: open_classifier(run.path(f"export/{file}")) for file in parity}
     result: dict[str, Any] = {"epsilon": settings.epsilon, "n": len(images), "export": {}}
     models = {"teacher": run.teacher} | {name: run.student(name) for name in run.students}
-    for name, model in models.items():
-        other = models.get(run.deployed[-1] if name == "teacher" else "teacher")
-        other = None if other is model else other
-        evaluation, adversarial = _attack(run, name, model, images, labels, other)
-        figures = evaluation.as_dict()
-        result[name] = {
-            "parameters": model_parameters(model),
-            "macs": _macs(run, name, model),
-            **{key: figures[key] for key in (*FIGURES, *BY_CLASS) if key in figures},
-            "sweep": _swept(run, model, images, labels, evaluation),
-            **_corrupted(run, name, model, images, labels),
-        }
-        for file in run.exported(name):
-            if file not in files:
-                continue
-            classifier = files[file]
-            entry = {"accuracy": {"clean": accuracy_of(classifier.logits, images, labels)}}
-            if "_int8." in file:
-                own, _ = _attack(run, file, classifier, images, labels, model)
-                entry = {key: own.as_dict()[key] for key in FIGURES}
-            for key, replayed in adversarial.items():
-                transferred = accuracy_of(classifier.logits, replayed, labels)
-                entry["accuracy"][TRANSFER + key] = transferred
-            result["export"][file] = {**parity[file], **entry}
+    with computing(run, models, images, labels) as (by_name, engines):
+        for name, by in by_name.items():
+            other = by_name.get(run.deployed[-1] if name == "teacher" else "teacher")
+            other = None if other is by else other
+            evaluation, adversarial = _attack(run, name, by, images, labels, other)
+            figures = evaluation.as_dict()
+            result[name] = {
+                "parameters": model_parameters(models[name]),
+                "macs": _macs(run, name, models[name]),
+                "engine": asdict(engines[name]),
+                **{key: figures[key] for key in (*FIGURES, *BY_CLASS) if key in figures},
+                "sweep": _swept(run, by, images, labels, evaluation),
+                **_corrupted(run, name, by, images, labels),
+            }
+            for file in run.exported(name):
+                if file not in files:
+                    continue
+                classifier = files[file]
+                entry = {"accuracy": {"clean": accuracy_of(classifier.logits, images, labels)}}
+                if "_int8." in file:
+                    own, _ = _attack(run, file, classifier, images, labels, by)
+                    entry = {key: own.as_dict()[key] for key in FIGURES}
+                for key, replayed in adversarial.items():
+                    transferred = accuracy_of(classifier.logits, replayed, labels)
+                    entry["accuracy"][TRANSFER + key] = transferred
+                result["export"][file] = {**parity[file], **entry}
     write_json(run.path("evaluation.json"), result)
 
 
 def _swept(
-    run: Run, model: Any, images: np.ndarray, labels: np.ndarray, evaluation: Evaluation
+    run: Run, by: Any, images: np.ndarray, labels: np.ndarray, evaluation: Evaluation
 ) -> dict[str, Any]:
     """Return PGD-20's accuracy over the radius on the first images, and `clean`, that at 0."""
     first = slice(SWEPT_IMAGES)
     radii = [min(1.0, part * run.recipe.evaluation.epsilon) for part in SWEPT]
     settings = {"radii": radii, "attacks": ("pgd",), "seed": run.recipe.seed}
-    swept = sweep_radii(model, images[first], labels[first], **settings)
+    swept = sweep_radii(by, images[first], labels[first], **settings)
     return {"clean": float(np.mean(evaluation.right["clean"][first])), **swept.as_dict()}
 
 
 def _corrupted(
-    run: Run, name: str, model: Any, images: np.ndarray, labels: np.ndarray
+    run: Run, name: str, by: Any, images: np.ndarray, labels: np.ndarray
 ) -> dict[str, Any]:
     """Return the accuracies under corruptions, where they are asked for."""
     corruptions = run.recipe.evaluation.corrupting()
@@ -88,15 +92,15 @@ def _corrupted(
         return {}
     run.say(f"evaluate: {name} under {len(corruptions)} corruptions")
     settings = {"corruptions": corruptions, "seed": run.recipe.seed}
-    return {"corrupted": evaluate_corrupted(model, images, labels, **settings).as_dict()}
+    return {"corrupted": evaluate_corrupted(by, images, labels, **settings).as_dict()}
 
 
 def _attack(
-    run: Run, name: str, model: Any, images: np.ndarray, labels: np.ndarray, other: Any
+    run: Run, name: str, by: Any, images: np.ndarray, labels: np.ndarray, other: Any
 ) -> tuple[Evaluation, dict[str, np.ndarray]]:
     run.say(f"evaluate: {name} on the first {len(images)} test images")
     evaluation, adversarial = evaluate(
-        model,
+        by,
         images,
         labels,
         seed=run.recipe.seed,

@@ -115,8 +115,15 @@ class _File(_Parity, _Attacked):
     latency_ms: dict[str, float] = NOT_YET
 
 
+class _Engine(Keys):
+    name: str
+    logits: float | None
+    gradients: float | None
+
+
 class _Model(_Attacked):
     intervals: dict[str, Interval]
+    engine: _Engine = NOT_YET
     parameters: int
     macs: int
     bytes: int = 0
