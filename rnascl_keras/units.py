@@ -1,4 +1,4 @@
-"""Numbers of a kind: how they are written for people, and how radii are read."""
+"""How numbers of a kind, and words, are written for people, and how radii are read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import math
 from fractions import Fraction
 
 from rnascl_keras.errors import UserError
+
+
+def with_capital(words: str) -> str:
+    """Begin words with a capital, and leave all other letters as they are."""
+    return words[:1].upper() + words[1:]
 
 
 def percent(share: float) -> str:

@@ -14,7 +14,7 @@ from rnascl_keras.files.whole import atomic_write, check_writable
 from rnascl_keras.hardware import hardware
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.tuning.recipe_file import recipe_file
-from rnascl_keras.units import duration
+from rnascl_keras.units import duration, with_capital
 
 
 def new_recipe(source: str, out: Path, data_dir: str | None, say: Callable[[str], object]) -> None:
@@ -62,7 +62,7 @@ def _command(out: Path, data_dir: str | None) -> str:
 
 
 def _text(drafted: Draft, facts: Facts, out: Path, took: str) -> str:
-    found = "\n".join(f"{line[0].upper()}{line[1:]}." for line in facts.told())
+    found = "\n".join(f"{with_capital(line)}." for line in facts.told())
     docstring = (
         f"A robust small classifier for the images of {shown_path(Path(facts.source).name)}.\n\n"
         f"Command:   rnascl run {out.name}\n"

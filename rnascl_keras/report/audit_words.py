@@ -6,7 +6,7 @@ from typing import Any
 
 from rnascl_keras.report.keys import attack_name
 from rnascl_keras.report.sweep_plot import RADII
-from rnascl_keras.units import percent, radius
+from rnascl_keras.units import percent, radius, with_capital
 
 
 def attack_keys(facts: dict[str, Any]) -> list[str]:
@@ -43,8 +43,7 @@ def in_short(facts: dict[str, Any]) -> list[str]:
     elif facts["check"]:
         said.append(f"Is the robustness real? {facts['check']['verdict']}")
     if facts.get("depends_on_processor"):
-        told = facts["depends_on_processor"]
-        said.append(f"{told[0].upper()}{told[1:]}")
+        said.append(with_capital(facts["depends_on_processor"]))
     if facts["failed"]:
         said.append(f"The measurement is not complete: {facts['failed']}")
     return said

@@ -6,7 +6,7 @@ from typing import Any
 
 from rnascl_keras.corruptions import CORRUPTIONS
 from rnascl_keras.report.keys import model_keys
-from rnascl_keras.units import percent
+from rnascl_keras.units import percent, with_capital
 
 ALL = len(CORRUPTIONS)
 """Those of the published benchmark."""
@@ -14,8 +14,7 @@ ALL = len(CORRUPTIONS)
 
 def corruption_name(key: str) -> str:
     """Write a corruption's key for people: ``jpeg_compression`` as ``JPEG compression``."""
-    words = key.replace("_", " ").replace("jpeg", "JPEG")
-    return words[0].upper() + words[1:]
+    return with_capital(key.replace("_", " ").replace("jpeg", "JPEG"))
 
 
 def corruption_words(corrupted: dict[str, Any]) -> list[str]:
@@ -30,7 +29,7 @@ def corruption_words(corrupted: dict[str, Any]) -> list[str]:
         f"Parameters of {corrupted['published']} (Hendrycks and Dietterich, 2019)"
         f"{_scaled(corrupted)}.",
     ]
-    return said + [f"{note[0].upper()}{note[1:]}." for note in corrupted["notes"]]
+    return said + [f"{with_capital(note)}." for note in corrupted["notes"]]
 
 
 def corrupted_models(report: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 from rnascl_keras.method.spaces import SearchSpace, Stage
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.section import Settings
+from rnascl_keras.units import with_capital
 
 INDENT = "    "
 WIDTH = 80
@@ -83,7 +84,7 @@ def _comment(reason: str | None, indent: str) -> str:
     """Return a comment that stands above a setting, and the indentation of what follows it."""
     if reason is None:
         return ""
-    lines = textwrap.wrap(f"{reason[0].upper()}{reason[1:]}.", COMMENTED - len(indent))
+    lines = textwrap.wrap(f"{with_capital(reason)}.", COMMENTED - len(indent))
     return "".join(f"# {line}\n{indent}" for line in lines)
 
 
