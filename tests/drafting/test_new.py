@@ -79,7 +79,8 @@ def test_the_recipe_runs_as_it_is_and_says_why(photos, unhurried, tmp_path):
     command.new_recipe(str(photos), out, None, said.append)
     recipe = load_recipe(str(out))
     assert recipe.name == "mine" and recipe.data.source == str(photos)
-    assert recipe.data.image_size == 64 and recipe.teacher.start == recipe.train.start == "cifar10_s3"
+    assert recipe.data.image_size == 64
+    assert recipe.teacher.start == recipe.train.start == "cifar10_s3"
     data = Run(recipe, tmp_path / "run").data  # checks every stage's batch against the images
     assert data.validation and len(data.train) + len(data.validation) == 48
     assert len(data.test) == recipe.evaluation.n == 12
