@@ -11,7 +11,6 @@ from typing import Any
 from rnascl_keras.assignments import with_settings
 from rnascl_keras.comparison.kept_rows import FIGURES, NETWORK, STRONG_NETWORK
 from rnascl_keras.comparison.network_spec import NetworkSpec
-from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json, write_json
@@ -20,8 +19,10 @@ from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.size import model_macs
 from rnascl_keras.pruning.figures import measured
 from rnascl_keras.pruning.prune import prune_run
+from rnascl_keras.pruning.settings import Pruning
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.workdir import Run
+from rnascl_keras.teacher_settings import Teacher
 from rnascl_keras.teachers import build_teacher
 
 Measured = tuple[Path, Callable[[], dict[str, Any]]]
@@ -46,17 +47,33 @@ class Budget:
         return max(1, round(self.compute / (macs * images)))
 
 
-def network_row(run: Run, spec: NetworkSpec, budget: Budget, auto_attack: int) -> dict[str, Any]:
-    """Return the figures of a network, made now where they are not there yet.
+@dataclass(frozen=True)
+class Plan:
+    """What a network of a comparison trains.
 
-    Its files are in `networks/<network>_<epochs>/` of the run's folder, where a training that was
-    cut short goes on; the figures in `networks/<network>.json`.
+    Attributes:
+        spec: the network.
+        macs: multiply-adds of a forward pass on an image.
+        images: of an epoch.
+        epochs: of all its trainings together.
+    """
+
+    spec: NetworkSpec
+    macs: int
+    images: int
+    epochs: int
+
+
+def planned(run: Run, spec: NetworkSpec, budget: Budget) -> Plan:
+    """Return what a network will train; it is built, to be counted, and its pruning looked at.
 
     Args:
-        run: whose data, training and evaluation all rows share.
+        run: whose data and training all rows share.
         spec: the network.
         budget: what it may train.
-        auto_attack: images for AutoAttack; 0: none.
+
+    Raises:
+        UserError: there is no such network, not of that size, or it cannot be pruned so.
     """
     data, teacher = run.data.train, run.recipe.teacher
     network = {"architecture": spec.architecture, "width": spec.width, "cells": spec.cells}
@@ -64,13 +81,30 @@ def network_row(run: Run, spec: NetworkSpec, budget: Budget, auto_attack: int) -
     model = build_teacher(input_shape=data.input_shape, classes=data.classes, **network)
     macs = model_macs(model).total
     images = data.steps_per_epoch(teacher.batch_size) * teacher.batch_size
-    epochs = budget.epochs_of(macs, images)
-    sub = _own_run(run, spec, epochs)
+    plan = Plan(spec, macs, images, budget.epochs_of(macs, images))
+    if spec.way:
+        _pruning(teacher, plan)
+    return plan
+
+
+def network_row(run: Run, plan: Plan, auto_attack: int) -> dict[str, Any]:
+    """Return the figures of a network, made now where they are not there yet.
+
+    Its files are in `networks/<network>_<epochs>/` of the run's folder, where a training that was
+    cut short goes on; the figures in `networks/<network>.json`.
+
+    Args:
+        run: whose data, training and evaluation all rows share.
+        plan: what the network trains.
+        auto_attack: images for AutoAttack; 0: none.
+    """
+    spec = plan.spec
+    sub = _own_run(run, plan)
     begin = time.perf_counter()
-    path, measure = _pruned(sub, spec, epochs) if spec.way else _trained(sub)
+    path, measure = _pruned(sub, plan) if spec.way else _trained(sub)
     row: dict[str, Any] = {
         "network": spec.text,
-        "epochs": sum(spec.shares(epochs)),
+        "epochs": sum(spec.shares(plan.epochs)),
         "auto_attack_n": auto_attack,
         "sha256": content_hash(path),
     }
@@ -81,7 +115,8 @@ def network_row(run: Run, spec: NetworkSpec, budget: Budget, auto_attack: int) -
             STRONG_NETWORK.check(file, noted)
         run.say(f"{spec.text}: already done from the same settings")
         return noted
-    row |= {"compute": row["epochs"] * macs * images, **measure(), "hardware": hardware()}
+    row |= {"compute": row["epochs"] * plan.macs * plan.images}
+    row |= {**measure(), "hardware": hardware()}
     if auto_attack:
         row["auto_attack"] = _auto_attacked(run, path, auto_attack)
     row["seconds"] = time.perf_counter() - begin
@@ -89,9 +124,10 @@ def network_row(run: Run, spec: NetworkSpec, budget: Budget, auto_attack: int) -
     return row
 
 
-def _own_run(run: Run, spec: NetworkSpec, epochs: int) -> Run:
+def _own_run(run: Run, plan: Plan) -> Run:
     """Return the run of this network alone, with PGD-20 on its own files."""
-    dense = spec.shares(epochs)[0]
+    spec = plan.spec
+    dense = spec.shares(plan.epochs)[0]
     shared = ['evaluation.attacks=["pgd"]', "evaluation.check=0", "export.agreement=0"]
     recipe = with_settings(run.recipe, [*spec.changes(dense), *shared])
     folder = run.path(f"networks/{spec.dense_key}_{dense}")
@@ -106,19 +142,21 @@ def _trained(sub: Run) -> Measured:
     return sub.path("teacher.keras"), lambda: _shown(measured(sub, sub.teacher, folder, "teacher"))
 
 
-def _pruned(sub: Run, spec: NetworkSpec, epochs: int) -> Measured:
-    """Return the pruned model's file, and what gives its figures."""
-    teacher = sub.recipe.teacher
-    if teacher.method == "natural":
-        raise UserError("pruning trains adversarially; give a recipe whose teacher does.")
-    settings = spec.pruning(
-        epochs,
+def _pruning(teacher: Teacher, plan: Plan) -> Pruning:
+    """Return the settings of a network's pruning, which trains as its own training does."""
+    return plan.spec.pruning(
+        plan.epochs,
         batch_size=teacher.batch_size,
         method=teacher.method,
         epsilon=teacher.epsilon,
         learning_rate=teacher.learning_rate / 10,
         mask_learning_rate=teacher.learning_rate,
     )
+
+
+def _pruned(sub: Run, plan: Plan) -> Measured:
+    """Return the pruned model's file, and what gives its figures."""
+    settings = _pruning(sub.recipe.teacher, plan)
     own = _shown(prune_run(sub, "teacher", settings))
     name = f"prune/teacher_{settings.title()}"
     FIGURES.check(sub.path(f"{name}.json"), own)

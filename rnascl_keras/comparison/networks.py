@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnascl_keras.assignments import with_settings
-from rnascl_keras.comparison.network_rows import Budget, network_row
+from rnascl_keras.comparison.network_rows import Budget, network_row, planned
 from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.comparison.plot import clean_against_robust
 from rnascl_keras.comparison.published_results import TABLE_1, PublishedResult
@@ -38,7 +38,8 @@ def compare_networks(
         arguments: as they were given on the command line.
 
     Raises:
-        UserError: a name is none, or twice there, or the recipe trains without adversarial images.
+        UserError: a name is none, or twice there, or the recipe trains without adversarial images;
+            then nothing has been trained.
     """
     specs = [NetworkSpec.read(name) for name in names]
     if len({spec.key for spec in specs}) < len(specs):
@@ -48,11 +49,12 @@ def compare_networks(
             "networks are compared after adversarial training; give --set teacher.method=n_fgsm."
         )
     run.recipe = with_settings(run.recipe, ["space=null"])  # nothing is searched
+    plans = [planned(run, spec, budget) for spec in specs]  # all, before the first is trained
     run.path("networks").mkdir(parents=True, exist_ok=True)
     rows = []
-    for spec in specs:
-        run.say(f"compare-networks: {spec.text}")
-        rows.append(network_row(run, spec, budget, auto_attack))
+    for plan in plans:
+        run.say(f"compare-networks: {plan.spec.text}, {plan.epochs} epochs")
+        rows.append(network_row(run, plan, auto_attack))
     facts = {
         "recipe": run.recipe.name,
         "command": shlex.join(["rnascl", "compare-networks", *arguments]),

@@ -107,3 +107,18 @@ def test_a_network_is_named_once(rnascl, tmp_path):
     named = ("--networks", "digits_cnn,digits_cnn", "--epochs", 1)
     result = rnascl("compare-networks", "digits", *named, "--workdir", tmp_path / "run")
     assert result.code == 2 and "named twice" in result.err
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ("student_digits", "'student_digits' is unknown"),
+        ("darts:4:2", "cells 2 does not fit 'darts'"),
+        ("student_s3:8", "width 8 does not fit 'student_s3'"),
+    ],
+)
+def test_what_cannot_be_made_is_told_before_any_training(network, message, rnascl, tmp_path):
+    named = ("--networks", f"digits_cnn,{network}", "--epochs", 1)
+    result = rnascl("compare-networks", "digits", *named, "--workdir", tmp_path / "run")
+    assert result.code == 2 and message in result.err
+    assert not (tmp_path / "run/networks").exists()
