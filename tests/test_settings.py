@@ -89,7 +89,7 @@ def test_the_attack_of_no_robust_method_changes_no_result():
 
 UNSET = {"decay_epochs": None, "clip_norm": None, "held_out": None, "gradients": False}
 UNSET_OF = {
-    "evaluation": {"corruptions": []},
+    "evaluation": {"corruptions": [], "engine": "keras"},
     "teacher": {"cells": None, "auxiliary": 0.0, "drop_path": 0.0, "start": None},
     "finetune": {"robust": None, "adversarial_share": None, "average": 0.0, "keep": "last"},
 }

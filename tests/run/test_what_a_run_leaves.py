@@ -91,6 +91,7 @@ def test_report_json_keeps_its_keys(whole_run, tiny):
     for model in MODELS:
         figures = report[model]
         more = {"per_class", "class_counts", "confusion", "near_chance", "check", "sweep", "bytes"}
+        more |= {"engine"}
         assert set(figures) == {"parameters", "macs", "accuracy", "intervals"} | more
         assert figures["sweep"]["n"] == 50
         assert_looked_at(figures)
