@@ -135,6 +135,7 @@ def test_all_rows_of_networks(tmp_path, rnascl):
 
 def test_what_a_network_s_pruning_leaves(tmp_path, monkeypatch):
     spec = network_rows.NetworkSpec.read("digits_cnn+hydra=0.5")
+    plan = network_rows.Plan(spec, macs=10, images=100, epochs=2)
     settings = SimpleNamespace(title=lambda: "hydra_0.5")
     monkeypatch.setattr(network_rows.NetworkSpec, "pruning", lambda *_, **__: settings)
     monkeypatch.setattr(network_rows, "prune_run", lambda *_: json.loads(path.read_text()))
@@ -145,11 +146,11 @@ def test_what_a_network_s_pruning_leaves(tmp_path, monkeypatch):
     files = {"teacher_hydra_0.5.onnx": file, "teacher_hydra_0.5_int8.onnx": file}
     whole = {"n": 4, "epsilon": 0.1, **SIZES, **SHARES, "files": files}
     path.write_text(json.dumps(whole))
-    assert network_rows._pruned(run, spec, 2)[1]()["int8"] == {"bytes": 5000, "latency_ms": 0.1}
+    assert network_rows._pruned(run, plan)[1]()["int8"] == {"bytes": 5000, "latency_ms": 0.1}
     for gone, told in (
         (("accuracy", "pgd20"), "accuracy.pgd20"),
         (("files", list(files)[1]), "int8"),
     ):
         path.write_text(json.dumps(changed(whole, gone, without)))
         with pytest.raises(UserError, match=f"{told} is missing"):
-            network_rows._pruned(run, spec, 2)
+            network_rows._pruned(run, plan)
