@@ -115,7 +115,7 @@ def network_row(run: Run, plan: Plan, auto_attack: int) -> dict[str, Any]:
             STRONG_NETWORK.check(file, noted)
         run.say(f"{spec.text}: already done from the same settings")
         return noted
-    row |= {"compute": row["epochs"] * plan.macs * plan.images}
+    row["compute"] = row["epochs"] * plan.macs * plan.images
     row |= {**measure(), "hardware": hardware()}
     if auto_attack:
         row["auto_attack"] = _auto_attacked(run, path, auto_attack)

@@ -34,9 +34,9 @@ def computing(
     by_name: dict[str, Any] = dict(models)
     engines = dict.fromkeys(models, Engine("keras"))
     wanted = run.recipe.evaluation.engine == "onnxruntime" and not _accelerated()
+    few = (images[:COMPARED], labels[:COMPARED])
     with ExitStack() as stack:
         for name, model in models.items() if wanted else ():
-            few = (images[:COMPARED], labels[:COMPARED])
             try:
                 exported = stack.enter_context(on_onnxruntime(KerasClassifier(model), *few))
             except UserError as error:

@@ -58,18 +58,29 @@ def evaluate_run(run: Run) -> None:
                 **_corrupted(run, name, by, images, labels),
             }
             for file in run.exported(name):
-                if file not in files:
-                    continue
-                classifier = files[file]
-                entry = {"accuracy": {"clean": accuracy_of(classifier.logits, images, labels)}}
-                if "_int8." in file:
-                    own, _ = _attack(run, file, classifier, images, labels, by)
-                    entry = {key: own.as_dict()[key] for key in FIGURES}
-                for key, replayed in adversarial.items():
-                    transferred = accuracy_of(classifier.logits, replayed, labels)
-                    entry["accuracy"][TRANSFER + key] = transferred
-                result["export"][file] = {**parity[file], **entry}
+                if file in files:
+                    own = _of_file(run, file, files[file], images, labels, by, adversarial)
+                    result["export"][file] = {**parity[file], **own}
     write_json(run.path("evaluation.json"), result)
+
+
+def _of_file(
+    run: Run,
+    file: str,
+    classifier: Any,
+    images: np.ndarray,
+    labels: np.ndarray,
+    by: Any,
+    adversarial: dict[str, np.ndarray],
+) -> dict[str, Any]:
+    """Return an exported file's figures, with those of the images made on its model, `by`."""
+    entry = {"accuracy": {"clean": accuracy_of(classifier.logits, images, labels)}}
+    if "_int8." in file:
+        own, _ = _attack(run, file, classifier, images, labels, by)
+        entry = {key: own.as_dict()[key] for key in FIGURES}
+    for key, replayed in adversarial.items():
+        entry["accuracy"][TRANSFER + key] = accuracy_of(classifier.logits, replayed, labels)
+    return entry
 
 
 def _swept(

@@ -13,18 +13,21 @@ from rnascl_keras.models.starting import for_other_images, start_from
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
 
+KINDS = {"teacher.start": ("teachers", "students"), "train.start": ("students",)}
+"""Kinds of the package's models that each setting takes by name."""
+
 
 def start_file(setting: str, start: str) -> Path:
     """Return the `.keras` file that a training starts from.
 
     Args:
         setting: what names it, "teacher.start" or "train.start", which begins an error's message.
-        start: a path, `hf://...`, or the name of a teacher or student that comes with the package.
+        start: a path, `hf://...`, or the name of a model of `KINDS[setting]`.
 
     Raises:
         UserError: there is none, or it is of another kind, or it cannot be fetched.
     """
-    file = included_or_given(setting, start, "teachers", "students")
+    file = included_or_given(setting, start, *KINDS[setting])
     if file.suffix != MODEL:
         raise UserError(f"{setting} takes a {MODEL} file; got {start}.")
     return file
