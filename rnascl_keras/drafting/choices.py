@@ -27,7 +27,11 @@ LARGEST = 112
 """Pixels a side from which on a network with a stem of stride 1 is too slow."""
 STEPS = 20
 """Of an epoch, at least."""
+STEPS_IN_ALL = 800
+"""Of the student's training, at least."""
 LARGEST_BATCH = 128
+FEW = 5_000
+"""Images below which a started student's training is given all of them."""
 SEEN = 20_000
 """Images that the student's training goes through; the search and the teacher see fewer."""
 
@@ -80,10 +84,12 @@ class _Chooser:
         self.scaled = (64 if facts.shorter_side >= 48 else 32) if facts.is_folder else None
         self.side = self.scaled or max(shape[:2])
         self.strokes = shape[2] == 1 and self.side <= STROKES
-        self.validation = max(1, min(1000, facts.train // 10))
+        held_back = not (self.starts and facts.train < FEW)
+        self.validation = max(1, min(1000, facts.train // 10)) if held_back else 0
         self.train_images = facts.train - self.validation
-        self.batch = max(2, min(LARGEST_BATCH, self.train_images // STEPS))
         self.epochs = max(5, min(40, round(SEEN / self.train_images)))
+        in_all = self.epochs * self.train_images // STEPS_IN_ALL
+        self.batch = max(2, min(LARGEST_BATCH, self.train_images // STEPS, in_all))
         self.epsilon = 0.1 if self.strokes else 8 / 255 if self.side < 48 else 4 / 255
 
     def note(self, key: str, reason: str) -> None:
@@ -121,7 +127,11 @@ class _Chooser:
             self.note("data.augmentation", "each image seen at many sizes, which few images need")
         else:
             chosen["augmentation"] = "shift" if self.side <= TINY or self.strokes else "crop_flip"
-        self.note("data.validation", "a tenth, by which the teacher's best epoch is kept")
+        # On 240 photographs of three classes, 300 to test on, PGD-20 at 4/255: 89.0 % clean and
+        # 69.7 % under attack with all of them, 87.7 and 70.0 % where a tenth was held back.
+        held_back = "a tenth, by which the teacher's best epoch is kept"
+        words = held_back if self.validation else "none is held back: of so few, each teaches"
+        self.note("data.validation", words)
         return chosen
 
     def teacher(self) -> dict[str, Any]:
@@ -168,7 +178,8 @@ class _Chooser:
     def search(self) -> dict[str, Any]:
         self.note(
             "search.batch_size",
-            f"an epoch of {self.train_images:,} images then has at least {STEPS} steps"
+            f"an epoch of {self.train_images:,} images then has at least {STEPS} steps, and the "
+            f"student's training {STEPS_IN_ALL}"
             if self.batch < LARGEST_BATCH
             else "as large as the usual one, for there are enough images",
         )

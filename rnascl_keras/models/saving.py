@@ -18,12 +18,16 @@ HDF5_HEADER = 4096
 """Bytes that a variable takes besides its values, at the most."""
 
 
-def load_model(path: Path) -> keras.Model:
+def load_model(path: str | Path) -> keras.Model:
     """Load a `.keras` file.
+
+    Args:
+        path: of the file.
 
     Raises:
         UserError: it cannot be read, or is larger than this package's limits, see `bounds`.
     """
+    path = Path(path)
     check_description(path)
     try:
         with limited_building(path):

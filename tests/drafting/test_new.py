@@ -12,7 +12,7 @@ from PIL import Image
 from rnascl_keras.data import ImageData, Splits
 from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.drafting import command
-from rnascl_keras.drafting.choices import LARGEST_BATCH, STEPS, draft
+from rnascl_keras.drafting.choices import FEW, LARGEST_BATCH, STEPS, STUDENT, draft
 from rnascl_keras.drafting.facts import Facts, look_at
 from rnascl_keras.errors import UserError
 from rnascl_keras.recipe import load_recipe
@@ -82,16 +82,16 @@ def test_the_recipe_runs_as_it_is_and_says_why(photos, unhurried, tmp_path):
     assert recipe.data.image_size == 64
     assert recipe.teacher.start == recipe.train.start == "cifar10_s3"
     data = Run(recipe, tmp_path / "run").data  # checks every stage's batch against the images
-    assert data.validation and len(data.train) + len(data.validation) == 48
+    assert data.validation is None and len(data.train) == 48
     assert len(data.test) == recipe.evaluation.n == 12
     text = out.read_text()
     assert text.count("epsilon=4 / 255,") == 3 and recipe.train.epsilon == 4 / 255
     assert "about 1 min 30 s, as estimated" in text
-    for key in ("image_size", "held_out", "validation", "start", "epochs", "epsilon"):
+    for key in ("image_size", "held_out", "start", "epochs", "epsilon"):
         assert re.search(rf"^ +# .*\n(?: +# .*\n)* +{key}=", text, re.MULTILINE), key
     spoken = "\n".join(said)
     assert f"rnascl run {out}" in spoken and "about 1 min 30 s" in spoken
-    assert "train.epsilon=4/255: " in spoken
+    assert "train.epsilon=4/255: " in spoken and "data.validation=0: none is held" in spoken
 
 
 def test_what_is_there_is_not_overwritten(photos, refused, tmp_path):
@@ -141,7 +141,9 @@ def test_the_settings_fit_whatever_comes(n, shape):
     drafted = draft(facts(n, shape), "x")
     recipe, data = drafted.recipe, drafted.recipe.data
     trained_on = n - data.validation
-    assert 0 < data.validation <= n / 10 + 1
+    assert 0 <= data.validation <= n / 10 + 1
+    few_and_started = recipe.train.start == STUDENT and n < FEW
+    assert bool(data.validation) is not few_and_started
     for _, section in recipe.trainings():
         steps = trained_on // section.batch_size
         assert steps >= STEPS or section.batch_size == 2
