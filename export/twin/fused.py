@@ -6,7 +6,7 @@ FusedGemm, FusedMatMul, SkipLayerNormalization, and forms of GELU.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,15 @@ import onnx
 from rnascl_keras.export.twin.kernels import attributes_of, kernel, padded
 from rnascl_keras.export.twin.rewriting import Rewriting
 
-# an activation's attributes, in the order of its parameters
-_PARAMETERS = {"HardSigmoid": ("alpha", "beta"), "LeakyRelu": ("alpha",)}
+# an activation's parameters, in the order in which FusedConv gives them
+_PARAMETERS = {
+    "Clip": ("min", "max"),
+    "Elu": ("alpha",),
+    "HardSigmoid": ("alpha", "beta"),
+    "LeakyRelu": ("alpha",),
+    "Selu": ("alpha", "gamma"),
+    "ThresholdedRelu": ("alpha",),
+}
 
 
 @kernel("com.microsoft.FusedConv")
@@ -24,11 +31,12 @@ def fused_conv(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.Node
     """y = activation(x * w + bias + z)."""
     x, w, bias, z = padded(node.input, 4)
     attributes = attributes_of(node)
-    activation = attributes.pop("activation", b"")
-    parameters = attributes.pop("activation_params", ())
+    activation = attributes.pop("activation", b"").decode()
+    order, values = _PARAMETERS.get(activation, ()), attributes.pop("activation_params", ())
     made = rewriting.node("Conv", x, w, *([bias] if bias else []), **attributes)
     if z:
         made = rewriting.node("Add", made, z)
+    parameters = dict(zip(order, values, strict=False))
     _activate(rewriting, made, activation, parameters, node.output[0])
     yield from rewriting.take()
 
@@ -37,9 +45,13 @@ def fused_conv(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.Node
 def fused_gemm(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """y = activation(alpha a b + beta c)."""
     attributes = attributes_of(node)
-    activation = attributes.pop("activation", b"")
-    given = [attributes.pop(f"activation_{name}", None) for name in ("alpha", "beta", "gamma")]
-    parameters = [value for value in given if value is not None]
+    activation = attributes.pop("activation", b"").decode()
+    given = {
+        name: attributes.pop(f"activation_{name}", None) for name in ("alpha", "beta", "gamma")
+    }
+    # those of other activations can be given, too
+    known = _PARAMETERS.get(activation, ())
+    parameters = {name: given[name] for name in known if given.get(name) is not None}
     made = rewriting.node("Gemm", *node.input, **attributes)
     _activate(rewriting, made, activation, parameters, node.output[0])
     yield from rewriting.take()
@@ -115,16 +127,15 @@ def quick_gelu(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.Node
 
 
 def _activate(
-    rewriting: Rewriting, x: str, activation: bytes, parameters: Sequence[float], output: str
+    rewriting: Rewriting, x: str, activation: str, parameters: Mapping[str, Any], output: str
 ) -> None:
     """Make `output`: an activation by name, with its parameters, of x."""
-    name = activation.decode() or "Identity"
+    name = activation or "Identity"
     if name == "Clip":
-        rewriting.node(name, x, *(_number(rewriting, p) for p in parameters), output=output)
-        return
-    # parameters that an activation does not have are given, too
-    attributes: dict[str, Any] = dict(zip(_PARAMETERS.get(name, ()), parameters, strict=False))
-    rewriting.node(name, x, output=output, **attributes)
+        bounds = (_number(rewriting, value) for value in parameters.values())
+        rewriting.node(name, x, *bounds, output=output)
+    else:
+        rewriting.node(name, x, output=output, **parameters)
 
 
 def _biased(node: onnx.NodeProto, rewriting: Rewriting) -> str:

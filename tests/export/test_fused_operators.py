@@ -55,6 +55,28 @@ def test_what_onnxruntime_has_fused_has_the_gradient_of_its_parts(save, tmp_path
 
 
 @pytest.mark.parametrize(
+    "activation",
+    [
+        "Elu<alpha=0.4>",
+        "Selu<alpha=1.2, gamma=0.8>",
+        "ThresholdedRelu<alpha=0.3>",
+        "HardSigmoid<alpha=0.1, beta=0.7>",
+    ],
+)
+def test_a_fused_product_keeps_its_activations_parameters(activation, save, tmp_path):
+    random = np.random.default_rng(3)
+    arrays = {"hidden": random.normal(0, 0.2, (192, 9)), "last": random.normal(size=(9, 5))}
+    nodes = f"l = Flatten(x) g = Gemm(l, hidden) h = {activation}(g) z = Gemm(h, last)"
+    plain = save(nodes, opset=17, **arrays)
+    made = optimised(plain, tmp_path / "made.onnx")
+    assert "FusedGemm" in {node.op_type for node in onnx.load(made).graph.node}
+    given = OnnxClassifier(made).loss_and_gradient(IMAGES, LABELS)
+    expected = OnnxClassifier(plain).loss_and_gradient(IMAGES, LABELS)
+    for a, b in zip(given, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+@pytest.mark.parametrize(
     "nodes",
     [
         "z = com.microsoft.Gelu(g)",
