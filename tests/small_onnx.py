@@ -19,12 +19,24 @@ SHAPES = {"w1": (6, 3, 3, 3), "w2": (5, 6, 3, 3)}
 
 
 def write_small_onnx(
-    path, nodes, *, takes="float[N, 3, 8, 8] x", gives="float[N, 5] z", opset=18, **arrays
+    path,
+    nodes,
+    *,
+    takes="float[N, 3, 8, 8] x",
+    gives="float[N, 5] z",
+    opset=18,
+    imports=(),
+    **arrays,
 ):
-    """Write a model of these nodes; its weights are the arrays, and random ones of `SHAPES`."""
+    """Write a model of these nodes; its weights are the arrays, and random ones of `SHAPES`.
+
+    Args:
+        imports: opsets beside the standard operators'.
+    """
     model = onnx.parser.parse_model(
         f'<ir_version: 8, opset_import: ["": {opset}]> g ({takes}) => ({gives}) {{ {nodes} }}'
     )
+    model.opset_import.extend(imports)
     random = np.random.default_rng(0)
     weights = {name: random.normal(0, 0.7, shape) for name, shape in SHAPES.items()} | arrays
     for name, value in weights.items():

@@ -97,13 +97,14 @@ def with_short_domains(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def converted(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Put functions of its own in place, and write it in an opset and IR version that we write."""
+def converted(model: onnx.ModelProto, least: int = LEAST_OPSET) -> onnx.ModelProto:
+    """Put functions of its own in place, and write it in an opset, at least `least`, and IR version
+    that we write."""
     if model.functions:
         with _refusing("has functions that cannot be put in place"):
             model = inliner.inline_local_functions(model)
     opset = opset_of(model)
-    wanted = min(max(opset, LEAST_OPSET), MOST_OPSET)
+    wanted = min(max(opset, least), MOST_OPSET)
     if wanted != opset:
         _drop_unused_values(model.graph)
         with _refusing(f"cannot be converted from opset {opset} to {wanted}"):

@@ -16,15 +16,21 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rnascl_keras.export.gradient.known import KnownTensors, true_inputs
-from rnascl_keras.export.gradient.preparation import converted, inferred, with_short_domains
+from rnascl_keras.export.gradient.preparation import (
+    LEAST_OPSET,
+    converted,
+    inferred,
+    with_short_domains,
+)
 from rnascl_keras.export.twin import fused  # noqa: F401  registers what it rewrites
 from rnascl_keras.export.twin.kernels import KERNELS
 from rnascl_keras.export.twin.rewriting import Rewriting
 
 _BYTES = {TensorProto.UINT8, TensorProto.INT8}
 _FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE}
-# Of the domain com.microsoft, the same as the standard operators.
-_SAME = {"QuantizeLinear", "DequantizeLinear"}
+# the same as the standard operators; these take 16 bits from this opset on
+_SAME = {"com.microsoft.QuantizeLinear", "com.microsoft.DequantizeLinear"}
+_OPSET_OF_16_BITS = 21
 # On bytes, they order or choose values, and have rules for floats.
 _OF_BYTES = {"Clip", "GlobalMaxPool", "Max", "MaxPool", "Min", "Relu"}
 
@@ -54,7 +60,8 @@ def float_twin(model: onnx.ModelProto) -> FloatTwin:
     same = kinds <= {"bytes"} and not _quantises(model.graph)
     if not kinds:
         return FloatTwin(model, same)
-    twin = converted(with_short_domains(model))
+    least = _OPSET_OF_16_BITS if _SAME & _operators(model.graph) else LEAST_OPSET
+    twin = converted(with_short_domains(model), least)
     if "float16" in kinds:
         _widen(twin.graph)
     if "bytes" in kinds:
@@ -75,8 +82,12 @@ def _kinds(model: onnx.ModelProto) -> set[str]:
         tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer
     )
     kinds |= {"float16"} if halves or _casts_to_half(model.graph) else set()
-    names = {_kernel(node) for node in model.graph.node}
-    return kinds | ({"integers"} if names & (KERNELS.keys() | {"DynamicQuantizeLinear"}) else set())
+    integers = KERNELS.keys() | _SAME | {"DynamicQuantizeLinear"}
+    return kinds | ({"integers"} if _operators(model.graph) & integers else set())
+
+
+def _operators(graph: onnx.GraphProto) -> set[str]:
+    return {_kernel(node) for node in graph.node}
 
 
 def _casts_to_half(graph: onnx.GraphProto) -> bool:
@@ -143,7 +154,7 @@ def _in_floats(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.Node
     first = rewriting.known.dtype(node.input[0]) if node.input else None
     if kernel:
         yield from kernel(node, rewriting)
-    elif node.domain == "com.microsoft" and node.op_type in _SAME:
+    elif _kernel(node) in _SAME:
         node.domain = ""
         yield node
     elif node.op_type == "Cast" and first in _BYTES and _to(node) in _FLOATS:

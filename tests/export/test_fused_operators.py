@@ -9,9 +9,8 @@ import pytest
 from onnx import numpy_helper
 
 from rnascl_keras.export import OnnxClassifier
+from tests.file_gradients import IMAGES, LABELS, check_against_differences
 
-LABELS = np.array([0, 1, 2, 3, 4, 0])
-IMAGES = np.random.default_rng(1).uniform(0.2, 0.8, (6, 8, 8, 3)).astype(np.float32)
 GELU = "{h}1 = Div({x}, root) {h}2 = Erf({h}1) {h}3 = Add({h}2, one) {h}4 = Mul({x}, {h}3)"
 CONVOLUTIONS = (
     "a = Conv<pads=[1, 1, 1, 1]>(x, w1) b = Relu(a) c = Conv<strides=[2, 2]>(b, w2)"
@@ -111,13 +110,4 @@ def test_each_fused_operator_against_differences(nodes, tmp_path):
         model.graph.initializer.append(tensor)
     path = tmp_path / "fused.onnx"
     onnx.save(model, path)
-    classifier = OnnxClassifier(path)
-    gradient = classifier.loss_and_gradient(IMAGES, LABELS, "margin")[2]
-    for seed in range(4):
-        move = np.random.default_rng(seed).uniform(-2e-3, 2e-3, IMAGES.shape).astype(np.float32)
-        ahead, behind = (
-            classifier.loss_and_gradient(IMAGES + sign * move, LABELS, "margin")[1].astype(float)
-            for sign in (1, -1)
-        )
-        expected = 2 * (gradient * move).sum(axis=(1, 2, 3))
-        np.testing.assert_allclose(ahead - behind, expected, atol=2e-4, rtol=0.02)
+    check_against_differences(path)

@@ -1,0 +1,31 @@
+"""Types that a float twin widens, and operators on them that stand alone in a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from rnascl_keras.export import OnnxClassifier
+from tests.file_gradients import IMAGES, LABELS, check_against_differences
+from tests.small_onnx import CONVOLUTIONS
+
+MICROSOFT = onnx.helper.make_opsetid("com.microsoft", 1)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16])
+def test_quantisation_of_onnxruntimes_domain_alone(kind, save):
+    """Without any kernel of integers beside it, as 16 bits are quantised before opset 21."""
+    nodes = (
+        "q = com.microsoft.QuantizeLinear(x, scale, zero)"
+        "n = com.microsoft.DequantizeLinear(q, scale, zero)"
+    )
+    scale = np.float32(1 / 255 if kind is np.uint8 else 1e-4)
+    arrays = {"scale": scale, "zero": kind(5)}
+    path = save(nodes + CONVOLUTIONS, opset=17, imports=(MICROSOFT,), **arrays)
+    plain = save("n = Identity(x)" + CONVOLUTIONS)
+    whole = np.rint(IMAGES * 255) / np.float32(255)
+    given, true = (OnnxClassifier(p).loss_and_gradient(whole, LABELS)[2] for p in (path, plain))
+    np.testing.assert_allclose(given, true, atol=1e-3 * np.abs(true).max())
+    if kind is not np.uint8:  # whose steps are too coarse for differences
+        check_against_differences(path)
