@@ -24,7 +24,7 @@ from rnascl_keras.export.gradient.preparation import (
 )
 from rnascl_keras.export.twin import fused  # noqa: F401  registers what it rewrites
 from rnascl_keras.export.twin.kernels import KERNELS
-from rnascl_keras.export.twin.rewriting import Rewriting
+from rnascl_keras.export.twin.rewriting import Rewriting, free_name
 
 _BYTES = {TensorProto.UINT8, TensorProto.INT8}
 _FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE}
@@ -129,21 +129,23 @@ def _take_floats(graph: onnx.GraphProto) -> None:
     """Give the graph an input of floats, which it rounds to bytes itself."""
     (given,) = true_inputs(graph)
     kind = given.type.tensor_type.elem_type
-    rewriting = Rewriting(KnownTensors(graph), "float_pixels")
-    pixels = helper.make_tensor_value_info("float_pixels", TensorProto.FLOAT, None)
+    takes = free_name(graph, "float_pixels")
+    rewriting = Rewriting(KnownTensors(graph), takes)
+    pixels = helper.make_tensor_value_info(takes, TensorProto.FLOAT, None)
     pixels.type.tensor_type.shape.CopyFrom(given.type.tensor_type.shape)
     name = given.name
     graph.input.remove(given)
     graph.input.insert(0, pixels)
     zero = rewriting.constant(np.zeros((), helper.tensor_dtype_to_np_dtype(kind)))
-    rounded = helper.make_node("QuantizeLinear", ["float_pixels", rewriting.one, zero], [name])
+    rounded = helper.make_node("QuantizeLinear", [takes, rewriting.one, zero], [name])
     rewriting.put(graph, [rounded, *graph.node])
 
 
 def _rewrite(model: onnx.ModelProto) -> None:
     """Put in the place of each integer kernel the float nodes that it stands for."""
     graph = model.graph
-    rewriting = Rewriting(KnownTensors(inferred(model).graph), "float_twin")
+    prefix = free_name(graph, "float_twin")
+    rewriting = Rewriting(KnownTensors(inferred(model).graph), prefix)
     nodes = [made for node in graph.node for made in _in_floats(node, rewriting)]
     del graph.value_info[:]
     rewriting.put(graph, nodes)

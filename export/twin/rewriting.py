@@ -12,12 +12,28 @@ from onnx import TensorProto, helper, numpy_helper
 from rnascl_keras.export.gradient.known import KnownTensors
 
 
+def free_name(graph: onnx.GraphProto, wanted: str) -> str:
+    """Return `wanted`, or where a tensor's name begins so, the same with a number behind it."""
+    taken = {name.partition("/")[0] for name in _names(graph)}
+    numbered = (f"{wanted}_{k}" for k in range(len(taken)))
+    return next(name for name in (wanted, *numbered) if name not in taken)
+
+
+def _names(graph: onnx.GraphProto) -> Iterator[str]:
+    yield from (value.name for value in (*graph.input, *graph.output, *graph.initializer))
+    for node in graph.node:
+        yield from (*node.input, *node.output)
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                yield from _names(inner)
+
+
 class Rewriting:
     """Makes nodes, under names that are new.
 
     Args:
         known: of the graph's tensors.
-        prefix: of the new names.
+        prefix: of the new names, see `free_name`.
 
     Attributes:
         known: see above.

@@ -29,3 +29,13 @@ def test_quantisation_of_onnxruntimes_domain_alone(kind, save):
     np.testing.assert_allclose(given, true, atol=1e-3 * np.abs(true).max())
     if kind is not np.uint8:  # whose steps are too coarse for differences
         check_against_differences(path)
+
+
+def test_names_of_the_twins_own_in_a_file(save):
+    nodes = "float_twin = Cast<to=1>(float_pixels) n = Div(float_twin, most)"
+    arrays = {"most": np.float32(255)}
+    path = save(nodes + CONVOLUTIONS, takes="uint8[N, 3, 8, 8] float_pixels", **arrays)
+    plain = save("n = Identity(x)" + CONVOLUTIONS)
+    whole = np.rint(IMAGES * 255) / np.float32(255)
+    given, true = (OnnxClassifier(p).loss_and_gradient(whole, LABELS)[2] for p in (path, plain))
+    np.testing.assert_allclose(given, true, atol=1e-5)
