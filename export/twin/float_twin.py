@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from rnascl_keras.export.gradient.known import KnownTensors, true_inputs
 from rnascl_keras.export.gradient.preparation import (
@@ -23,6 +23,7 @@ from rnascl_keras.export.gradient.preparation import (
     with_short_domains,
 )
 from rnascl_keras.export.twin import fused  # noqa: F401  registers what it rewrites
+from rnascl_keras.export.twin.half_precision import has_halves, widen
 from rnascl_keras.export.twin.kernels import KERNELS
 from rnascl_keras.export.twin.rewriting import Rewriting, free_name
 
@@ -63,7 +64,7 @@ def float_twin(model: onnx.ModelProto) -> FloatTwin:
     least = _OPSET_OF_16_BITS if _SAME & _operators(model.graph) else LEAST_OPSET
     twin = converted(with_short_domains(model), least)
     if "float16" in kinds:
-        _widen(twin.graph)
+        widen(twin.graph)
     if "bytes" in kinds:
         _take_floats(twin.graph)
     _rewrite(twin)
@@ -78,20 +79,13 @@ def _kinds(model: onnx.ModelProto) -> set[str]:
     """Return in which of the ways above the model is no float graph."""
     given = [value.type.tensor_type.elem_type for value in true_inputs(model.graph)]
     kinds = {"bytes" for kind in given if kind in _BYTES}
-    halves = TensorProto.FLOAT16 in given or any(
-        tensor.data_type == TensorProto.FLOAT16 for tensor in model.graph.initializer
-    )
-    kinds |= {"float16"} if halves or _casts_to_half(model.graph) else set()
+    kinds |= {"float16"} if has_halves(model.graph) else set()
     integers = KERNELS.keys() | _SAME | {"DynamicQuantizeLinear"}
     return kinds | ({"integers"} if _operators(model.graph) & integers else set())
 
 
 def _operators(graph: onnx.GraphProto) -> set[str]:
     return {_kernel(node) for node in graph.node}
-
-
-def _casts_to_half(graph: onnx.GraphProto) -> bool:
-    return any(_to(node) == TensorProto.FLOAT16 for node in graph.node)
 
 
 def _to(node: onnx.NodeProto) -> int | None:
@@ -101,28 +95,6 @@ def _to(node: onnx.NodeProto) -> int | None:
 def _kernel(node: onnx.NodeProto) -> str:
     standard = node.domain in ("", "ai.onnx")
     return node.op_type if standard else f"{node.domain}.{node.op_type}"
-
-
-def _widen(graph: onnx.GraphProto) -> None:
-    """Turn float16 into float32: weights, constants, casts, and what the graph says of its ends."""
-    half, single = TensorProto.FLOAT16, TensorProto.FLOAT
-    for tensor in graph.initializer:
-        if tensor.data_type == half:
-            _replace(tensor)
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.name in ("to", "dtype", "output_dtype") and attribute.i == half:
-                attribute.i = single
-            if attribute.HasField("t") and attribute.t.data_type == half:
-                _replace(attribute.t)
-    for value in (*graph.input, *graph.output):
-        if value.type.tensor_type.elem_type == half:
-            value.type.tensor_type.elem_type = single
-
-
-def _replace(tensor: onnx.TensorProto) -> None:
-    wide = numpy_helper.to_array(tensor).astype(np.float32)
-    tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
 
 
 def _take_floats(graph: onnx.GraphProto) -> None:

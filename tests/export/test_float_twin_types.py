@@ -39,3 +39,13 @@ def test_names_of_the_twins_own_in_a_file(save):
     whole = np.rint(IMAGES * 255) / np.float32(255)
     given, true = (OnnxClassifier(p).loss_and_gradient(whole, LABELS)[2] for p in (path, plain))
     np.testing.assert_allclose(given, true, atol=1e-5)
+
+
+def test_half_precision_in_a_branch_only(save):
+    half = (
+        "h = Cast<to=10>(x) two = Constant<value=float16 {2}>() d = Mul(h, two) o = Cast<to=1>(d)"
+    )
+    gives = "() => (float[N, 3, 8, 8] o)"
+    branches = f"then_branch=b {gives} {{ {half} }}, else_branch=c {gives} {{ o = Identity(x) }}"
+    path = save(f"n = If<{branches}>(always)" + CONVOLUTIONS, always=np.array(True))
+    check_against_differences(path, step=0.01)

@@ -1,0 +1,52 @@
+"""Graphs in half precision, and the same in single precision."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+from onnx import TensorProto, numpy_helper
+
+from rnascl_keras.export.gradient.known import true_inputs
+
+_TYPES = ("to", "dtype", "output_dtype")
+
+
+def has_halves(graph: onnx.GraphProto) -> bool:
+    """Whether a graph, or one within it, has float16 as images, weights, constants or by a cast."""
+    half = TensorProto.FLOAT16
+    if any(value.type.tensor_type.elem_type == half for value in true_inputs(graph)):
+        return True
+    if any(tensor.data_type == half for tensor in graph.initializer):
+        return True
+    return any(_makes_halves(a) for node in graph.node for a in node.attribute)
+
+
+def _makes_halves(attribute: onnx.AttributeProto) -> bool:
+    half = TensorProto.FLOAT16
+    if attribute.t.data_type == half or (attribute.name == "to" and attribute.i == half):
+        return True
+    return any(map(has_halves, (attribute.g, *attribute.graphs)))
+
+
+def widen(graph: onnx.GraphProto) -> None:
+    """Turn float16 into float32, in graphs within it too: weights, constants, casts, and what a
+    graph says of its ends."""
+    half, single = TensorProto.FLOAT16, TensorProto.FLOAT
+    for tensor in graph.initializer:
+        if tensor.data_type == half:
+            _replace(tensor)
+    for attribute in (a for node in graph.node for a in node.attribute):
+        if attribute.name in _TYPES and attribute.i == half:
+            attribute.i = single
+        if attribute.HasField("t") and attribute.t.data_type == half:
+            _replace(attribute.t)
+        if attribute.HasField("g"):
+            widen(attribute.g)
+    for value in (*graph.input, *graph.output):
+        if value.type.tensor_type.elem_type == half:
+            value.type.tensor_type.elem_type = single
+
+
+def _replace(tensor: onnx.TensorProto) -> None:
+    wide = numpy_helper.to_array(tensor).astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(wide, tensor.name))
