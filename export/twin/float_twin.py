@@ -26,6 +26,7 @@ from rnascl_keras.export.twin import fused  # noqa: F401  registers what it rewr
 from rnascl_keras.export.twin.half_precision import has_halves, widen
 from rnascl_keras.export.twin.kernels import KERNELS
 from rnascl_keras.export.twin.rewriting import Rewriting, free_name
+from rnascl_keras.export.twin.whole_numbers import WIDE, in_floats
 
 _BYTES = {TensorProto.UINT8, TensorProto.INT8}
 _FLOATS = {TensorProto.FLOAT, TensorProto.DOUBLE}
@@ -128,11 +129,16 @@ def _in_floats(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.Node
     first = rewriting.known.dtype(node.input[0]) if node.input else None
     if kernel:
         yield from kernel(node, rewriting)
+    elif rewriting.floats.intersection(node.input):
+        yield from in_floats(node, rewriting)
     elif _kernel(node) in _SAME:
         node.domain = ""
         yield node
     elif node.op_type == "Cast" and first in _BYTES and _to(node) in _FLOATS:
         yield from rewriting.dequantised_into(node.output[0], node.input[0], _to(node))
+    elif node.op_type == "Cast" and first in _BYTES and _to(node) in WIDE:
+        rewriting.floats.add(node.output[0])
+        yield from rewriting.dequantised_into(node.output[0], node.input[0], TensorProto.FLOAT)
     elif node.op_type in _OF_BYTES and first in _BYTES:
         yield from rewriting.around(node)
     else:

@@ -84,7 +84,8 @@ def conv_integer(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.No
     """y = (x - x_zero) * (w - w_zero), in whole numbers."""
     x, w, x_zero, w_zero = padded(node.input, 4)
     parts = [rewriting.dequantised(x, zero=x_zero), rewriting.dequantised(w, zero=w_zero)]
-    rewriting.node("Conv", *parts, output=node.output[0], **attributes_of(node))
+    made = rewriting.node("Conv", *parts, output=node.output[0], **attributes_of(node))
+    rewriting.floats.add(made)
     yield from rewriting.take()
 
 
@@ -94,7 +95,7 @@ def matmul_integer(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.
     a, b, a_zero, b_zero = padded(node.input, 4)
     left = rewriting.dequantised(a, zero=a_zero)
     right = rewriting.dequantised(b, zero=b_zero, axis=-1)
-    rewriting.node("MatMul", left, right, output=node.output[0])
+    rewriting.floats.add(rewriting.node("MatMul", left, right, output=node.output[0]))
     yield from rewriting.take()
 
 

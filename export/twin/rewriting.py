@@ -38,11 +38,13 @@ class Rewriting:
     Attributes:
         known: see above.
         constants: initializers made.
+        floats: names of tensors that are whole numbers in the file, and floats here.
     """
 
     def __init__(self, known: KnownTensors, prefix: str) -> None:
         self.known, self._prefix = known, prefix
         self.constants: list[onnx.TensorProto] = []
+        self.floats: set[str] = set()
         self._made: list[onnx.NodeProto] = []
         self._count = 0
 
@@ -82,10 +84,10 @@ class Rewriting:
     def dequantised(self, x: str, scale: str = "", zero: str = "", axis: int = 0) -> str:
         """Return (x - zero) * scale, along `axis` where there is one scale or zero a slice."""
         parts = [x, scale or self.one, *([zero] if zero else [])]
-        if not scale and zero and self._is_vector(zero):
+        if not scale and zero and self.is_vector(zero):
             shape: Any = self.known.shape(zero)
             parts[1] = self.constant(np.ones(shape, np.float32))
-        vector = any(self._is_vector(name) for name in parts[1:])
+        vector = any(self.is_vector(name) for name in parts[1:])
         along: dict[str, Any] = {"axis": axis} if vector else {}
         return self.node("DequantizeLinear", *parts, **along)
 
@@ -115,7 +117,8 @@ class Rewriting:
         else:
             self.node("Identity", x, output=output)
 
-    def _is_vector(self, name: str) -> bool:
+    def is_vector(self, name: str) -> bool:
+        """Whether it holds a value for each slice along an axis."""
         shape = self.known.shape(name)
         own = next((c for c in self.constants if c.name == name), None)
         sizes = tuple(own.dims) if own is not None else shape

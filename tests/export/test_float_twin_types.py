@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
 from tests.file_gradients import IMAGES, LABELS, check_against_differences
 from tests.small_onnx import CONVOLUTIONS
@@ -29,6 +30,50 @@ def test_quantisation_of_onnxruntimes_domain_alone(kind, save):
     np.testing.assert_allclose(given, true, atol=1e-3 * np.abs(true).max())
     if kind is not np.uint8:  # whose steps are too coarse for differences
         check_against_differences(path)
+
+
+BYTES = {
+    "shifted as whole numbers": (
+        "u = Cast<to=6>(x) t = Transpose<perm=[0, 1, 3, 2]>(u) s = Sub(t, mid) w = Cast<to=7>(s)"
+        "v = Cast<to=1>(w) n = Div(v, most)",
+        "u = Mul(x, most) t = Transpose<perm=[0, 1, 3, 2]>(u) s = Sub(t, float_mid)"
+        "n = Div(s, most)",
+    ),
+    "an integer product, dequantised by channels": (
+        "u = ConvInteger(x, w0, zero) n = DequantizeLinear<axis=1>(u, scales)",
+        "t = Mul(x, most) s = Sub(t, float_zero) u = Conv(s, float_w0) n = Mul(u, columns)",
+    ),
+    "an integer product and its bias": (
+        "u = ConvInteger(x, w0, zero) t = Add(u, mid) v = Cast<to=1>(t) n = Mul(v, columns)",
+        "t = Mul(x, most) s = Sub(t, float_zero) u = Conv(s, float_w0) v = Add(u, float_mid)"
+        "n = Mul(v, columns)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BYTES)
+def test_whole_numbers_between_bytes_and_floats(kind, save):
+    scales = np.array([1e-2, 2e-2, 3e-2], np.float32)
+    w0 = np.random.default_rng(4).integers(-9, 9, (3, 3, 3, 3)).astype(np.int8)
+    arrays = {"most": np.float32(255), "mid": np.int32(100), "zero": np.uint8(3), "w0": w0}
+    arrays |= {f"float_{name}": np.float32(arrays[name]) for name in ("mid", "zero", "w0")}
+    arrays |= {"scales": scales, "columns": scales.reshape(3, 1, 1)}
+    own, floats = (nodes + CONVOLUTIONS for nodes in BYTES[kind])
+    path, plain = save(own, takes="uint8[N, 3, 8, 8] x", **arrays), save(floats, **arrays)
+    whole = np.rint(IMAGES * 255) / np.float32(255)
+    given, true = (OnnxClassifier(p).loss_and_gradient(whole, LABELS) for p in (path, plain))
+    for a, b in zip(given, true, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_whole_numbers_that_choose_are_refused_by_name(save):
+    nodes = "i = Cast<to=6>(x) n = Gather(shades, i)"
+    shades = np.linspace(0, 1, 256) ** 2
+    path = save(nodes + CONVOLUTIONS, takes="uint8[N, 3, 8, 8] x", shades=shades)
+    classifier = OnnxClassifier(path)
+    assert classifier.logits(IMAGES).std() > 0.01
+    with pytest.raises(UserError, match="no gradient through .*Gather"):
+        classifier.check_gradient(IMAGES)
 
 
 def test_names_of_the_twins_own_in_a_file(save):
