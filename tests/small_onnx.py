@@ -26,12 +26,14 @@ def write_small_onnx(
     gives="float[N, 5] z",
     opset=18,
     imports=(),
+    double=False,
     **arrays,
 ):
     """Write a model of these nodes; its weights are the arrays, and random ones of `SHAPES`.
 
     Args:
         imports: opsets beside the standard operators'.
+        double: whether arrays in double precision stay so.
     """
     model = onnx.parser.parse_model(
         f'<ir_version: 8, opset_import: ["": {opset}]> g ({takes}) => ({gives}) {{ {nodes} }}'
@@ -42,7 +44,7 @@ def write_small_onnx(
     for name, value in weights.items():
         if name in nodes:
             value = np.asarray(value)
-            if value.dtype == np.float64:
+            if value.dtype == np.float64 and not double:
                 value = value.astype(np.float32)
             model.graph.initializer.append(numpy_helper.from_array(value, name))
     onnx.save(model, path)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto
 
 from rnascl_keras.export.twin.kernels import attributes_of, kernel, padded
 from rnascl_keras.export.twin.rewriting import Rewriting
@@ -37,7 +38,7 @@ def fused_conv(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.Node
     if z:
         made = rewriting.node("Add", made, z)
     parameters = dict(zip(order, values, strict=False))
-    _activate(rewriting, made, activation, parameters, node.output[0])
+    _activate(rewriting, node, made, activation, parameters)
     yield from rewriting.take()
 
 
@@ -53,7 +54,7 @@ def fused_gemm(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.Node
     known = _PARAMETERS.get(activation, ())
     parameters = {name: given[name] for name in known if given.get(name) is not None}
     made = rewriting.node("Gemm", *node.input, **attributes)
-    _activate(rewriting, made, activation, parameters, node.output[0])
+    _activate(rewriting, node, made, activation, parameters)
     yield from rewriting.take()
 
 
@@ -73,7 +74,7 @@ def fused_matmul(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.No
             *others, rows, columns = range(len(shape))
             parts[k] = rewriting.node("Transpose", parts[k], perm=[*others, columns, rows])
     product = rewriting.node("MatMul", *parts)
-    alpha = _number(rewriting, attributes.get("alpha", 1.0))
+    alpha = _number(rewriting, node, attributes.get("alpha", 1.0))
     rewriting.node("Mul", product, alpha, output=node.output[0])
     yield from rewriting.take()
 
@@ -99,8 +100,8 @@ def skip_layer_normalization(
 def gelu(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """y = x (1 + erf(x / sqrt 2)) / 2, after a bias is added."""
     x = _biased(node, rewriting)
-    inner = rewriting.node("Erf", rewriting.node("Mul", x, _number(rewriting, 0.5**0.5)))
-    _half_of(rewriting, x, inner, node.output[0])
+    inner = rewriting.node("Erf", rewriting.node("Mul", x, _number(rewriting, node, 0.5**0.5)))
+    _half_of(rewriting, node, x, inner)
     yield from rewriting.take()
 
 
@@ -109,33 +110,37 @@ def fast_gelu(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeP
     """y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, after a bias is added."""
     x = _biased(node, rewriting)
     square = rewriting.node("Mul", x, x)
-    scaled = rewriting.node("Mul", square, _number(rewriting, 0.044715))
-    factor = rewriting.node("Add", scaled, _number(rewriting, 1.0))
+    scaled = rewriting.node("Mul", square, _number(rewriting, node, 0.044715))
+    factor = rewriting.node("Add", scaled, _number(rewriting, node, 1.0))
     odd = rewriting.node("Mul", x, factor)
-    inner = rewriting.node("Mul", odd, _number(rewriting, (2 / np.pi) ** 0.5))
-    _half_of(rewriting, x, rewriting.node("Tanh", inner), node.output[0])
+    inner = rewriting.node("Mul", odd, _number(rewriting, node, (2 / np.pi) ** 0.5))
+    _half_of(rewriting, node, x, rewriting.node("Tanh", inner))
     yield from rewriting.take()
 
 
 @kernel("com.microsoft.QuickGelu")
 def quick_gelu(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
     """y = x sigmoid(alpha x); with alpha 1 it is SiLU."""
-    alpha = _number(rewriting, attributes_of(node).get("alpha", 1.702))
+    alpha = _number(rewriting, node, attributes_of(node).get("alpha", 1.702))
     gate = rewriting.node("Sigmoid", rewriting.node("Mul", node.input[0], alpha))
     rewriting.node("Mul", node.input[0], gate, output=node.output[0])
     yield from rewriting.take()
 
 
 def _activate(
-    rewriting: Rewriting, x: str, activation: str, parameters: Mapping[str, Any], output: str
+    rewriting: Rewriting,
+    node: onnx.NodeProto,
+    x: str,
+    activation: str,
+    parameters: Mapping[str, Any],
 ) -> None:
-    """Make `output`: an activation by name, with its parameters, of x."""
+    """Make what the node gives: an activation by name, with its parameters, of x."""
     name = activation or "Identity"
     if name == "Clip":
-        bounds = (_number(rewriting, value) for value in parameters.values())
-        rewriting.node(name, x, *bounds, output=output)
+        bounds = (_number(rewriting, node, value) for value in parameters.values())
+        rewriting.node(name, x, *bounds, output=node.output[0])
     else:
-        rewriting.node(name, x, output=output, **parameters)
+        rewriting.node(name, x, output=node.output[0], **parameters)
 
 
 def _biased(node: onnx.NodeProto, rewriting: Rewriting) -> str:
@@ -143,11 +148,17 @@ def _biased(node: onnx.NodeProto, rewriting: Rewriting) -> str:
     return rewriting.node("Add", x, bias) if bias else x
 
 
-def _half_of(rewriting: Rewriting, x: str, inner: str, output: str) -> None:
-    """Make `output`: x (1 + inner) / 2."""
-    whole = rewriting.node("Mul", x, rewriting.node("Add", inner, _number(rewriting, 1.0)))
-    rewriting.node("Mul", whole, _number(rewriting, 0.5), output=output)
+def _half_of(rewriting: Rewriting, node: onnx.NodeProto, x: str, inner: str) -> None:
+    """Make what the node gives: x (1 + inner) / 2."""
+    factor = rewriting.node("Add", inner, _number(rewriting, node, 1.0))
+    whole = rewriting.node("Mul", x, factor)
+    rewriting.node("Mul", whole, _number(rewriting, node, 0.5), output=node.output[0])
 
 
-def _number(rewriting: Rewriting, value: float) -> str:
-    return rewriting.constant(np.array(value, np.float32))
+def _number(rewriting: Rewriting, node: onnx.NodeProto, value: float) -> str:
+    """Return a constant of the type of what the node takes."""
+    x = node.input[0]
+    if rewriting.known.dtype(x) == TensorProto.FLOAT:
+        return rewriting.constant(np.array(value, np.float32))
+    # onnx does not know the type of what another fused operator gives
+    return rewriting.node("CastLike", rewriting.constant(np.array(value, np.float64)), x)

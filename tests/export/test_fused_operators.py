@@ -111,3 +111,21 @@ def test_each_fused_operator_against_differences(nodes, tmp_path):
     path = tmp_path / "fused.onnx"
     onnx.save(model, path)
     check_against_differences(path)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        "z = com.microsoft.FusedMatMul<alpha=0.7, transB=1>(g, w3)",
+        "h = com.microsoft.FusedMatMul<alpha=0.7>(g, w3)"
+        " z = com.microsoft.FusedMatMul<alpha=1.3>(h, w3)",
+    ],
+)
+def test_fused_operators_in_double_precision(nodes, save):
+    """Of what follows a fused operator onnx knows no type."""
+    nodes = "d = Cast<to=11>(x) l = Flatten(d) g = MatMul(l, wide) " + nodes
+    wide = np.random.default_rng(3).normal(0, 0.3, (192, 5))
+    arrays = {"wide": wide, "w3": ARRAYS["w3"]}
+    imports = (onnx.helper.make_opsetid("com.microsoft", 1),)
+    path = save(nodes, gives="double[N, 5] z", opset=17, imports=imports, double=True, **arrays)
+    check_against_differences(path)
