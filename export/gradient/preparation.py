@@ -18,6 +18,7 @@ from rnascl_keras.export.gradient.final_activation import without_final_activati
 from rnascl_keras.export.gradient.float_weights import with_float_weights
 from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors, true_inputs
+from rnascl_keras.export.gradient.newer import without_newer
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.recurrent import written_out
 from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
@@ -73,12 +74,12 @@ def prepare(model: onnx.ModelProto, sizes: Sequence[int] | None = None) -> onnx.
 
 
 @contextlib.contextmanager
-def _refusing(what: str) -> Iterator[None]:
+def _refusing(what: str, *remedy: str) -> Iterator[None]:
     """Turn an error of onnx's, which have no common class, into a UserError."""
     try:
         yield
     except Exception as error:
-        raise UserError(f"the model {what}: {one_line(error)}") from error
+        raise UserError("; ".join((f"the model {what}: {one_line(error)}", *remedy))) from error
 
 
 def with_short_domains(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -106,8 +107,10 @@ def converted(model: onnx.ModelProto, least: int = LEAST_OPSET) -> onnx.ModelPro
     opset = opset_of(model)
     wanted = min(max(opset, least), MOST_OPSET)
     if wanted != opset:
+        if wanted < opset:
+            model = without_newer(inferred(model), wanted) or model
         _drop_unused_values(model.graph)
-        with _refusing(f"cannot be converted from opset {opset} to {wanted}"):
+        with _refusing(f"cannot be converted from opset {opset} to {wanted}", _BY_SCORE):
             model = convert_version(model, wanted)
     model.ir_version = min(max(model.ir_version, LEAST_IR), MOST_IR)
     return model
@@ -226,7 +229,7 @@ def _defined(model: onnx.ModelProto) -> onnx.ModelProto:
         graph = model.graph
         path = path_nodes(graph, KnownTensors(graph), graph.input[0].name, graph.output[0].name)
         without = {key(node) for node, _ in path} - RULES.keys()
-        with _refusing("has operators whose definition cannot be put in their place"):
+        with _refusing("has operators whose definition cannot be put in their place", _BY_SCORE):
             defined = with_definitions(model, without)
         if defined is None:
             break
