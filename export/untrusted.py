@@ -15,6 +15,7 @@ from onnx import checker, inliner
 from rnascl_keras.errors import UserError, naming, one_line
 from rnascl_keras.export.bounded_sizes import check_constants, check_sizes, subgraphs
 from rnascl_keras.export.gradient.preparation import folded, with_short_domains
+from rnascl_keras.export.mending import align_functions
 from rnascl_keras.export.weights import check_weights, embed_external_data
 
 # protobuf can write no larger one
@@ -89,6 +90,7 @@ def checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
     check_weights(tensors)
     try:
         if model.functions:
+            align_functions(model)
             model = inliner.inline_local_functions(model)
         checker.check_model(model)
     except Exception as error:  # onnx's errors have no common class

@@ -1,0 +1,43 @@
+"""What onnxruntime takes in a file, and onnx's own tools do not, put right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import onnx
+from onnx import defs
+
+from rnascl_keras.export.bounded_sizes import subgraphs
+
+
+def align_functions(model: onnx.ModelProto) -> None:
+    """Give functions the model's opset where they mean the same in it: of another one, onnx leaves
+    them where they are. In place.
+
+    Args:
+        model: the domain of its standard operators is "".
+    """
+    opset = next((o.version for o in model.opset_import if o.domain == ""), None)
+    for function in model.functions:
+        own = next((o for o in function.opset_import if o.domain == ""), None)
+        if opset is None or own is None:
+            continue
+        if all(_is_same(node, own.version, opset) for node in _nodes(function.node)):
+            own.version = opset
+
+
+def _is_same(node: onnx.NodeProto, *opsets: int) -> bool:
+    """Whether an operator is the same in these opsets."""
+    if node.domain != "":
+        return True
+    if not all(defs.has(node.op_type, max_inclusive_version=o, domain="") for o in opsets):
+        return False
+    return len({defs.get_schema(node.op_type, o, "").since_version for o in opsets}) == 1
+
+
+def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Yield nodes, and those in their graphs."""
+    for node in nodes:
+        yield node
+        for graph in subgraphs(node):
+            yield from _nodes(graph.node)
