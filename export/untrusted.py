@@ -14,8 +14,9 @@ from onnx import checker, inliner
 
 from rnascl_keras.errors import UserError, naming, one_line
 from rnascl_keras.export.bounded_sizes import check_constants, check_sizes, subgraphs
+from rnascl_keras.export.functions import align_functions
 from rnascl_keras.export.gradient.preparation import folded, with_short_domains
-from rnascl_keras.export.mending import align_functions
+from rnascl_keras.export.normalisations import define_normalisations
 from rnascl_keras.export.weights import check_weights, embed_external_data
 
 # protobuf can write no larger one
@@ -92,6 +93,7 @@ def checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
         if model.functions:
             align_functions(model)
             model = inliner.inline_local_functions(model)
+        define_normalisations(model)
         checker.check_model(model)
     except Exception as error:  # onnx's errors have no common class
         raise UserError(f"it is no valid ONNX model: {one_line(error)}") from error

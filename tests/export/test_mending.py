@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
+import pytest
 
 from rnascl_keras.export import OnnxClassifier
 from tests.file_gradients import IMAGES, LABELS, check_against_differences
@@ -38,3 +40,25 @@ def test_functions_of_another_opset(save):
     steep = "LeakyRelu<alpha=0.3>"
     plain = save(f"m = {steep}(x) n = {steep}(m)" + CONVOLUTIONS)
     check_like_plain(changed(save("n = own.Twice(x)" + CONVOLUTIONS), add), plain)
+
+
+def check_like_onnxruntime(path):
+    """Check a file against differences, and its logits against those of the file as it is."""
+    classifier = check_against_differences(path)
+    session = onnxruntime.InferenceSession(path)
+    (logits,) = session.run(None, {"x": IMAGES.transpose(0, 3, 1, 2)})
+    np.testing.assert_allclose(classifier.logits(IMAGES), logits, atol=1e-5)
+
+
+def test_group_normalisation_with_a_scale_for_each_group(save):
+    nodes = CONVOLUTIONS.replace("Tanh(a)", "GroupNormalization<num_groups=2>(a, scale, offset)")
+    arrays = {"scale": np.array([0.2, 1.0]), "offset": np.array([0.5, -0.5])}
+    check_like_onnxruntime(save("n = Identity(x)" + nodes, **arrays))
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+@pytest.mark.parametrize("axes", [1, 2])
+def test_normalisation_by_the_mean_square(axes, opset, save):
+    scale = np.linspace(0.5, 1.5, 8**axes).reshape([8] * axes)
+    nodes = f"n = SimplifiedLayerNormalization<axis=-{axes}>(x, scale)" + CONVOLUTIONS
+    check_like_onnxruntime(save(nodes, scale=scale, opset=opset))

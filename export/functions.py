@@ -1,4 +1,4 @@
-"""What onnxruntime takes in a file, and onnx's own tools do not, put right."""
+"""Functions of a file's own, where they are in another opset than the file."""
 
 from __future__ import annotations
 
