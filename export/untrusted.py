@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import onnx
-from onnx import checker, inliner
+from onnx import inliner
 
 from rnascl_keras.errors import UserError, naming, one_line
 from rnascl_keras.export.bounded_sizes import check_constants, check_sizes, subgraphs
 from rnascl_keras.export.functions import align_functions
 from rnascl_keras.export.gradient.preparation import folded, with_short_domains
 from rnascl_keras.export.normalisations import define_normalisations
+from rnascl_keras.export.stated_outputs import check_model, give_shapes, take_shapes
 from rnascl_keras.export.weights import check_weights, embed_external_data
 
 # protobuf can write no larger one
@@ -94,12 +95,15 @@ def checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
             align_functions(model)
             model = inliner.inline_local_functions(model)
         define_normalisations(model)
-        checker.check_model(model)
+        check_model(model)
     except Exception as error:  # onnx's errors have no common class
         raise UserError(f"it is no valid ONNX model: {one_line(error)}") from error
+    stated = take_shapes(model.graph)
     # the second inference is safe only where the first finds no long vector
     check_sizes(folded(model, values=False).graph)
-    check_constants(folded(model).graph)
+    inferred = folded(model).graph
+    check_constants(inferred)
+    give_shapes(model.graph, stated, inferred)
     return model
 
 

@@ -62,3 +62,15 @@ def test_normalisation_by_the_mean_square(axes, opset, save):
     scale = np.linspace(0.5, 1.5, 8**axes).reshape([8] * axes)
     nodes = f"n = SimplifiedLayerNormalization<axis=-{axes}>(x, scale)" + CONVOLUTIONS
     check_like_onnxruntime(save(nodes, scale=scale, opset=opset))
+
+
+@pytest.mark.parametrize("stated", [None, ["N", 7], ["N", 5, 1], [None, None], [None, 7]])
+def test_outputs_of_which_nothing_or_something_wrong_is_stated(stated, save):
+    def state(model):
+        made = onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, stated)
+        model.graph.output[0].CopyFrom(made)
+
+    nodes = "n = Identity(x)" + CONVOLUTIONS
+    path = changed(save(nodes), state)
+    check_like_plain(path, save(nodes))
+    assert OnnxClassifier(path).output.classes == 5
