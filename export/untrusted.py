@@ -19,6 +19,7 @@ from rnascl_keras.export.gradient.preparation import folded, with_short_domains
 from rnascl_keras.export.normalisations import define_normalisations
 from rnascl_keras.export.stated_outputs import check_model, give_shapes, take_shapes
 from rnascl_keras.export.weights import check_weights, embed_external_data
+from rnascl_keras.export.zip_maps import without_zip_maps
 
 # protobuf can write no larger one
 MOST_BYTES = 2**31 - 1
@@ -95,6 +96,7 @@ def checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
             align_functions(model)
             model = inliner.inline_local_functions(model)
         define_normalisations(model)
+        without_zip_maps(model.graph)
         check_model(model)
     except Exception as error:  # onnx's errors have no common class
         raise UserError(f"it is no valid ONNX model: {one_line(error)}") from error

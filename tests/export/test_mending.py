@@ -74,3 +74,18 @@ def test_outputs_of_which_nothing_or_something_wrong_is_stated(stated, save):
     path = changed(save(nodes), state)
     check_like_plain(path, save(nodes))
     assert OnnxClassifier(path).output.classes == 5
+
+
+def test_probabilities_as_dictionaries(save):
+    nodes = CONVOLUTIONS.replace("z = Flatten(f)", "g = Flatten(f) p = Softmax(g)")
+    zipped = " z = ai.onnx.ml.ZipMap<classlabels_int64s=[0, 1, 2, 3, 4]>(p)"
+    learned = onnx.helper.make_opsetid("ai.onnx.ml", 1)
+
+    def state(model):
+        floats = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, None)
+        maps = onnx.helper.make_map_type_proto(onnx.TensorProto.INT64, floats)
+        model.graph.output[0].type.CopyFrom(onnx.helper.make_sequence_type_proto(maps))
+
+    path = save("n = Identity(x)" + nodes + zipped, imports=(learned,))
+    plain = save("n = Identity(x)" + nodes + " z = Identity(p)")
+    check_like_plain(changed(path, state), plain)
