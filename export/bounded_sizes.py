@@ -22,7 +22,7 @@ _CONSTANTS_PER_WEIGHT = 8
 _RANDOM = {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial"}
 _RANDOM |= {"Bernoulli"}
 # What comes out is no larger than what goes in, though its size is not known beforehand.
-_SELECTING = {"Compress", "NonMaxSuppression", "NonZero", "Unique"}
+_SELECTING = {"Compress", "NonMaxSuppression", "NonZero", "SequenceEmpty", "Unique"}
 
 
 def check_sizes(graph: onnx.GraphProto) -> None:

@@ -7,6 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 
+from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
 from tests.file_gradients import IMAGES, LABELS, check_against_differences
 from tests.small_onnx import CONVOLUTIONS
@@ -89,3 +90,12 @@ def test_probabilities_as_dictionaries(save):
     path = save("n = Identity(x)" + nodes + zipped, imports=(learned,))
     plain = save("n = Identity(x)" + nodes + " z = Identity(p)")
     check_like_plain(changed(path, state), plain)
+
+
+def test_a_sequence_that_begins_empty_is_attacked_by_score(save):
+    parts = "s = SequenceEmpty() t = SequenceInsert(s, x) u = SequenceInsert(t, x)"
+    joined = parts + " v = ConcatFromSequence<axis=3>(u) n = AveragePool<kernel_shape=[1, 2]>(v)"
+    classifier = OnnxClassifier(save(joined + CONVOLUTIONS))
+    assert classifier.logits(IMAGES).std() > 0.01
+    with pytest.raises(UserError, match="no gradient through .*SequenceInsert.* square"):
+        classifier.check_gradient(IMAGES)
