@@ -9,7 +9,6 @@ from typing import Any
 import onnx
 from onnx import TensorProto, checker, compose, helper, inliner, shape_inference
 from onnx.external_data_helper import uses_external_data
-from onnx.version_converter import convert_version
 
 from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.export.gradient.control_flow import put_in_place
@@ -19,6 +18,7 @@ from rnascl_keras.export.gradient.float_weights import with_float_weights
 from rnascl_keras.export.gradient.folding import fold_integers
 from rnascl_keras.export.gradient.known import KnownTensors, true_inputs
 from rnascl_keras.export.gradient.newer import without_newer
+from rnascl_keras.export.gradient.older import in_opset
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.recurrent import written_out
 from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
@@ -109,22 +109,10 @@ def converted(model: onnx.ModelProto, least: int = LEAST_OPSET) -> onnx.ModelPro
     if wanted != opset:
         if wanted < opset:
             model = without_newer(inferred(model), wanted) or model
-        _drop_unused_values(model.graph)
         with _refusing(f"cannot be converted from opset {opset} to {wanted}", _BY_SCORE):
-            model = convert_version(model, wanted)
+            model = in_opset(model, wanted)
     model.ir_version = min(max(model.ir_version, LEAST_IR), MOST_IR)
     return model
-
-
-def _drop_unused_values(graph: onnx.GraphProto) -> None:
-    """Drop the value of a Pad that repeats the image's own: onnx's converter would leave it."""
-    for node in graph.node:
-        given = {a.name: a for a in node.attribute}
-        repeats = node.op_type == "Pad" and "mode" in given and given["mode"].s != b"constant"
-        if repeats and "value" in given:
-            node.attribute.remove(given["value"])
-        for attribute in node.attribute:
-            _drop_unused_values(attribute.g)
 
 
 def _keep_sole_input(graph: onnx.GraphProto, sizes: Sequence[int] | None) -> None:
