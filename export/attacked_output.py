@@ -15,7 +15,9 @@ from onnx import TensorProto, helper
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.export.gradient.final_activation import final_activation, without_final_activation
 from rnascl_keras.export.gradient.known import true_inputs
+from rnascl_keras.export.gradient.largest_scores import holds_largest_only
 from rnascl_keras.export.gradient.mixture import MIXTURE, logarithm, mixes_probabilities
+from rnascl_keras.export.gradient.older import say_softmax_axes
 from rnascl_keras.export.gradient.preparation import inferred
 from rnascl_keras.export.gradient.two_classes import with_softmax_of_two
 
@@ -83,6 +85,7 @@ def attacked_output(model: onnx.ModelProto, name: str | None = None) -> Attacked
         UserError: there is no such output, or there are several.
     """
     model = with_softmax_of_two(inferred(model))
+    say_softmax_axes(model)
     outputs = {value.name: value for value in model.graph.output}
     if name is not None:
         check_name("output", name, outputs)
@@ -92,14 +95,20 @@ def attacked_output(model: onnx.ModelProto, name: str | None = None) -> Attacked
                 f"output {name!r} is {_described(outputs[name])}; expected numbers of shape "
                 f"(batch, classes). All outputs: {_all_described(model)}."
             )
+        if holds_largest_only(model.graph, name):
+            raise UserError(
+                f"output {name!r} holds the largest scores of an image only; export those of all "
+                f"classes. All outputs: {_all_described(model)}."
+            )
     else:
         name = _only_scores(model)
     return _cut(model, name, tuple(other for other in outputs if other != name))
 
 
 def _only_scores(model: onnx.ModelProto) -> str:
+    whole = [v for v in model.graph.output if not holds_largest_only(model.graph, v.name)]
     for kinds in (_FLOATS, _WHOLE):
-        able = [value for value in model.graph.output if _can_be_scores(value, kinds)]
+        able = [value for value in whole if _can_be_scores(value, kinds)]
         by_logits = {_logits(_with_output(model, value.name)): value.name for value in able[::-1]}
         if len(by_logits) == 1:
             return next(iter(by_logits.values()))
@@ -108,12 +117,12 @@ def _only_scores(model: onnx.ModelProto) -> str:
                 f"several outputs can be scores of classes: {_all_described(model)}. Say which is "
                 f"to be attacked with --output, e.g. --output {able[-1].name}."
             )
-    numbers = [value.name for value in model.graph.output if _is_number_a_row(value, model)]
+    numbers = [value.name for value in whole if _is_number_a_row(value, model)]
     if len(numbers) == 1:
         return numbers[0]
     raise UserError(
         "expected an output of numbers of shape (batch, classes), got "
-        f"{_all_described(model) or 'none'}; export a classifier."
+        f"{_all_described(model) or 'none'}; export a classifier with the scores of all classes."
     )
 
 
@@ -156,9 +165,10 @@ def _with_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
 
 
 def _logits(model: onnx.ModelProto) -> str:
-    """Return the tensor that the one output of `model` is made of, before its activation."""
-    found = final_activation(model.graph)
-    name = found.logits if found else model.graph.output[0].name
+    """Return the tensor that the one output of `model` is made of, before its activations."""
+    name = model.graph.output[0].name
+    while (found := final_activation(model.graph, name)) is not None:
+        name = found.logits
     producers = {x: node for node in model.graph.node for x in node.output}
     while name in producers and producers[name].op_type == "Identity":
         name = producers[name].input[0]
@@ -169,7 +179,9 @@ def _cut(model: onnx.ModelProto, name: str, others: tuple[str, ...]) -> Attacked
     model = _with_output(model, name)
     found = final_activation(model.graph)
     activation = found.kind if found else None
-    model = without_final_activation(model) or model
+    # what is left can end in one, too: a softmax of another's logarithm
+    while (left := without_final_activation(model)) is not None:
+        model = inferred(left)
     graph, tensor = model.graph, model.graph.output[0].type.tensor_type
     axes = [axis.dim_value or axis.dim_param or None for axis in tensor.shape.dim]
     classes = next((size for size in axes[1:] if size != 1), 1 if axes else None)

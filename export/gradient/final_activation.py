@@ -44,17 +44,18 @@ class FinalActivation:
     trail: list[tuple[onnx.NodeProto, str]]
 
 
-def final_activation(graph: onnx.GraphProto) -> FinalActivation | None:
-    """Return the activation that turns logits into the first output; None where there is none.
+def final_activation(graph: onnx.GraphProto, name: str | None = None) -> FinalActivation | None:
+    """Return the activation that turns logits into a tensor; None where there is none.
 
     Its logarithm counts, and so do clipping and scaling after it.
 
     Args:
-        graph: with inferred shapes; a softmax must be over what the output calls classes.
+        graph: with inferred shapes; a softmax must be over what the tensor calls classes.
+        name: of the tensor, by default the first output.
     """
     known = KnownTensors(graph)
     trail: list[tuple[onnx.NodeProto, str]] = []
-    name = graph.output[0].name
+    name = graph.output[0].name if name is None else name
     while name in known.producers and len(trail) < len(graph.node):
         node = known.producers[name]
         found = activation_of(node, known)
@@ -63,7 +64,7 @@ def final_activation(graph: onnx.GraphProto) -> FinalActivation | None:
             trail.insert(0, (node, logits))
             fits = kind != SOFTMAX or _is_over_classes([n for n, _ in trail], logits, known)
             return FinalActivation(kind, logits, trail) if fits else None
-        name = _before(node, known)
+        name = in_same_order(node, known)
         trail.insert(0, (node, name))
     return None
 
@@ -80,11 +81,16 @@ def without_final_activation(model: onnx.ModelProto) -> onnx.ModelProto | None:
     found = final_activation(copy.graph)
     if found is None:
         return None
+    dtype = KnownTensors(copy.graph).dtype(found.logits)
+    # what makes probabilities whole numbers of 0 to 255 would make logits those, too
+    kept = SHAPE_ONLY - {"Cast"} if dtype else SHAPE_ONLY
     for k, (node, scores) in enumerate(found.trail):
-        if k == 0 or node.op_type not in SHAPE_ONLY:
+        if k == 0 or node.op_type not in kept:
             node.CopyFrom(helper.make_node("Identity", [scores], list(node.output)))
     # those after it can have changed their type
     del copy.graph.value_info[:]
+    if dtype:
+        copy.graph.output[0].type.tensor_type.elem_type = dtype
     return copy
 
 
@@ -108,7 +114,7 @@ def activation_of(node: onnx.NodeProto, known: KnownTensors) -> tuple[str, str] 
     return (SOFTMAX, powers.input[0]) if total.input[0] == node.input[0] else None
 
 
-def _before(node: onnx.NodeProto, known: KnownTensors) -> str:
+def in_same_order(node: onnx.NodeProto, known: KnownTensors) -> str:
     """Return the tensor that a node leaves in the order of its classes, by its shape only or by one
     rising function for all of them; "" where it does neither."""
     if node.domain not in STANDARD or not node.input:

@@ -21,6 +21,8 @@ from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD
 
 MIXTURE = "mixture"
+# They leave some of the classes.
+_CUTTING = {"Gather", "Slice", "Split"}
 # The batch's, the members' and the classes'.
 _MOST_AXES = 3
 # What they make of numbers that are not negative is not: of all inputs, or of the first.
@@ -58,7 +60,11 @@ def mixes_probabilities(graph: onnx.GraphProto, name: str) -> bool:
             return False
         found = activation_of(node, known)
         if found is not None and node.op_type != "LogSoftmax":
-            kinds |= _kinds_over(classes, node, *found, known)
+            kinds |= _kinds_over(classes, node, *found, known, cut=bool(passed & _CUTTING))
+            continue
+        rest = _rest_of_one(node, known)
+        if rest and classes == 1:  # of several classes, it turns their order round
+            pending.append(rest)
             continue
         if node.op_type not in _OF_ALL | _OF_THE_FIRST:
             return False
@@ -108,16 +114,39 @@ def _constant(name: str, value: float, dtype: np.dtype) -> onnx.NodeProto:
     return helper.make_node("Constant", [], [name], value=tensor)
 
 
+def _rest_of_one(node: onnx.NodeProto, known: KnownTensors) -> str:
+    """Return p where a node makes 1 - p of a softmax or sigmoid, or of some of it, else ""."""
+    one = known.value(node.input[0]) if node.op_type == "Sub" else None
+    if one is None or not (one == 1).all():
+        return ""
+    name = node.input[1]
+    while (before := known.producers.get(name)) is not None and before.domain in STANDARD:
+        if before.op_type != "LogSoftmax" and activation_of(before, known) is not None:
+            return node.input[1]
+        if before.op_type not in SHAPE_ONLY | _CUTTING:
+            break
+        name = before.input[0]
+    return ""
+
+
 def _kinds_over(
-    classes: int | None, node: onnx.NodeProto, kind: str, logits: str, known: KnownTensors
+    classes: int | None,
+    node: onnx.NodeProto,
+    kind: str,
+    logits: str,
+    known: KnownTensors,
+    *,
+    cut: bool,
 ) -> set[str]:
-    """Return the kind of an activation that is over so many classes, as far as that is known."""
+    """Return the kind of an activation that is over so many classes, as far as that is known; or
+    over more, where some were cut off."""
     shape = known.shape(logits)
     if classes is None or shape is None:
         return {kind}
     if kind == SOFTMAX:
         axis = axis_of(node, known)
-        fits = -len(shape) <= axis < len(shape) and shape[axis] in (classes, None)
+        size = shape[axis] if -len(shape) <= axis < len(shape) else 0
+        fits = size in (classes, None) or (cut and isinstance(size, int) and size > classes)
     else:  # else of maps, which are a hidden layer
         fits = len(shape) <= _MOST_AXES and (classes in shape or classes == 1)
     return {kind} if fits else set()

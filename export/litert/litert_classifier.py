@@ -101,6 +101,12 @@ class LiteRTClassifier(AnyLoss):
                 "which hide the gradient; attack the same model as ONNX, whose logarithm is "
                 "attacked, or this file by score: --attacks square."
             )
+        if twin.output.activation:
+            raise UserError(
+                f"{self.path}: it ends in a {twin.output.activation} whose logits cannot be had of "
+                "the interpreter; export it without what follows the logits, or attack it by "
+                "score: --attacks square."
+            )
         return twin
 
     def straight_through(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.export.attacked_output import ClassScores
-from rnascl_keras.export.litert.reading import LiteRTFile, Tensor
+from rnascl_keras.export.litert.reading import LiteRTFile, Operator, Tensor
 
 _ACTIVATIONS = {"SOFTMAX": "softmax", "LOG_SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}
 # They leave classes in their order.
@@ -40,13 +40,17 @@ def find_scores(file: LiteRTFile, name: str | None = None) -> Scores:
     """
     outputs = {file.tensors[n].name: n for n in file.outputs}
     described = ", ".join(f"{key!r} {_described(file.tensors[n])}" for key, n in outputs.items())
-    able = [key for key, n in outputs.items() if _can_be_scores(file.tensors[n])]
+    able = [
+        key
+        for key, n in outputs.items()
+        if _can_be_scores(file.tensors[n]) and not _holds_largest_only(file, n)
+    ]
     if name is not None:
         check_name("output", name, outputs)
     if not able or (name is not None and name not in able):
         raise UserError(
             f"expected an output of numbers of shape (batch, classes), got {described or 'none'}; "
-            "export a classifier."
+            "export a classifier with the scores of all classes."
         )
     # logits beside their own probabilities are one output
     if name is None and len({_logits(file, outputs[key])[0] for key in able}) > 1:
@@ -72,9 +76,10 @@ def _can_be_scores(tensor: Tensor) -> bool:
 
 
 def _logits(file: LiteRTFile, output: int) -> tuple[int, str | None]:
-    """Return the tensor that goes into the final activation of an output, and which that is; the
-    output itself where there is none."""
-    producers = {n: operator for operator in file.operators for n in operator.outputs}
+    """Return the tensor that goes into the final activation of an output, the first of several, and
+    which the last is; the output itself where there is none."""
+    producers = _producers(file)
+    found: tuple[int, str | None] = (output, None)
     tensor, classes = output, _classes(file.tensors[output])
     for _ in file.operators:
         operator = producers.get(tensor)
@@ -85,11 +90,33 @@ def _logits(file: LiteRTFile, output: int) -> tuple[int, str | None]:
         if _classes(file.tensors[before]) != classes or not _can_be_scores(file.tensors[before]):
             break
         if operator.name in _ACTIVATIONS:
-            return before, _ACTIVATIONS[operator.name]
-        if operator.name not in _SHAPE_ONLY | _QUANTISING:
+            found = before, found[1] or _ACTIVATIONS[operator.name]
+        elif operator.name not in _SHAPE_ONLY | _QUANTISING:
             break
         tensor = before
-    return output, None
+    return found
+
+
+def _holds_largest_only(file: LiteRTFile, output: int) -> bool:
+    """Whether an output is the values of a TopK, or the maximum over all classes: how sure the file
+    is of the class that another output names."""
+    producers, tensor = _producers(file), output
+    for _ in file.operators:
+        operator = producers.get(tensor)
+        if operator is None or not operator.inputs:
+            return False
+        tensor = operator.inputs[0]
+        if operator.name == "TOPK_V2":
+            return True
+        if operator.name == "REDUCE_MAX":
+            return _can_be_scores(file.tensors[tensor])
+        if operator.name not in _SHAPE_ONLY | _QUANTISING:
+            return False
+    return False
+
+
+def _producers(file: LiteRTFile) -> dict[int, Operator]:
+    return {n: operator for operator in file.operators for n in operator.outputs}
 
 
 def _classes(tensor: Tensor) -> int | None:

@@ -6,6 +6,10 @@ import numpy as np
 
 from rnascl_keras.errors import UserError
 
+_ROUNDING = 1e-3
+_ENOUGH = 8
+"""Images, fewer of which can have such logits by chance."""
+
 
 def checked_images(images: np.ndarray) -> np.ndarray:
     """Return images, (n, h, w, c), as floats in [0, 1]: uint8 is divided by 255, float64 stays.
@@ -72,8 +76,23 @@ def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
         )
     if not np.all(np.isfinite(logits)):
         raise UserError("the model gives infinite or undefined (NaN) logits on the clean images.")
-    if logits.min() >= 0 and np.allclose(logits.sum(axis=1), 1.0, atol=1e-3):
+    if _are_probabilities(logits):
         raise UserError(
-            "the model gives probabilities, by a softmax that cannot be left out; give the model "
-            "without the softmax, else its gradients vanish and it looks robust."
+            "the model gives probabilities, or some or a multiple of them, by a softmax or sigmoid "
+            "that cannot be left out: none is negative, and an image's add up to "
+            f"{logits.sum(axis=1).max():.3g} at most. Give the model without it, else its "
+            "gradients vanish and it looks robust."
         )
+
+
+def _are_probabilities(logits: np.ndarray) -> bool:
+    """Whether rows are probabilities of all classes, or of some of them, or a multiple: no trained
+    network's logits are all positive with one sum, or a sum of at most 1."""
+    sums = logits.sum(axis=1)
+    if logits.min() < 0 or not sums.max() > 0:
+        return False
+    if np.allclose(sums, 1.0, atol=_ROUNDING):
+        return True
+    if len(logits) < _ENOUGH or not np.ptp(logits, axis=0).any():
+        return False
+    return bool(sums.max() <= 1 + _ROUNDING or np.ptp(sums) <= _ROUNDING * sums.max())
