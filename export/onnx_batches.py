@@ -42,13 +42,15 @@ class Batches:
 
     Attributes:
         threads_within: an operation, as onnxruntime is to be told; None for its own choice.
+        one_by_one: whether each image is run alone, for what is said of it depends on those beside
+            it; where the file fixes the size of its batches it cannot be.
     """
 
     def __init__(
         self, model: onnx.ModelProto, threads: int | None, providers: Sequence[str]
     ) -> None:
         self._in_pieces = set(providers) == {CPU} and not _fixes_batch(model)
-        self._one_by_one = _mixes_images(model)
+        self.one_by_one = _mixes_images(model)
         self.threads_within = 1 if self._in_pieces else threads
         self._at_once = (threads or usable_cores()) if self._in_pieces else 1
         self._threads = ThreadPoolExecutor(self._at_once) if self._at_once > 1 else None
@@ -62,6 +64,8 @@ class Batches:
         images: np.ndarray,
         others: dict[str, np.ndarray],
         batch_size: int,
+        *,
+        whole: bool = False,
     ) -> list[np.ndarray]:
         """Return the outputs of these names, each with one row an image.
 
@@ -71,6 +75,7 @@ class Batches:
             images: pixels (n, h, w, c) in [0, 1], n > 0.
             others: further inputs by name, (n, ...).
             batch_size: images at a time, where the file leaves it open.
+            whole: whether a batch is run in one piece.
 
         Raises:
             UserError: onnxruntime fails, or there is not one row for each image.
@@ -86,17 +91,20 @@ class Batches:
             feeds = {name: array[rows] for name, array in others.items()}
             return _rows(session, names, {input_name: given.encode(images[rows], kind), **feeds})
 
-        pieces = self._pieces(len(images), given.batch, max(1, batch_size))
+        batch_size = max(1, batch_size)
+        pieces = self._pieces(len(images), given.batch, batch_size, whole)
         each = self._threads.map if self._threads else map
         made = list(each(one, pieces))
         joined = made[0] if len(made) == 1 else map(np.concatenate, zip(*made, strict=True))
         return [result[: len(images)] for result in joined]
 
-    def _pieces(self, count: int, fixed: int | None, batch_size: int) -> Iterator[slice]:
+    def _pieces(
+        self, count: int, fixed: int | None, batch_size: int, whole: bool
+    ) -> Iterator[slice]:
         """Yield the rows of each run; where the file fixes the size of its batches, the last one
         goes on behind the images."""
-        size = fixed or (1 if self._one_by_one else batch_size)
-        if self._in_pieces:
+        size = fixed or (1 if self.one_by_one else batch_size)
+        if self._in_pieces and not whole:
             size = min(-(-min(size, count) // self._at_once), self._most)
         for first in range(0, count, size):
             yield slice(first, first + size if fixed else min(first + size, count))

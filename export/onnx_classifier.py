@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,14 @@ from rnascl_keras.export.onnx_batches import Batches
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, Session, SessionMaker
-from rnascl_keras.export.twin.float_twin import float_twin
+from rnascl_keras.export.same_function import (
+    COMPARED,
+    check_beside_gradient,
+    check_open_batch,
+    check_repeated,
+    differ,
+)
+from rnascl_keras.export.twin.float_twin import FloatTwin, float_twin
 from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
 
@@ -77,8 +85,9 @@ class OnnxClassifier(AnyLoss):
         with naming(self.path):
             self.output = attacked_output(whole, output)
         self._model = self.output.model
-        self._twin = float_twin(self._model)
-        self._sessions = SessionMaker(self.path, self._batches.threads_within, providers)
+        within = self._batches.threads_within
+        as_written = model is not None  # what another runtime computes, which fuses nothing
+        self._sessions = SessionMaker(self.path, within, providers, as_written=as_written)
         self.sha256 = files.sha256(self.path)
         self._session = self._sessions.open(self._model)
         self._input = ImageInput(self.path, self._session, layout=layout, mean=mean, std=std)
@@ -87,11 +96,18 @@ class OnnxClassifier(AnyLoss):
         self.takes_whole_pixels = self._input.takes_whole_pixels
         self.saturates = next(iter(providers), CPU) == CPU and saturates(self._model)
         self._gradients: dict[tuple, Session] = {}
+        self._tried = self._batches.one_by_one
+
+    @cached_property
+    def _twin(self) -> FloatTwin:
+        with naming(self.path):
+            return float_twin(self._model)
 
     @property
     def in_words(self) -> str:
-        """Which output is attacked, in a phrase."""
-        return self.output.in_words
+        """Which output is attacked, and how, in a phrase."""
+        alone = "; each image alone, for those of a batch change each other's answers"
+        return self.output.in_words + (alone if self._batches.one_by_one else "")
 
     def straight_through(self) -> tuple[str, ...]:
         """Return the operators that round, and whose gradient is taken as if they did not: attacks
@@ -112,8 +128,27 @@ class OnnxClassifier(AnyLoss):
             UserError: there are no images, or they have not the shape that the file takes.
         """
         self._input.check(images)
+        if not self._tried and len(images) > 1:
+            self._see_whether_images_mix(images[:COMPARED])
+        return self._own(images, batch_size)
+
+    def _see_whether_images_mix(self, images: np.ndarray) -> None:
+        """Find out whether the file takes several images, and says the same of each as alone."""
+        self._tried = True
+        alone, again = (self._own(images[:1], 1) for _ in range(2))
+        check_repeated(self.path, alone, again)
+        try:
+            mixes = differ(alone, self._own(images, len(images), whole=True)[:1])
+        except UserError:  # made for one image, whatever it says of its batches
+            mixes = True
+        if mixes:
+            check_open_batch(self.path, self._input.batch)
+            self._batches.one_by_one = True
+
+    def _own(self, images: np.ndarray, batch_size: int, *, whole: bool = False) -> np.ndarray:
+        names = [self._session.outputs[0].name]
         (logits,) = self._batches.run(
-            self._session, [self._session.outputs[0].name], self._input, images, {}, batch_size
+            self._session, names, self._input, images, {}, batch_size, whole=whole
         )
         return logits if logits.dtype in (np.float32, np.float64) else logits.astype(np.float32)
 
@@ -159,7 +194,7 @@ class OnnxClassifier(AnyLoss):
     def check_gradient(self, images: np.ndarray, loss: str = "log_odds") -> None:
         """Raise UserError where attacks on `images` can follow no gradient of `loss`."""
         self._input.check(images)
-        self._gradient_session(loss, self._input.sizes(images))
+        self._gradient_session(loss, images)
 
     def agreement(self, images: np.ndarray) -> float:
         """Return the share of `images` that the graph which gradients are taken of puts into the
@@ -167,16 +202,14 @@ class OnnxClassifier(AnyLoss):
         if self._twin.same_logits:
             return 1.0
         self._input.check(images)
-        session = self._gradient_session("log_odds", self._input.sizes(images))
-        labels = {"labels": np.zeros(len(images), np.int64)}
-        (twins,) = self._batches.run(session, ["logits"], self._input, images, labels, 128)
-        return agreement(twins, self.logits(images))
+        session, own = self._gradient_session("log_odds", images), self.logits(images)
+        return agreement(self._beside_gradient(session, "log_odds", images, own), own)
 
     def _run_gradient(
         self, loss: str, images: np.ndarray, told: Mapping[str, np.ndarray | None], batch_size: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self._input.check(images)
-        session = self._gradient_session(loss, self._input.sizes(images))
+        session = self._gradient_session(loss, images)
         classes = session.outputs[0].shape[1]
         others = {
             name: np.asarray(value)
@@ -195,13 +228,34 @@ class OnnxClassifier(AnyLoss):
         own = self.logits(images, batch_size=batch_size)
         return own, loss_of(own, loss, others, values), gradient
 
-    def _gradient_session(self, loss: str, sizes: tuple[int, ...]) -> Session:
-        """Return the session on the gradient model, made when it is first asked for."""
-        if (loss, sizes) not in self._gradients:
-            with naming(self.path):
-                made = input_gradient_model(self._twin.model, loss, input_shape=sizes)
-            self._gradients[loss, sizes] = self._sessions.open(made)
-        return self._gradients[loss, sizes]
+    def _gradient_session(self, loss: str, images: np.ndarray) -> Session:
+        """Return the session on the gradient model, made when it is first asked for; it must say
+        of the first of `images` what the file says, or it is another function's."""
+        sizes = self._input.sizes(images)
+        if (loss, sizes) in self._gradients:
+            return self._gradients[loss, sizes]
+        with naming(self.path):
+            made = input_gradient_model(self._twin.model, loss, input_shape=sizes)
+        session = self._sessions.open(made)
+        if self._twin.same_logits:
+            first = images[:COMPARED]
+            own = self.logits(first)
+            found = self._beside_gradient(session, loss, first, own)
+            check_beside_gradient(self.path, own, found)
+        self._gradients[loss, sizes] = session
+        return session
+
+    def _beside_gradient(
+        self, session: Session, loss: str, images: np.ndarray, own: np.ndarray
+    ) -> np.ndarray:
+        """Return the logits that a gradient's session has of the images, beside the file's own."""
+        given: dict[str, np.ndarray] = dict.fromkeys(
+            ("labels", "targets"), np.zeros(len(images), np.int64)
+        )
+        given["slopes"] = np.zeros_like(own)
+        told = {name: given[name] for name in LOSS_NEEDS[loss]}
+        (logits,) = self._batches.run(session, ["logits"], self._input, images, told, 128)
+        return logits
 
 
 def _checked(name: str, classes: np.ndarray | None, count: int, most: Any) -> np.ndarray:

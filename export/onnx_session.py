@@ -29,12 +29,21 @@ class SessionMaker:
         threads: threads within one operation; by default onnxruntime's own choice.
         providers: onnxruntime's names of what computes, the preferred first, such as
             "CUDAExecutionProvider"; the CPU always comes last.
+        as_written: leave out what onnxruntime makes faster and other: zeros around a map become
+            part of the pool behind them, in which they are the least number.
 
     Raises:
         UserError: the installed onnxruntime has no such provider.
     """
 
-    def __init__(self, path: Path, threads: int | None, providers: Sequence[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int | None,
+        providers: Sequence[str],
+        *,
+        as_written: bool = False,
+    ) -> None:
         import onnxruntime
 
         known = onnxruntime.get_available_providers()
@@ -45,6 +54,7 @@ class SessionMaker:
                     f"{nearest(name, known)}"
                 )
         self._path, self._threads = path, threads
+        self._left_out = ["Pad_Fusion"] if as_written else None
         self._providers = [*dict.fromkeys([*providers, CPU])]
 
     def open(self, model: onnx.ModelProto) -> Session:
@@ -65,7 +75,10 @@ class SessionMaker:
             options.intra_op_num_threads = self._threads
         try:
             session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=self._providers
+                model.SerializeToString(),
+                options,
+                providers=self._providers,
+                disabled_optimizers=self._left_out,
             )
         except Exception as error:  # onnxruntime's errors have no closer base class
             raise UserError(

@@ -1,0 +1,60 @@
+"""Whether two runs of a file compute one function, by the logits that they have of some images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from rnascl_keras.errors import UserError
+
+COMPARED = 8
+"""Images that are compared."""
+# Of the logits: what rounding, that of half precision too, makes of them at most.
+_OF_SPREAD, _OF_SIZE = 1e-2, 1e-4
+_FEW = 0.25
+
+
+def differ(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two logits (n, classes) of the same images differ by more than rounding does, on more
+    than a quarter of them: where a network rounds within, a few can."""
+    both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
+    if not both.any():
+        return False
+    first, second = first[both], second[both]
+    allowed = _OF_SPREAD * np.ptp(second) + _OF_SIZE * np.abs(second).max()
+    beyond = np.abs(first - second).max(axis=1) > allowed
+    return bool(beyond.mean() > _FEW)
+
+
+def check_repeated(path: Path, first: np.ndarray, again: np.ndarray) -> None:
+    """Raise UserError where a file says otherwise of the same images when it is asked again."""
+    if differ(first, again):
+        raise UserError(
+            f"{path} gives other logits when it is asked about the same image again, by random "
+            "numbers or layers in training mode; export it for inference."
+        )
+
+
+def check_open_batch(path: Path, batch: int | None) -> None:
+    """Raise UserError where a file that mixes the images of a batch cannot be given one alone."""
+    if (batch or 1) > 1:
+        raise UserError(
+            f"{path} says otherwise of an image where others lie beside it in its batch of "
+            f"{batch}; export it with batches of any size, so that each can be asked about alone."
+        )
+
+
+def check_beside_gradient(path: Path, own: np.ndarray, found: np.ndarray) -> None:
+    """Raise UserError where the graph of a gradient computes other logits than the file: its
+    gradient is another function's."""
+    if differ(found, own):
+        raise UserError(
+            f"{path}: onnxruntime says otherwise with and without its optimisations, or a rule of "
+            f"ours does not fit: logits {_some(own)} of the file, {_some(found)} beside the "
+            "gradient. Attack it by score (square), which needs logits only."
+        )
+
+
+def _some(logits: np.ndarray) -> str:
+    return " ".join(f"{value:.3g}" for value in logits[0, :3])

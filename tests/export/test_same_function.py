@@ -1,0 +1,88 @@
+"""Files that are not one function of one image, or whose gradient would be another function's."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.export import OnnxClassifier
+from rnascl_keras.export.same_function import differ
+from tests.small_onnx import CONVOLUTIONS
+
+IMAGES = np.random.default_rng(1).uniform(0, 1, (6, 8, 8, 3)).astype(np.float32)
+LABELS = np.array([0, 1, 2, 3, 4, 0])
+MIXES = "m = MeanVarianceNormalization(x) n = Identity(m)" + CONVOLUTIONS
+
+
+def test_images_that_change_each_others_answers_are_run_alone(save):
+    classifier = OnnxClassifier(save(MIXES))
+    alone = np.concatenate([classifier.logits(IMAGES[k : k + 1]) for k in range(6)])
+    assert "each image alone" not in classifier.in_words
+    np.testing.assert_allclose(classifier.logits(IMAGES), alone, atol=1e-6)
+    assert "each image alone" in classifier.in_words
+    other = OnnxClassifier(save(MIXES))  # asked for gradients first
+    logits, _, gradient = other.loss_and_gradient(IMAGES, LABELS)
+    np.testing.assert_allclose(logits, alone, atol=1e-6)
+    own = other.loss_and_gradient(IMAGES[2:3], LABELS[2:3])[2]
+    np.testing.assert_allclose(gradient[2:3], own, atol=1e-6)
+
+
+def test_a_file_that_was_made_for_one_image_whatever_it_says(save):
+    nodes = "n = Identity(x)" + CONVOLUTIONS.replace("z = Flatten(f)", "z = Reshape(f, one)")
+    classifier = OnnxClassifier(save(nodes, one=np.array([1, 5])))
+    bare = OnnxClassifier(save("n = Identity(x)" + CONVOLUTIONS))
+    np.testing.assert_allclose(classifier.logits(IMAGES), bare.logits(IMAGES), atol=1e-6)
+    given = classifier.loss_and_gradient(IMAGES, LABELS)
+    for a, b in zip(given, bare.loss_and_gradient(IMAGES, LABELS), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_where_they_cannot_be_run_alone_the_file_is_refused(save):
+    classifier = OnnxClassifier(save(MIXES, takes="float[4, 3, 8, 8] x", gives="float[4, 5] z"))
+    with pytest.raises(UserError, match="in its batch of 4; export it with batches of any size"):
+        classifier.logits(IMAGES)
+
+
+def test_a_file_of_random_answers_is_refused(save):
+    nodes = "r = RandomNormalLike(x) n = Add(x, r)" + CONVOLUTIONS
+    with pytest.raises(UserError, match="other logits when it is asked about the same image again"):
+        OnnxClassifier(save(nodes)).logits(IMAGES)
+
+
+def test_a_pool_that_onnxruntime_joins_with_the_zeros_before_it(save):
+    """It takes them for minus infinity then: the file's answers are not those of its graph."""
+    nodes = """
+      a = Conv<pads=[1, 1, 1, 1]>(x, w1)
+      b = Sub(a, three)
+      c = Pad(b, ends)
+      d = MaxPool<kernel_shape=[3, 3], strides=[2, 2]>(c)
+      f = Conv(d, w2)
+      g = GlobalAveragePool(f)
+      z = Flatten(g)
+    """
+    arrays = {"three": np.float32(3), "ends": np.array([0, 0, 1, 1, 0, 0, 1, 1])}
+    path = save(nodes, **arrays)
+    with pytest.raises(UserError, match="with and without its optimisations.*by score"):
+        OnnxClassifier(path).loss_and_gradient(IMAGES, LABELS)
+    with pytest.raises(UserError, match="with and without its optimisations"):
+        OnnxClassifier(path).check_gradient(IMAGES[:1])
+    # another runtime's graph is computed as it is written
+    twin = OnnxClassifier(path, model=onnx.load(path))
+    logits = twin.loss_and_gradient(IMAGES, LABELS)[0]
+    np.testing.assert_allclose(twin.logits(IMAGES), logits, atol=1e-5)
+    assert differ(OnnxClassifier(path).logits(IMAGES), logits)
+
+
+def test_rounding_and_undefined_answers_are_no_other_function():
+    logits = np.random.default_rng(0).normal(0, 5, (8, 10)).astype(np.float32)
+    assert not differ(logits, logits * np.float32(1 + 1e-3))
+    broken = logits.copy()
+    broken[0] = np.nan
+    assert not differ(broken, logits) and not differ(broken[:1], logits[:1])
+    few = logits.copy()
+    few[:2] += 1  # a sign that rounding turns round within
+    assert not differ(few, logits)
+    few[2] += 1
+    assert differ(few, logits)
