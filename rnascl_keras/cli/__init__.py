@@ -93,7 +93,7 @@ def main() -> None:
             raise
         _refuse(
             f"this needs {error.name}, which is not installed; type: {INSTALL}. Attacking an ONNX "
-            "file on an .npz or a folder of images does without."
+            "file on an .npz or a folder of <class>/*.jpg does without: check what --data names."
         )
     except USAGE_ERROR as error:
         command = error.ctx.command_path if error.ctx else "rnascl"

@@ -24,7 +24,11 @@ class Measurement:
     """What the options say, in the order of the help; the fields are those of `Request`."""
 
     data: Annotated[
-        str | None, typer.Option(help="A tfds name, its test split, or an .npz with x and y.")
+        str | None,
+        typer.Option(
+            help="A tfds name, its test split; an .npz with x and y; or a folder of a folder of "
+            "pictures for each class, in val/ where there are splits."
+        ),
     ] = None
     data_dir: DataDirOption = None
     attacks: Annotated[
@@ -78,7 +82,10 @@ class Measurement:
             UserError: there is no data, or a radius is none; `command` is named there.
         """
         if self.data is None:
-            raise UserError(f"{command} needs --data: a tfds name such as cifar10, or an .npz.")
+            raise UserError(
+                f"{command} needs --data: a tfds name such as cifar10, an .npz, or a folder of "
+                "<class>/*.jpg."
+            )
         from rnascl_keras.corruptions import corruptions_named
         from rnascl_keras.evaluation.gate import parse_gate
         from rnascl_keras.evaluation.request import Request

@@ -95,11 +95,14 @@ def load_folder(
 
 
 def load_test_folder(path: Path, image_size: int | None, say: Say = no_one) -> ImageData:
-    """Return the test split; its classes are those of `train` where that is there too.
+    """Return the test split, or all of a folder of `<class>/*`; the classes are those of `train`
+    where that is there too.
 
     Raises:
         UserError: as `load_folder`.
     """
+    if is_class_folder(path):
+        return _load_split(path, _class_names(path, None), image_size, say)
     test_folder = _test_folder(path)
     train_folder = path / TRAIN_SPLIT
     names = _class_names(train_folder if train_folder.is_dir() else test_folder, None)

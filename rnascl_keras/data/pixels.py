@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rnascl_keras.data.augmentation import Augmentation
+from rnascl_keras.data.centre import CENTRE_SHARE, read_centre
 from rnascl_keras.errors import UserError
 
 if TYPE_CHECKING:
@@ -113,13 +115,11 @@ class FilePixels:
     @property
     def preprocessing(self) -> str:
         """What is done to an image file before a model sees it, in words."""
-        from rnascl_keras.data.transforms import CENTRE_SHARE
-
         size = self.image_size
         return (
-            f"decoded to RGB; the central square of {256 * CENTRE_SHARE:.0f}/256 of the shorter "
-            f"side cut out and scaled to {size} x {size}, bilinear with antialiasing; pixels "
-            "divided by 255"
+            f"decoded to RGB; unless it is {size} x {size} already, the central square of "
+            f"{256 * CENTRE_SHARE:.0f}/256 of the shorter side cut out and scaled to that, "
+            "bilinear with antialiasing; pixels divided by 255"
         )
 
     def slice(self, start: int, stop: int) -> FilePixels:
@@ -128,6 +128,8 @@ class FilePixels:
 
     def all(self) -> np.ndarray:
         """Return all images, decoded, float32 (n, h, w, 3) in [0, 1]."""
+        if find_spec("tensorflow") is None:
+            return np.stack([read_centre(str(path), self.image_size) for path in self.paths])
         import tensorflow as tf
 
         n = len(self)

@@ -93,7 +93,8 @@ def load_test_data(
 
     Args:
         data: as `source` of `load_data`; of the splits only the test split is read. Of an
-            `.npz`, that is `x_test`, `y_test` where present, else `x`, `y`.
+            `.npz`, that is `x_test`, `y_test` where present, else `x`, `y`; a folder of
+            `<class>/*` without splits is read whole.
         data_dir: as in `load_data`.
         input_shape: height, width and channels the model wants, None where it leaves one open.
             A folder's images are scaled to it; it settles the layout of an `.npz`; any other source
@@ -103,7 +104,7 @@ def load_test_data(
     Raises:
         UserError: as `load_data`, and images that do not fit `input_shape`.
     """
-    place = _find_folder(data, data_dir, say)
+    place = _find_folder(data, data_dir, say, unsplit=True)
     if place is not None:
         test = folder.load_test_folder(place, input_shape[0] if input_shape else None, say)
     elif data == "digits":
@@ -134,7 +135,7 @@ def is_prepared(source: str, data_dir: str | os.PathLike[str] | None) -> bool:
     """
     if source == "digits" or _is_npz(source):
         return False
-    return _find_folder(source, data_dir, folder.no_one) is None
+    return _find_folder(source, data_dir, folder.no_one, unsplit=True) is None
 
 
 def _is_npz(source: str) -> bool:

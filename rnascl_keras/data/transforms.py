@@ -14,10 +14,10 @@ from typing import Any
 import tensorflow as tf
 
 from rnascl_keras.data.augmentation import Augmentation
+from rnascl_keras.data.centre import CENTRE_SHARE
 
 WINDOW_RATIO = (3 / 4, 4 / 3)
 WINDOW_TRIES = 10
-CENTRE_SHARE = 224 / 256
 
 
 def draws_needed(augmentation: Augmentation) -> int:
@@ -130,18 +130,21 @@ def random_window(shape: tf.Tensor, draws: tf.Tensor, smallest: float) -> tf.Ten
     return tf.cast(tf.concat([corner, size], 0), tf.int32)
 
 
-def central_window(shape: tf.Tensor) -> tf.Tensor:
+def central_window(shape: tf.Tensor, size: int) -> tf.Tensor:
     """Return the (top, left, height, width) of the central square for evaluation, int32 (4,).
 
     Scaling the shorter side to 256/224 of the image size and cropping the centre, as is usual,
     is cropping 224/256 of the shorter side and scaling that (to within half a source pixel):
-    so only the pixels that are needed get decoded and scaled.
+    so only the pixels that are needed get decoded and scaled. An image that has the size already
+    is left as it is.
 
     Args:
         shape: height and width of the image, int32 (2,).
+        size: height and width of the result.
     """
     shorter = tf.cast(tf.reduce_min(shape), tf.float32)
     side = tf.maximum(tf.cast(tf.round(shorter * CENTRE_SHARE), tf.int32), 1)
+    side = tf.where(tf.reduce_all(shape == size), size, side)
     return tf.concat([(shape - side) // 2, [side, side]], 0)
 
 
@@ -160,7 +163,7 @@ def read_image(path: tf.Tensor, size: int, draws: tf.Tensor, smallest: float) ->
     contents = tf.io.read_file(path)
 
     def window(shape: tf.Tensor) -> tf.Tensor:
-        return random_window(shape, draws, smallest) if smallest else central_window(shape)
+        return random_window(shape, draws, smallest) if smallest else central_window(shape, size)
 
     def decode_jpeg() -> tf.Tensor:
         shape = tf.io.extract_jpeg_shape(contents)[:2]

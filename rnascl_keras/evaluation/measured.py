@@ -52,7 +52,10 @@ def images_for(request: Request, input_shape: ImageShape) -> ImageData:
     """Return the images to measure on, for a model of this input, (h, w, c); None where a model
     leaves a size open."""
     asked = {"data_dir": request.data_dir, "input_shape": input_shape}
-    test = load_test_data(request.data, **asked, say=partial(print, file=sys.stderr))
+    say = partial(print, file=sys.stderr)
+    test = load_test_data(request.data, **asked, say=say)
+    if told := test.preprocessing:
+        say(f"data: each image is {told}")
     return test.take(min(request.n, len(test)))
 
 

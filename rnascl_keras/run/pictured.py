@@ -36,7 +36,7 @@ class Pictured:
 
 def pictured(run: Run, student: keras.Model) -> Pictured:
     """Attack the first images by PGD-20 and return the first that fell, and the first that held."""
-    images, labels = run.data.test.first(LOOKED_AT)
+    images, labels = run.data.test.first(min(LOOKED_AT, len(run.data.test)))
     attack, classifier = make_attack("pgd", run.recipe.evaluation.epsilon), as_classifier(student)
     attacked = attack.perturb(classifier, images, labels, seed=run.recipe.seed)
     logits = [classifier.logits(x) for x in (images, attacked)]
@@ -48,7 +48,7 @@ def pictured(run: Run, student: keras.Model) -> Pictured:
     chosen = np.concatenate([few, others])[:COUPLES]
     # k x (h, w, c), twice -> (2 k, h, w, c)
     couples = np.stack([images[chosen], attacked[chosen]], axis=1).reshape(-1, *images.shape[1:])
-    answers = np.stack([own.argmax(axis=-1) for own in logits], axis=1)  # (LOOKED_AT, 2)
+    answers = np.stack([own.argmax(axis=-1) for own in logits], axis=1)  # (n, 2)
     examples = Examples(rows, images[rows], labels[rows], attacked[rows], answers[rows, 1])
     twice = np.repeat(labels[chosen], 2)
     return Pictured(couples, twice, answers[chosen].reshape(-1), examples)

@@ -37,7 +37,7 @@ def test_the_preparation_of_image_files_is_told(images, tiny, work):
     with pytest.raises(UserError, match="batch_size is 60, but there are only 8"):
         _ = run.data
     words = load_data(str(images), image_size=8).test.preprocessing
-    assert "224/256 of the shorter side" in words and "scaled to 8 x 8" in words
+    assert "224/256 of the shorter side" in words and "unless it is 8 x 8" in words
     assert said == [f"data: each image of {images} is {words}"]
     run = Run(recipe, work, listener=said.append)
     vars(run)["data"] = load_data(str(images), image_size=8)
