@@ -35,6 +35,17 @@ def count(number: int) -> str:
     return str(number)
 
 
+def counted(number: int, word: str, plural: str = "s") -> str:
+    """Write how many there are of something: ``1 epoch``, ``2 epochs``, ``1,200 batches``.
+
+    Args:
+        number: of them.
+        word: for one.
+        plural: what the word ends in where there is not one.
+    """
+    return f"{number:,} {word}" + ("" if number == 1 else plural)
+
+
 def size(number: float) -> str:
     """Write a number of bytes: 46007 as ``46.0 kB``."""
     return f"{count(round(number))}B" if number >= 1000 else f"{number:.0f} B"

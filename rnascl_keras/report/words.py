@@ -16,7 +16,7 @@ from rnascl_keras.report.keys import (
     file_checks,
     model_keys,
 )
-from rnascl_keras.units import count, percent, radius, size
+from rnascl_keras.units import count, counted, percent, radius, size
 
 CHANCE = 0.05
 
@@ -169,8 +169,8 @@ def model_card(report: dict[str, Any]) -> dict[str, str]:
     shape, classes = data["image_shape"], data["classes"]
     attacks = [attack_name(a) for a in accuracy_keys(report) if a not in ("clean", "worst")]
     return {
-        "Does": f"classifies images of {' × '.join(map(str, shape))} into {len(classes)} classes: "
-        f"{_listed(classes)}.",
+        "Does": f"classifies images of {' × '.join(map(str, shape))} into "
+        f"{counted(len(classes), 'class', 'es')}: {_listed(classes)}.",
         "Takes": f"float32 pixels in [0, 1], shape (batch, {', '.join(map(str, shape))}); nothing "
         f"else is to be normalised.{_prepared(data)}",
         "Gives": f"logits, shape (batch, {len(classes)}); their argmax is the class.",
@@ -205,14 +205,14 @@ def _teacher_words(teacher: dict[str, Any]) -> str:
     origin = f", from the weights of {started} on" if started else ""
     return (
         f"{network}, trained{origin} by {teacher['method']} within radius "
-        f"{radius(teacher['epsilon'])} for {teacher['epochs']} epochs."
+        f"{radius(teacher['epsilon'])} for {counted(teacher['epochs'], 'epoch')}."
     )
 
 
 def _training_words(settings: dict[str, Any]) -> str:
     trained = settings["train"]
     words = (
-        f"{settings['search']['epochs']} epochs of search, {trained['epochs']} of "
+        f"{counted(settings['search']['epochs'], 'epoch')} of search, {trained['epochs']} of "
         "distillation with the chosen tutors (eq. 3)"
     )
     if robust := trained.get("robust"):  # earlier reports are without

@@ -24,7 +24,7 @@ from rnascl_keras.run.tracking import TrackedTraining, tracked
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Search, Training
 from rnascl_keras.teachers.cache import TeacherCache
-from rnascl_keras.units import duration
+from rnascl_keras.units import counted, duration
 
 UNUSED = 0.1
 """Part of the images that may be left out of an epoch without a word."""
@@ -215,7 +215,7 @@ class _Fit:
         """Say what is trained, and about how long that takes, measured now."""
         left = self.settings.epochs - self.epoch
         self.say(
-            f"{what}; {_counted(left, 'epoch')} of {_counted(self.steps, 'batch', 'es')} of "
+            f"{what}; {counted(left, 'epoch')} of {counted(self.steps, 'batch', 'es')} of "
             f"{self.settings.batch_size} images{_on_replicas(self.run)}"
         )
         self._say_what_is_unused()
@@ -238,10 +238,6 @@ def _check_same_position(run: Run, position: int) -> None:
             f"the workers do not see the same files in {run.workdir}: it has to be a folder that "
             "all hosts share; give it with --workdir."
         )
-
-
-def _counted(number: int, word: str, plural: str = "s") -> str:
-    return f"{number} {word}" + ("" if number == 1 else plural)
 
 
 def _on_replicas(run: Run) -> str:

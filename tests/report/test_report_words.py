@@ -123,6 +123,10 @@ def test_card_of_a_trained_teacher_and_without_data():
     card = model_card({**REPORT, "data": DATA, "settings": settings})
     assert "tutors (eq. 3), 5 of TRADES" in card["Training"]
     assert model_card(REPORT) == {}
+    settings["teacher"]["epochs"] = settings["search"]["epochs"] = 1
+    card = model_card({**REPORT, "data": {**DATA, "classes": ["cat"]}, "settings": settings})
+    assert "into 1 class: cat." in card["Does"] and card["Teacher"].endswith("for 1 epoch.")
+    assert card["Training"].startswith("1 epoch of search, ")
 
 
 def test_changed_settings_make_the_recipe_again():

@@ -34,7 +34,7 @@ from rnascl_keras.teachers.cache.shards import (
     plan,
     read_header,
 )
-from rnascl_keras.units import count, duration
+from rnascl_keras.units import count, counted, duration
 
 if TYPE_CHECKING:
     from rnascl_keras.data import ImageData
@@ -137,7 +137,7 @@ class _Build:
         needed = sum(shard.bytes for shard in missing)
         room = shutil.disk_usage(self.folder).free + sum(p.stat().st_size for p in replaced)
         self.say(
-            f"cache: {self.settings.views} views of {len(self.data):,} images, "
+            f"cache: {counted(self.settings.views, 'view')} of {len(self.data):,} images, "
             f"{count(sum(shard.bytes for shard in shards))}B, {count(needed)}B of it to be made"
         )
         if needed > room:
