@@ -34,6 +34,8 @@ FEW = 5_000
 """Images below which a started student's training is given all of them."""
 SEEN = 20_000
 """Images that the student's training goes through; the search and the teacher see fewer."""
+FEWEST_EPOCHS, MOST_EPOCHS = 5, 40
+"""Of the student's training, whatever number of images that comes to."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ class _Chooser:
         held_back = not (self.starts and facts.train < FEW)
         self.validation = max(1, min(1000, facts.train // 10)) if held_back else 0
         self.train_images = facts.train - self.validation
-        self.epochs = max(5, min(40, round(SEEN / self.train_images)))
+        self.epochs = max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(SEEN / self.train_images)))
         in_all = self.epochs * self.train_images // STEPS_IN_ALL
         self.batch = max(2, min(LARGEST_BATCH, self.train_images // STEPS, in_all))
         self.epsilon = 0.1 if self.strokes else 8 / 255 if self.side < 48 else 4 / 255
@@ -116,8 +118,8 @@ class _Chooser:
             chosen["image_size"] = self.scaled
             self.note(
                 "data.image_size",
-                f"of shorter sides of {facts.shorter_side} pixels in the median; of twice the "
-                "size, everything takes four times as long",
+                f"the photos' shorter side is {facts.shorter_side} pixels in the median; doubling "
+                "image_size would take four times as long",
             )
         if facts.held_out is not None:
             chosen["held_out"] = facts.held_out
@@ -190,7 +192,7 @@ class _Chooser:
         return {"batch_size": self.batch, "epochs": epochs, "learning_rate": 0.05}
 
     def train(self) -> dict[str, Any]:
-        self.note("train.epochs", f"about {SEEN:,} images are seen, each at most 40 times")
+        self.note("train.epochs", self._epochs_words())
         self.note("train.epsilon", self._radius_words())
         own: dict[str, Any] = {"robust": "rslad_n_fgsm"}
         words = "adversarial images of one step, with the robust teacher's answers as labels"
@@ -224,10 +226,18 @@ class _Chooser:
             asked["engine"] = "onnxruntime"
         return asked
 
+    def _epochs_words(self) -> str:
+        seen = f"{self.epochs * self.train_images:,} images in all"
+        if self.epochs == MOST_EPOCHS:
+            return f"{seen}; none is seen more than {MOST_EPOCHS} times"
+        if self.epochs == FEWEST_EPOCHS:
+            return f"{seen}; none is seen fewer than {FEWEST_EPOCHS} times"
+        return f"{seen}, close to the {SEEN:,} aimed at"
+
     def _radius_words(self) -> str:
         told = radius(self.epsilon)
         if self.strokes:
-            return f"{told}, for strokes of full contrast are hardly touched by less"
+            return f"{told}: smaller changes hardly affect strokes of full contrast"
         if self.side < 48:
             return f"{told}, as usual for images of 32 pixels"
         return f"{told}, as usual for photographs"

@@ -15,7 +15,9 @@ from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.image_files import shown_path
 from rnascl_keras.data.pixels import FilePixels
 from rnascl_keras.data.sources import Splits, load_data
+from rnascl_keras.drafting.source import check_source
 from rnascl_keras.errors import UserError, printable
+from rnascl_keras.units import counted
 
 HELD_OUT = 0.2
 """Of the images of a folder without splits, to test on."""
@@ -69,9 +71,11 @@ class Facts:
         """Yield what was found, in lines for the user."""
         counts = np.bincount(self.splits.train.labels, minlength=self.classes)
         named = sorted(zip(counts.tolist(), self.splits.train.class_names, strict=True))
-        few = ", ".join(f"{printable(name)} {count}" for count, name in named[:5])
-        more = f", and {self.classes - 5} classes of more" if self.classes > 5 else ""
-        yield f"{self.classes} classes, {self.train:,} images to train on: {few}{more}"
+        few = ", ".join(f"{printable(name)}: {count}" for count, name in named[:5])
+        larger = self.classes - 5
+        more = f", and {counted(larger, 'larger class', 'es')}" if larger > 0 else ""
+        classes = counted(self.classes, "class", "es")
+        yield f"{classes}, {self.train:,} images to train on ({few}{more})"
         if self.held_out is None:
             yield f"{self.test:,} images to test on"
         else:
@@ -98,13 +102,12 @@ def look_at(source: str, data_dir: str | os.PathLike[str] | None, say: Say) -> F
     Raises:
         UserError: there are none, some are damaged (all are named), or too few to train on.
     """
+    check_source(source, data_dir)
     place = Path(source).expanduser()
     unsplit = is_class_folder(place)
     is_folder = unsplit or is_image_folder(place)
     if is_folder or place.is_file():
         source = str(place.absolute())
-    elif os.sep in source and place.is_dir():
-        source = f"{source.rstrip(os.sep)}/"  # a folder is meant, and what it holds will be said
     if not _is_text(source):
         raise UserError(f"{shown_path(source)} has a name that is no text; rename it.")
     held_out = HELD_OUT if unsplit else None
@@ -112,11 +115,21 @@ def look_at(source: str, data_dir: str | os.PathLike[str] | None, say: Say) -> F
     splits = load_data(source, data_dir=data_dir, image_size=size, held_out=held_out, say=say)
     facts = Facts(source, splits, is_folder, held_out, *_sides(splits.train))
     if facts.classes < 2 or facts.train < FEWEST:
-        raise UserError(
-            f"{shown_path(source)} has {facts.train} training images of {facts.classes} classes; "
-            f"expected at least {FEWEST} of two."
-        )
+        raise UserError(f"{shown_path(source)} has {_too_few(facts)}")
     return facts
+
+
+def _too_few(facts: Facts) -> str:
+    """Return what there is, and how much is needed."""
+    images = f"{facts.train:,} images to train on"
+    needed = f"expected at least two classes and {FEWEST} images to train on"
+    if facts.held_out is not None:
+        images = (
+            f"{facts.train + facts.test:,} images; {facts.test:,} of them are held out to test on, "
+            f"and {facts.train:,} are left"
+        )
+        needed += f", {round(FEWEST / (1 - facts.held_out))} in all"
+    return f"{counted(facts.classes, 'class', 'es')} of {images}; {needed}."
 
 
 def _is_text(name: str) -> bool:

@@ -14,6 +14,7 @@ from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.drafting import command
 from rnascl_keras.drafting.choices import FEW, LARGEST_BATCH, STEPS, STUDENT, draft
 from rnascl_keras.drafting.facts import Facts, look_at
+from rnascl_keras.drafting.source import TAKES
 from rnascl_keras.errors import UserError
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.workdir import Run
@@ -69,7 +70,7 @@ def test_what_is_found(photos):
     assert len(said) == 1 and "1 files that are no JPEG or PNG are left out: 1 .txt" in said[0]
     counted = dict(zip(("ant", "bee"), np.bincount(found.splits.train.labels), strict=True))
     told = " ".join(found.told())
-    assert f"ant {counted['ant']}" in told and f"bee {counted['bee']}" in told
+    assert f"(bee: {counted['bee']}, ant: {counted['ant']})" in told
     assert "80 x 60 to 80 x 9" in told and "part grey" in told
     assert 0 < found.grey < 0.5
 
@@ -111,13 +112,68 @@ def test_damaged_images_are_named_and_nothing_is_written(photos, tmp_path):
 def test_too_few_images_and_other_folders_are_refused(photos, tmp_path):
     for path in sorted(photos.rglob("*.jpg"))[:30]:
         path.unlink()
-    with pytest.raises(UserError, match="expected at least 40 of two"):
+    with pytest.raises(UserError) as error:
         look_at(str(photos), None, print)
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="is no folder of images"):
-        look_at(str(tmp_path / "empty"), None, print)
-    with pytest.raises(UserError, match="no such folder"):
-        look_at(str(tmp_path / "nowhere"), None, print)
+    assert (
+        "has 2 classes of 30 images; 6 of them are held out to test on, and 24 are left; expected "
+        "at least two classes and 40 images to train on, 50 in all."
+    ) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "says"),
+    [
+        ([], "nowhere/", "nowhere/ is not there; "),
+        (["other.pdf"], "other.pdf", "other.pdf is a file, but no .npz; "),
+        (["empty/"], "empty", "empty holds no folder for each class. It holds nothing; "),
+        (["empty/"], "./empty", "./empty holds no folder for each class. It holds nothing; "),
+        (["of/a/", "of/b/"], "of", "of has no picture in its folders. It holds a, b; "),
+        (["flat/1.jpg", "flat/2.JPG"], "flat/", "flat/ holds pictures, but no folder for each"),
+    ],
+)
+def test_a_place_without_labelled_images_is_told_what_new_takes(
+    made, given, says, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    for name in made:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.mkdir() if name.endswith("/") else path.touch()
+    with pytest.raises(UserError) as error:
+        look_at(given, None, print)
+    assert str(error.value).startswith(says)
+    assert str(error.value).endswith(f"; {TAKES}.")
+
+
+def test_one_class_is_too_few(tmp_path):
+    for k in range(12):
+        photo(tmp_path / "one" / "cat" / f"{k}.jpg")
+    with pytest.raises(UserError, match=r"1 class of 12 images; 2 of them are held out"):
+        look_at(str(tmp_path / "one"), None, print)
+
+
+def test_only_a_few_classes_are_named():
+    told = " ".join(facts(100, classes=7).told())
+    assert (
+        "7 classes, 100 images to train on (c: 14, d: 14, e: 14, f: 14, g: 14, and 2 larger" in told
+    )
+    assert "and 1 larger class)" in " ".join(facts(100, classes=6).told())
+
+
+@pytest.mark.parametrize(
+    ("n", "says"),
+    [
+        (240, "9,600 images in all; none is seen more than 40 times"),
+        (1000, "20,000 images in all, close to the 20,000 aimed at"),
+        (50_000, "245,000 images in all; none is seen fewer than 5 times"),
+    ],
+)
+def test_the_reason_for_the_epochs_follows_from_them(n, says):
+    drafted = draft(facts(n), "x")
+    (reason,) = (choice.reason for choice in drafted.choices if choice.key == "train.epochs")
+    assert reason == says
+    seen = drafted.recipe.train.epochs * (n - drafted.recipe.data.validation)
+    assert reason.startswith(f"{seen:,} images")
 
 
 def test_a_folder_with_splits_and_an_npz(tmp_path):
