@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -24,12 +24,13 @@ def with_settings(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise UserError(f"--set wants KEY=VALUE, e.g. search.epochs=5; got {assignment!r}.")
-        check_name("setting", key, known, "one of the recipe's such as search.epochs")
+        expected = "one of those that `rnascl settings` shows, such as search.epochs"
+        check_name("setting", key, known, expected)
         *sections, last = key.split(".")
         target = values
         for section in sections:
             target = target[section]
-        target[last] = _value(text, _may_be_nothing(recipe, sections, last))
+        target[last] = _value(text, _kinds(recipe, sections, last))
     try:
         return type(recipe).model_validate(values)
     except ValidationError as error:
@@ -65,19 +66,35 @@ def _keys(recipe: Recipe) -> list[str]:
     return keys
 
 
-def _may_be_nothing(recipe: Recipe, sections: Sequence[str], last: str) -> bool:
-    """Return whether a setting takes null; where it does not, none is a name as any other."""
+def _kinds(recipe: Recipe, sections: Sequence[str], last: str) -> tuple[Any, ...]:
+    """Return the types of which a setting takes values: its own, and those joined in it."""
     owner: Any = recipe
     for section in sections:
         owner = getattr(owner, section)
-    return type(None) in get_args(type(owner).model_fields[last].annotation)
+    annotation = type(owner).model_fields[last].annotation
+    return annotation, *get_args(annotation)
 
 
-def _value(text: str, may_be_nothing: bool) -> Any:
+def _value(text: str, kinds: Sequence[Any]) -> Any:
+    """Return what a text stands for: JSON, else words; lists, too, with only commas between.
+
+    Args:
+        text: after the equals sign.
+        kinds: what is taken; where null is not, none is a name as any other.
+    """
+    value = _json_or_words(text)
+    if type(None) in kinds and value in (None, "None", "none"):
+        return None
+    if isinstance(value, list) or not any(get_origin(kind) is tuple for kind in kinds):
+        return value
+    return [_json_or_words(part.strip()) for part in text.strip("[] ").split(",")]
+
+
+def _json_or_words(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return None if may_be_nothing and text in ("None", "none") else text
+        return text
 
 
 def _unknown_keyword(name: str, place: Sequence[Any], whole: type[Settings]) -> str:

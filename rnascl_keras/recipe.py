@@ -178,7 +178,9 @@ def _recipe_of(path: Path) -> Recipe:
         raise UserError(
             f"recipe {path} cannot be read: {type(error).__name__}: {error}."
         ) from error
-    recipe = getattr(module, "recipe", None)
+    if not hasattr(module, "recipe"):
+        raise UserError(f"{path} defines no `recipe`; it must define recipe = Recipe(...).")
+    recipe = module.recipe
     if not isinstance(recipe, Recipe):
         raise UserError(f"{path} must define recipe = Recipe(...); got {type(recipe).__name__}.")
     return recipe

@@ -104,7 +104,8 @@ def test_a_space_given_as_rows_survives_other_changes():
         ("evaluation.n=0", "evaluation.n: Input should be greater than or equal to 1"),
         ('evaluation.attacks=["pdg"]', "attack 'pdg' is unknown"),
         ('evaluation.attacks=["sparse_rs"]', "no form for the norm Linf"),
-        ("evaluation.attacks=fgsm", "evaluation.attacks: Input should be a valid tuple"),
+        ("evaluation.attacks=fgsm,pdg", "attack 'pdg' is unknown"),
+        ("train.decay_epochs=3,many", "train.decay_epochs"),
         ("train.momentum=1", "train.momentum"),
         ("seed=-1", "seed: Input should be greater than or equal to 0"),
         ("cache.views=-1", "cache.views: Input should be greater than or equal to 0; got -1"),
@@ -114,6 +115,27 @@ def test_a_space_given_as_rows_survives_other_changes():
 )
 def test_a_wrong_setting_is_refused_in_one_line(recipe, assignment, says):
     assert says in refused(recipe, assignment)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "section", "value"),
+    [
+        ("evaluation.attacks=fgsm", "evaluation", ("fgsm",)),
+        ("evaluation.attacks=[fgsm]", "evaluation", ("fgsm",)),
+        ("evaluation.attacks=fgsm,pgd", "evaluation", ("fgsm", "pgd")),
+        ("evaluation.attacks=[fgsm, pgd]", "evaluation", ("fgsm", "pgd")),
+        ('evaluation.attacks=["fgsm", "pgd"]', "evaluation", ("fgsm", "pgd")),
+        ("evaluation.corruptions=fog,snow", "evaluation", ("fog", "snow")),
+        ("train.decay_epochs=3,5", "train", (3, 5)),
+        ("train.decay_epochs=3", "train", (3,)),
+        ("train.decay_epochs=none", "train", None),
+        ("train.map_size=null", "train", None),
+        ("teacher.mean=0.4,0.5,0.6", "teacher", (0.4, 0.5, 0.6)),
+    ],
+)
+def test_lists_are_given_with_commas_or_as_json(assignment, section, value):
+    changed = getattr(load_recipe("digits", [assignment]), section)
+    assert getattr(changed, assignment.partition("=")[0].partition(".")[2]) == value
 
 
 def test_a_wrong_argument_in_python_is_refused_too():
@@ -129,7 +151,8 @@ def test_a_wrong_argument_in_python_is_refused_too():
     ("text", "says"),
     [
         ("recipe = Recipe(", "SyntaxError"),
-        ("x = 1\n", "must define recipe = Recipe"),
+        ("x = 1\n", "defines no `recipe`"),
+        ("recipe = 1\n", "must define recipe = Recipe"),
         ("recipe = {'space': 'S3'}\n", "got dict"),
         ("import no_such_module\n", "ModuleNotFoundError"),
         (
