@@ -54,6 +54,10 @@ class Stopped(BaseException):
     """
 
 
+class NothingKept(BaseException):
+    """A command that keeps nothing before its end was stopped before that; says by what."""
+
+
 class WorkerLost(Exception):
     """Another of several workers does not answer any more; what was saved last is there."""
 

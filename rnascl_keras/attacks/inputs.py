@@ -72,7 +72,7 @@ def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
     if labels.min() < 0 or labels.max() >= classes:
         raise UserError(
             f"labels range from {labels.min()} to {labels.max()}; the model has {classes} outputs, "
-            f"so 0 to {classes - 1} is expected."
+            f"so 0 to {classes - 1} is expected.{_counted_from_one(labels, classes)}"
         )
     if not np.all(np.isfinite(logits)):
         raise UserError("the model gives infinite or undefined (NaN) logits on the clean images.")
@@ -83,6 +83,12 @@ def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
             f"{logits.sum(axis=1).max():.3g} at most. Give the model without it, else its "
             "gradients vanish and it looks robust."
         )
+
+
+def _counted_from_one(labels: np.ndarray, classes: int) -> str:
+    """Return what to do where classes are numbered from 1 on, "" elsewhere."""
+    from_one = labels.min() == 1 and labels.max() == classes
+    return " They seem to be numbered from 1 on: subtract 1." if from_one else ""
 
 
 def _are_probabilities(logits: np.ndarray) -> bool:

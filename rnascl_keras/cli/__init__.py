@@ -21,8 +21,16 @@ from rnascl_keras.cli import (
     networks,
     stages,
 )
+from rnascl_keras.cli.options import FLAG
 from rnascl_keras.cli.telling import with_telling
-from rnascl_keras.errors import BelowTheGate, Stopped, UserError, WorkerLost, printable
+from rnascl_keras.errors import (
+    BelowTheGate,
+    NothingKept,
+    Stopped,
+    UserError,
+    WorkerLost,
+    printable,
+)
 from rnascl_keras.files.temporary import own_temporary_folder
 from rnascl_keras.recipe import recipe_names
 from rnascl_keras.run.stopping import EXIT_CODE, stopped_by_sigterm
@@ -50,7 +58,13 @@ def _say_version(asked: bool) -> None:
 def of_all_commands(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_say_version, is_eager=True, help="Say it, and end."),
+        typer.Option(
+            "--version",
+            metavar=FLAG,
+            callback=_say_version,
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
     ] = False,
 ) -> None:
     """What is asked of no command."""
@@ -85,6 +99,9 @@ def main() -> None:
     except Stopped:
         _say("rnascl: stopped by SIGTERM; the same command goes on from there.")
         sys.exit(EXIT_CODE)
+    except NothingKept as stop:
+        _say(f"rnascl: {stop}; nothing was kept, and the same command begins anew.")
+        sys.exit(EXIT_CODE if isinstance(stop.__cause__, Stopped) else STOPPED)
     except WorkerLost:
         _say("rnascl: a worker does not answer any more; start all of them again to go on.")
         os._exit(EXIT_CODE)  # the interpreter's own end would wait for the worker that is gone

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rnascl_keras.cli.options import RecipeArgument, WorkdirOption
+from rnascl_keras.cli.options import FLAG, RecipeArgument, WorkdirOption
 from rnascl_keras.cli.start import open_run, quiet_start, say
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.lock import locked
@@ -19,7 +19,7 @@ app = typer.Typer()
 def clean(
     recipe: RecipeArgument,
     workdir: WorkdirOption = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", metavar=FLAG, help="Do not ask.")] = False,
 ) -> None:
     """Delete what a recipe's run has made, after saying what that is, and asking."""
     work = open_run(recipe, workdir, None, None)

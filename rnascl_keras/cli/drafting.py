@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from rnascl_keras.cli.options import DataDirOption
-from rnascl_keras.cli.start import quiet_start, say
+from rnascl_keras.cli.start import keeps_nothing, quiet_start, say
 
 app = typer.Typer()
 
@@ -28,4 +28,5 @@ def new(
     """Look at images, and write a recipe for them that runs as it is: what it chose, and why."""
     with quiet_start():
         from rnascl_keras.drafting.command import new_recipe
-    new_recipe(images, out, data_dir, say)
+    with keeps_nothing():
+        new_recipe(images, out, data_dir, say)

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from rnascl_keras.cli.measurement import Measurement, with_measurement
-from rnascl_keras.cli.options import OverwriteOption, SetOption, StrategyOption, WorkdirOption
+from rnascl_keras.cli.named_models import check_attacked, file_of, is_model
+from rnascl_keras.cli.options import FLAG, OverwriteOption, SetOption, StrategyOption, WorkdirOption
 from rnascl_keras.cli.parsing import parse_channels, parse_normalisation
-from rnascl_keras.cli.start import open_run, quiet_start, run_stages, say
+from rnascl_keras.cli.start import keeps_nothing, open_run, quiet_start, run_stages, say
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.hub import model_file
-from rnascl_keras.students import student_file, student_names
 
 app = typer.Typer()
 
@@ -43,19 +43,18 @@ def evaluate(
     measurement: Measurement,
 ) -> None:
     """Accuracy on clean images and under attack, of a run's models or of any MODEL.keras."""
-    if model.endswith((".onnx", ".tflite")):
-        raise UserError(f"evaluate takes a RECIPE or a MODEL.keras; type `rnascl attack {model}`.")
-    is_file = model.endswith(".keras") or model in student_names()
+    is_file = is_model(model)
     _check_options(context, is_file)
     if not is_file:
         options = (workdir, measurement.data_dir, set_, strategy)
         run_stages(open_run(model, *options, overwrite=overwrite), "evaluate")
         return
     request = measurement.request(f"evaluate {model}")
-    path = _file_of(model, ".keras")
+    path = file_of(model, ".keras")
     with quiet_start():
         from rnascl_keras.evaluation.keras_file import evaluate_file
-    evaluate_file(path, request, strategy or "auto", engine=engine)
+    with keeps_nothing():
+        evaluate_file(path, request, strategy or "auto", engine=engine)
 
 
 def _check_options(context: typer.Context, is_file: bool) -> None:
@@ -105,7 +104,9 @@ def attack(
     ] = None,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="Open the file in this process: for files of your own."),
+        typer.Option(
+            "--trust", metavar=FLAG, help="Open the file in this process: for files of your own."
+        ),
     ] = False,
     providers: Annotated[
         str | None, typer.Option(help="Of onnxruntime, e.g. CUDAExecutionProvider.")
@@ -113,10 +114,7 @@ def attack(
 ) -> None:
     """Attack any ONNX or LiteRT image classifier, white-box, in the runtime that deploys it."""
     for model in models:
-        if model.endswith(".keras"):
-            raise UserError(
-                f"attack takes a MODEL.onnx or MODEL.tflite; type `rnascl evaluate {model}`."
-            )
+        check_attacked(model)
     request = measurement.request(f"attack {' '.join(models)}")
     from rnascl_keras.data.sources import is_prepared
     from rnascl_keras.evaluation.onnx_file import attack_files
@@ -125,23 +123,18 @@ def attack(
     if is_prepared(request.data, request.data_dir):
         with quiet_start():
             pass  # else TensorFlow starts where the data are read
-    attack_files(
-        [_file_of(model, ".onnx") for model in models],
-        request,
-        mean=normalisation[0],
-        std=normalisation[1],
-        layout=layout,
-        output=output,
-        trust=trust,
-        providers=providers.split(",") if providers else (),
-        say=say,
-    )
-
-
-def _file_of(named: str, form: str) -> Path:
-    """Return the file of that form of a student that comes with the package, where it is one's
-    name, else that of the path, or of the hub."""
-    return student_file(named, form) if named in student_names() else model_file(named)
+    with keeps_nothing():
+        attack_files(
+            [file_of(model, ".onnx") for model in models],
+            request,
+            mean=normalisation[0],
+            std=normalisation[1],
+            layout=layout,
+            output=output,
+            trust=trust,
+            providers=providers.split(",") if providers else (),
+            say=say,
+        )
 
 
 @app.command("convert-teacher")

@@ -9,6 +9,7 @@ import typer
 
 from rnascl_keras.assignments import with_settings
 from rnascl_keras.cli.options import (
+    FLAG,
     DataDirOption,
     OverwriteOption,
     RecipeArgument,
@@ -40,7 +41,8 @@ def prune(
     ] = "magnitude",
     keep: Annotated[float, typer.Option(help="Share of each layer's weights that stay.")] = 0.1,
     structured: Annotated[
-        bool, typer.Option("--structured", help="Whole channels: really smaller files.")
+        bool,
+        typer.Option("--structured", metavar=FLAG, help="Whole channels: really smaller files."),
     ] = False,
     name: Annotated[
         str | None,
@@ -160,7 +162,8 @@ def compare_networks(
     ] = None,
     auto_attack: Annotated[int, typer.Option(min=0, help="Images for AutoAttack; 0: none.")] = 0,
     quick: Annotated[
-        bool, typer.Option("--quick", help="2,000 images, one epoch, 100 test images.")
+        bool,
+        typer.Option("--quick", metavar=FLAG, help="2,000 images, one epoch, 100 test images."),
     ] = False,
     workdir: WorkdirOption = None,
     data_dir: DataDirOption = None,

@@ -10,6 +10,8 @@ import typer
 from rnascl_keras.recipe import recipe_names
 
 DATA_DIR_VARIABLE = "TFDS_DATA_DIR"
+FLAG = ""
+"""What the help shows where others take a value: typer would write that this is a bool."""
 
 RecipeArgument = Annotated[
     str,
@@ -44,5 +46,9 @@ LogOption = Annotated[
 ]
 OverwriteOption = Annotated[
     bool,
-    typer.Option("--overwrite", help="Make anew what is there of other settings, and lose it."),
+    typer.Option(
+        "--overwrite",
+        metavar=FLAG,
+        help="Make anew what is there of other settings, and lose it.",
+    ),
 ]

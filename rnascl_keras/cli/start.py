@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from rnascl_keras.cli.options import DATA_DIR_VARIABLE
+from rnascl_keras.errors import NothingKept, Stopped
 from rnascl_keras.progress import is_quiet
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.command import Command
@@ -54,6 +55,17 @@ def run_stages(run: Run, *names: str) -> None:
     with quiet_start():
         from rnascl_keras.run import pipeline
     pipeline.run_stages(run, *([names] if names else []))
+
+
+@contextmanager
+def keeps_nothing() -> Iterator[None]:
+    """Let who stops the command within be told that it will begin anew."""
+    try:
+        yield
+    except Stopped as stop:
+        raise NothingKept("stopped by SIGTERM") from stop
+    except KeyboardInterrupt as stop:
+        raise NothingKept("stopped") from stop
 
 
 @contextmanager

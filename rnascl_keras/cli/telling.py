@@ -10,12 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from rnascl_keras.cli.measurement import parameters
+from rnascl_keras.cli.options import FLAG
 from rnascl_keras.progress import Telling, telling
 
-QuietOption = Annotated[bool, typer.Option("--quiet", help="Say results and errors only.")]
+QuietOption = Annotated[
+    bool, typer.Option("--quiet", metavar=FLAG, help="Say results and errors only.")
+]
 NoProgressOption = Annotated[
     bool,
-    typer.Option("--no-progress", help="Draw no bars, as where the output is no terminal."),
+    typer.Option(
+        "--no-progress", metavar=FLAG, help="Draw no bars, as where the output is no terminal."
+    ),
 ]
 
 

@@ -73,8 +73,12 @@ class Request:
         for file in self.written:
             check_writable(file)
         for path in paths:
+            if path.is_dir():
+                raise UserError(f"{path} is a folder; expected the file of a model.")
             if not path.is_file():
                 raise UserError(f"there is no model file {path}.")
+            if not path.stat().st_size:
+                raise UserError(f"{path} is empty; was it copied or downloaded to its end?")
 
     @property
     def written(self) -> list[Path]:

@@ -20,6 +20,12 @@ def test_the_names_of_the_methods_are_those_of_the_methods():
     assert tuple(METHODS) == METHOD_NAMES
 
 
+@pytest.mark.parametrize("command", ["run", "attack", "clean", "prune", "compare-networks"])
+def test_flags_take_no_value(rnascl, command):
+    flags = [line for line in rnascl(command, "--help").out.splitlines() if "<bool>" in line]
+    assert all("--help" in line for line in flags)  # typer's own
+
+
 @pytest.mark.parametrize(
     ("command", "names"),
     [

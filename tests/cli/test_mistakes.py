@@ -70,10 +70,26 @@ def classifier(path, shape=(8, 8, 1), outputs=10, convolution=True):
         ("evaluate m.keras --data digits --attacks fgms", "Did you mean 'fgsm'?"),
         ("evaluate m.keras --data digits --set seed=1", "--set is for a recipe's run"),
         ("evaluate digits --n 10", "--n is for a MODEL.keras"),
+        ("evaluate cifar10_s4 --data digits", "Did you mean 'cifar10_s3'?"),
+        ("evaluate . --data digits", ". is a folder; expected a .keras or .py file"),
+        ("attack cifar10_s4 --data digits", "Did you mean 'cifar10_s3'?"),
+        ("attack .. --data digits", ".. is a folder; expected an .onnx or .tflite file"),
+        ("attack w.pt --data digits", "takes an .onnx or .tflite file, and evaluate a .keras"),
+        ("attack x.py --data digits", "takes an .onnx or .tflite file"),
+        ("run digits --set foo.bar=1", "that `rnascl settings` shows"),
+        ("run digits --set evaluation.attacks=fgsm,pdg", "Did you mean 'pgd'?"),
     ],
 )
 def test_wrong_arguments(refused, arguments, says):
     assert says in refused(*arguments.split())
+
+
+def test_empty_files_and_folders_named_as_models(refused, tmp_path):
+    (tmp_path / "empty.onnx").touch()
+    (tmp_path / "folder.keras").mkdir()
+    assert "empty.onnx is empty" in refused("attack", tmp_path / "empty.onnx", "--data", "digits")
+    line = refused("evaluate", tmp_path / "folder.keras", "--data", "digits")
+    assert "folder.keras is a folder" in line
 
 
 def test_a_work_folder_that_cannot_be_written(refused, tmp_path):
@@ -112,6 +128,7 @@ def test_a_teacher_that_is_no_classifier(refused, tiny, work, tmp_path):
         ({"factor": np.nan}, "NaN or infinite pixels in 40 of 40"),
         ({"labels": np.full(40, -1)}, "y holds -1; expected classes numbered from 0"),
         ({"labels": np.full(40, 10)}, "labels range from 10 to 10"),
+        ({"labels": 1 + np.arange(40) % 10}, "numbered from 1 on: subtract 1"),
         ({"labels": np.zeros(39, int)}, "40 images in x and 39 labels"),
         ({"labels": np.zeros(40)}, "expected an integer class"),
     ],

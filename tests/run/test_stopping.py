@@ -57,6 +57,22 @@ def test_told_to_stop_inside_an_epoch(unsearched, tiny, rnascl, whole_run):
     assert_same_end(unsearched, whole_run)
 
 
+@pytest.mark.parametrize(
+    ("stop", "code", "how"),
+    [(Stopped, 75, "stopped by SIGTERM"), (KeyboardInterrupt, 130, "stopped")],
+)
+@pytest.mark.parametrize("command", [("evaluate", "m.keras"), ("attack", "m.onnx")])
+def test_what_keeps_nothing_does_not_go_on(rnascl, monkeypatch, command, stop, code, how):
+    def work(*arguments, **settings):
+        raise stop
+
+    monkeypatch.setattr("rnascl_keras.evaluation.keras_file.evaluate_file", work)
+    monkeypatch.setattr("rnascl_keras.evaluation.onnx_file.attack_files", work)
+    result = rnascl(*command, "--data", "digits")
+    assert result.code == code
+    assert result.err == f"rnascl: {how}; nothing was kept, and the same command begins anew.\n"
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments(tmp_path, tiny, whole_run, snapshot):
     """No moment leaves a half file or another end."""

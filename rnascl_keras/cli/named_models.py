@@ -1,0 +1,66 @@
+"""What a command's MODEL stands for: a file, a student by name, a recipe; and what it cannot be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.models.hub import is_on_hub, model_file
+from rnascl_keras.recipe import recipe_names
+from rnascl_keras.students import student_file, student_names
+
+DEPLOYED = (".onnx", ".tflite")
+FOREIGN = (".pt", ".pth", ".ckpt", ".safetensors", ".npz", ".h5", ".pb", ".py")
+"""Endings of files that hold weights or code: no attack finds a graph in them."""
+
+
+def is_model(named: str) -> bool:
+    """Return whether `evaluate` is given a model; else it is a recipe.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if named.endswith(DEPLOYED):
+        raise UserError(f"evaluate takes a RECIPE or a MODEL.keras; type `rnascl attack {named}`.")
+    if named.endswith(".keras") or named in student_names():
+        return True
+    known = [*recipe_names(), *student_names()]
+    if named not in known and not named.endswith(".py"):
+        expected = (
+            "a .keras or .py file, a recipe of `rnascl list recipes`, or a student of the package: "
+            f"{', '.join(student_names())}"
+        )
+        _check_no_folder(named, expected)
+        check_name("recipe or model", named, known, expected)
+    return False
+
+
+def check_attacked(named: str) -> None:
+    """Raise UserError where `attack` cannot take what is named; a file is not looked at."""
+    if named.endswith(".keras"):
+        raise UserError(
+            f"attack takes a MODEL.onnx or MODEL.tflite; type `rnascl evaluate {named}`."
+        )
+    if named.endswith(FOREIGN):
+        raise UserError(
+            f"attack takes an .onnx or .tflite file, and evaluate a .keras file; got {named}. "
+            "Export the model first."
+        )
+    if named in student_names() or is_on_hub(named) or Path(named).is_file():
+        return
+    students = student_names()
+    expected = f"an .onnx or .tflite file, or a student of the package: {', '.join(students)}"
+    _check_no_folder(named, expected)
+    if not Path(named).suffix:
+        check_name("model", named, students, expected)
+
+
+def file_of(named: str, form: str) -> Path:
+    """Return the file of that form of a student that comes with the package, where it is one's
+    name, else that of the path, or of the hub."""
+    return student_file(named, form) if named in student_names() else model_file(named)
+
+
+def _check_no_folder(named: str, expected: str) -> None:
+    if Path(named).is_dir():
+        raise UserError(f"{named} is a folder; expected {expected}.")
