@@ -64,9 +64,11 @@ def below_the_gate(
     for key, wanted in least.items():
         found = accuracy.get(key)
         if found is None:
-            words.append(f"{name}: {key} was not measured, at least {percent(wanted)} % is wanted")
+            words.append(
+                f"{name}: {key} was not measured, at least {percent(wanted)} % is required"
+            )
         elif found < wanted:
             words.append(
-                f"{name}: {key} is {percent(found)} %, below the {percent(wanted)} % that is wanted"
+                f"{name}: {key} is {percent(found)} %, below the required {percent(wanted)} %"
             )
     return words

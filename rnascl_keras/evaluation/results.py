@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rnascl_keras.evaluation.sweep import Sweep
 from rnascl_keras.evaluation.tables import print_comparison, print_corrupted, print_figures
 from rnascl_keras.files.full_disk import reporting_full_disk
 from rnascl_keras.files.whole import atomic_write, write_json, written_beside
+from rnascl_keras.progress import is_quiet
 
 
 def give(measured: Sequence[Measured], request: Request) -> None:
@@ -39,7 +41,9 @@ def give(measured: Sequence[Measured], request: Request) -> None:
     if written := request.written:
         first = written[0]
         with reporting_full_disk(first.parent, first.name, then="these figures come again"):
-            _write(measured, request, compared)
+            for file in _write(measured, request, compared):
+                if not is_quiet():
+                    print(f"{file} is written", file=sys.stderr)
     if failed := [one.failed for one in measured if one.failed]:
         raise UserError(" ".join(failed))
     words = [
@@ -57,22 +61,29 @@ def _gated(one: Measured) -> dict[str, float]:
     return one.evaluation.accuracy | mean
 
 
-def _write(measured: Sequence[Measured], request: Request, compared: dict[str, Any] | None) -> None:
+def _write(
+    measured: Sequence[Measured], request: Request, compared: dict[str, Any] | None
+) -> Iterator[Path]:
+    """Write what is asked for, and yield each file."""
     facts = [facts_of(one, request) for one in measured]
     first = measured[0]
     if request.plot and first.sweep:
         atomic_write(request.plot, _drawn_sweep(first, first.sweep, request.plot))
+        yield request.plot
     if request.out:
         whole = {"schema_version": SCHEMA_VERSION, "files": facts}
         write_json(request.out, whole | compared if compared else facts[0])
+        yield request.out
     if request.page:
         from rnascl_keras.report.audit import write_audit
 
         examples = [one.evaluation.examples for one in measured]
         names = several.names_of(measured)
         write_audit(request.page, dict(zip(names, facts, strict=True)), examples, compared)
+        yield request.page
     if request.images_out:
         _write_images(request.images_out, measured)
+        yield request.images_out
 
 
 def _drawn_sweep(measured: Measured, swept: Sweep, path: Path) -> bytes:

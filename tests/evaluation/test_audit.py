@@ -176,14 +176,14 @@ def test_the_gate(tmp_path):
         parse_gate("cw=0.1", ["pgd"], 0.1, "Linf")
     path, data = linear_classifier(tmp_path / "a.onnx"), str(images_file(tmp_path / "d.npz"))
     request = Request(data, None, ("fgsm",), EPSILON, 20, 0, least={"fgsm": 0.5}, check=0)
-    with pytest.raises(BelowTheGate, match=r"a.onnx: fgsm is .* %, below the 50.0 %"):
+    with pytest.raises(BelowTheGate, match=r"a.onnx: fgsm is .* %, below the required 50.0 %"):
         attack_files([path], request, trust=True, say=lambda line: None)
 
 
 @pytest.mark.parametrize(
     ("options", "code", "told"),
     [
-        (["--fail-below", "fgsm=1.0"], 1, "below the 100.0 % that is wanted"),
+        (["--fail-below", "fgsm=1.0"], 1, "below the required 100.0 %"),
         (["--fail-below", "fgsm=0.0"], 0, ""),
         (["--report", "page.pdf"], 2, "--report is page.pdf; expected a name in .html"),
         (["--save-images", "page.html"], 2, "--save-images is page.html; expected a name in .npz"),
@@ -195,6 +195,17 @@ def test_what_the_command_line_says(tmp_path, rnascl, options, code, told):
     result = rnascl("attack", path, *settings, *options)
     assert result.code == code, result.err
     assert told in result.err
+
+
+def test_each_file_that_is_written_is_named(tmp_path, rnascl):
+    path, data = linear_classifier(tmp_path / "a.onnx"), images_file(tmp_path / "d.npz")
+    settings = f"--data {data} --attacks fgsm --eps 0.1 --n 10 --check 0 --trust".split()
+    files = [tmp_path / name for name in ("a.json", "a.html", "a.npz")]
+    options = dict(zip(("--json", "--report", "--save-images"), files, strict=True))
+    given = [word for pair in options.items() for word in pair]
+    result = rnascl("attack", path, *settings, *given)
+    assert result.err.splitlines()[-3:] == [f"{file} is written" for file in files]
+    assert "written" not in rnascl("attack", path, *settings, *given, "--quiet").err
 
 
 def test_an_interval_of_a_pair_is_newcombe_s():
