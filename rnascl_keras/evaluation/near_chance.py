@@ -1,7 +1,8 @@
 """Is the clean accuracy any better than guessing? Else no figure under attack means anything.
 
 A file that is given pixels of another scale, or in another order of channels or classes, runs all
-the same; what it then says of clean images is no better than chance.
+the same; what it then says of clean images is no better than chance. So it is of one that was
+hardly trained.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ PART_OF_THE_WAY = 0.25
 """From chance to 1: of two or three classes, 1.5 times chance would be a fair accuracy."""
 ONE_CLASS = 0.95
 """Share of the images that is nearly all of them."""
-_CHECK = "check scale, mean and std, channel order, order of labels"
+_CHECK = "check scale, mean and std, channel order, order of labels; or it has hardly learned"
 
 
 def near_chance(logits: np.ndarray, labels: np.ndarray) -> str | None:

@@ -122,15 +122,15 @@ def file_checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def guessing(report: dict[str, Any]) -> dict[str, str]:
     """Return why figures say nothing about robustness, by model and file whose clean accuracy is
-    near chance; of a run's models, which see pixels as they should, too little was learned."""
+    near chance, and what to do."""
     found = {MODELS[key]: _unlearned(report[key]) for key in model_keys(report)}
-    found |= {name: file.get("near_chance") for name, file in report.get("export", {}).items()}
+    found |= {name: _unlearned(file) for name, file in report.get("export", {}).items()}
     return {name: words for name, words in found.items() if words}
 
 
 def _unlearned(figures: dict[str, Any]) -> str | None:
     why = figures.get("near_chance")
-    return why and f"{why.removesuffix('.')}; or it has hardly learned: {LEARN_MORE}."
+    return why and f"{why.removesuffix('.')}: {LEARN_MORE}."
 
 
 def verdicts(report: dict[str, Any]) -> dict[str, str]:
