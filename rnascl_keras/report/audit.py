@@ -55,6 +55,7 @@ def _audited(name: str, facts: dict[str, Any], examples: Mapping[str, Any]) -> d
         "facts": facts,
         "strongest": strongest,
         "sentences": words.in_short(facts),
+        "unchecked": words.UNCHECKED if words.is_unchecked(facts) else None,
         "classes": words.classes_that_fall_first(facts) if few else [],
         "bars": accuracy_bars(facts),
         "sweep": _sweep(facts),

@@ -8,6 +8,8 @@ from rnascl_keras.report.keys import attack_name
 from rnascl_keras.report.sweep_plot import RADII
 from rnascl_keras.units import percent, radius, with_capital
 
+UNCHECKED = "False robustness was not looked for, so the figures under attack may be too good"
+
 
 def attack_keys(facts: dict[str, Any]) -> list[str]:
     """Return the keys of the attacks that were run, in their order."""
@@ -18,6 +20,11 @@ def strongest_attack(facts: dict[str, Any]) -> str | None:
     """Return the key of the attack that left the fewest images; None where none was run."""
     keys = attack_keys(facts)
     return min(keys, key=facts["accuracy"].__getitem__) if keys else None
+
+
+def is_unchecked(facts: dict[str, Any]) -> bool:
+    """Return whether figures under attack stand without a look for false robustness."""
+    return not (facts["near_chance"] or facts["check"]) and bool(attack_keys(facts))
 
 
 def in_short(facts: dict[str, Any]) -> list[str]:
@@ -37,11 +44,13 @@ def in_short(facts: dict[str, Any]) -> list[str]:
         fallen = accuracy["clean"] - accuracy["worst"]
         if accuracy["clean"] and fallen > 0:
             share = percent(fallen / accuracy["clean"])
-            said.append(f"So {share} % of what it classifies right can be made to fall.")
+            said.append(f"An attacker can turn {share} % of its right answers into wrong ones.")
     if facts["near_chance"]:
         said.append(f"No verdict on robustness: {facts['near_chance']}")
     elif facts["check"]:
         said.append(f"Is the robustness real? {facts['check']['verdict']}")
+    elif is_unchecked(facts):
+        said.append(f"{UNCHECKED}.")
     if facts.get("depends_on_processor"):
         said.append(with_capital(facts["depends_on_processor"]))
     if facts["failed"]:

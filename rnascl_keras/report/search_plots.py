@@ -185,9 +185,11 @@ def _panel(title: str, upwards: str = "") -> tuple[Figure, Axes]:
 
 def _line(axes: Axes, values: np.ndarray, colour: str, width: float) -> None:
     epochs = np.arange(1, len(values) + 1)
-    # A line through one point would not be seen.
+    # A line through one point would not be seen, nor would its axis count epochs.
     marker = "o" if len(values) == 1 else None
     axes.plot(epochs, values, color=colour, linewidth=width, marker=marker)
+    if len(values) == 1:
+        axes.set_xlim(0, 2)
 
 
 def _end_label(axes: Axes, text: str, height: float, *, bold: bool) -> None:

@@ -79,7 +79,7 @@ def _line(
     """Draw shares, (len(x),), over the radii, and their bounds, (len(x), 2), as a shade."""
     low, high = bounds.T
     style = {"marker": "o", "markersize": 3, "linewidth": 1.4, "dashes": dashes or (1, 0)}
-    axes.plot(x, 100 * y, color=colour, **style)
+    axes.plot(x, 100 * y, color=colour, clip_on=False, **style)  # whole markers at both ends
     axes.fill_between(x, 100 * low, 100 * high, color=colour, alpha=0.1, linewidth=0)
 
 

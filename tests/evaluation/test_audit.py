@@ -149,6 +149,18 @@ def test_the_page_says_what_was_measured_and_asks_the_network_for_nothing(handed
     assert page.count("data:image/svg+xml;base64,") == 2 * 4  # bars, sweep, confusion, gallery
 
 
+@pytest.mark.parametrize("check", [0, 10])
+def test_the_page_says_where_false_robustness_was_not_looked_for(tmp_path, check):
+    path, data = linear_classifier(tmp_path / "a.onnx"), str(images_file(tmp_path / "d.npz"))
+    page = tmp_path / "page.html"
+    asked = {"check": check, "page": page}
+    request = Request(data, None, ("fgsm",), EPSILON / 10, 10, 0, **asked)
+    attack_files([path], request, trust=True, say=lambda line: None)
+    short, _, limits = page.read_text().partition("What this does not show")
+    told = "False robustness was not looked for"
+    assert (told in short, told in limits) == (check == 0, check == 0)
+
+
 def test_classes_are_confused_as_numpy_counts_them(tmp_path):
     file = OnnxClassifier(linear_classifier(tmp_path / "a.onnx"))
     found, made = evaluate(file, IMAGES, LABELS, attacks=("pgd",), epsilon=EPSILON / 10, check=0)

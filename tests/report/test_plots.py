@@ -79,6 +79,7 @@ def test_no_words_of_a_panel_are_cut_off():
 def test_pictures_of_a_single_epoch_are_drawn():
     entropy = search_plots.tutor_entropy(np.log([2.0]), 4)
     assert "2.0" in texts(entropy)
+    assert {"1", "1.0", "0.96"} & set(texts(entropy)) == {"1"}
     panel = search_plots.channel_probabilities(
         {"stage1_block1": np.array([[1.0]])}, {"stage1_block1": [8]}
     )
