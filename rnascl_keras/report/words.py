@@ -216,7 +216,7 @@ def _training_words(settings: dict[str, Any]) -> str:
         "distillation with the chosen tutors (eq. 3)"
     )
     if robust := trained.get("robust"):  # earlier reports are without
-        words += f", by {robust} within radius {radius(trained['epsilon'])}"
+        words += f", with the logit terms of {robust} within radius {radius(trained['epsilon'])}"
     if tuned := settings["finetune"]:
         words += (
             f", {tuned['epochs']} of TRADES within radius {radius(tuned['epsilon'])}, "

@@ -118,7 +118,7 @@ def test_card_of_a_trained_teacher_and_without_data():
     assert "5 of TRADES within radius 0.1, 5 inner steps" in card["Training"]
     settings["train"] |= {"robust": "rslad", "epsilon": 8 / 255}
     card = model_card({**REPORT, "data": DATA, "settings": settings})
-    assert "tutors (eq. 3), by rslad within radius 8/255, " in card["Training"]
+    assert "tutors (eq. 3), with the logit terms of rslad within radius 8/255, " in card["Training"]
     del settings["train"]["robust"]  # a report of an earlier version
     card = model_card({**REPORT, "data": DATA, "settings": settings})
     assert "tutors (eq. 3), 5 of TRADES" in card["Training"]
