@@ -28,12 +28,18 @@ def print_kinds(names: Iterable[str] = (), console: Console | None = None) -> No
         console.print(table)
 
 
-def print_short(console: Console | None = None) -> None:
-    """Print of every kind its names, and how to see more of them."""
+def print_short(console: Console | None = None, *, missing: str | None = None) -> None:
+    """Print of every kind its names, and how to see more of them.
+
+    Args:
+        console: where to.
+        missing: in place of names that only TensorFlow, which is not there, would tell.
+    """
     console = console or Console()
     for name, kind in KINDS.items():
         console.print(Text(f"{name}: {kind.title}", style="bold"))
-        console.print(Text(", ".join(kind.entries())), style="default")
+        names = missing if missing and kind.waits else ", ".join(kind.entries())
+        console.print(Text(names), style="default")
     console.print(Text("A line on each: rnascl list KIND, e.g. rnascl list attacks", style="dim"))
 
 

@@ -21,7 +21,7 @@ from rnascl_keras.cli import (
     networks,
     stages,
 )
-from rnascl_keras.cli.options import FLAG
+from rnascl_keras.cli.options import FLAG, INSTALL
 from rnascl_keras.cli.telling import with_telling
 from rnascl_keras.errors import (
     BelowTheGate,
@@ -72,8 +72,6 @@ def of_all_commands(
 
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 """click's UsageError: typer brings its own click, or did not, by version."""
-
-INSTALL = "pip install 'rnascl-keras[train]'"
 
 IMPORTED_OTHERWISE = {"sklearn"}
 """Modules whose packages have another name."""

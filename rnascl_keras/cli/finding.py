@@ -8,7 +8,7 @@ import typer
 
 from rnascl_keras.catalogue.kinds import KINDS, kind_of
 from rnascl_keras.catalogue.show import print_kinds, print_recipe, print_settings, print_short
-from rnascl_keras.cli.options import RecipeArgument, SetOption
+from rnascl_keras.cli.options import INSTALL, RecipeArgument, SetOption
 from rnascl_keras.cli.start import quiet_start
 from rnascl_keras.recipe import load_recipe
 
@@ -27,13 +27,19 @@ def list_(
     ] = None,
 ) -> None:
     """What there is to choose from: recipes, spaces, teachers, attacks and more, by name."""
-    if any(kind_of(name).waits for name in ([kind] if kind else KINDS)):
-        with quiet_start():
-            pass  # else TensorFlow starts where teachers and methods are read
+    missing = None
+    if kind is None or kind_of(kind).waits:
+        try:
+            with quiet_start():
+                pass  # else TensorFlow starts where teachers and methods are read
+        except ModuleNotFoundError:
+            if kind:
+                raise
+            missing = f"to see these: {INSTALL}"
     if kind:
         print_kinds([kind])
     else:
-        print_short()
+        print_short(missing=missing)
 
 
 @app.command()

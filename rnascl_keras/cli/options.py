@@ -10,6 +10,7 @@ import typer
 from rnascl_keras.recipe import recipe_names
 
 DATA_DIR_VARIABLE = "TFDS_DATA_DIR"
+INSTALL = "pip install 'rnascl-keras[train]'"
 FLAG = ""
 """What the help shows where others take a value: typer would write that this is a bool."""
 

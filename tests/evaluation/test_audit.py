@@ -226,19 +226,29 @@ def test_an_interval_of_a_pair_is_newcombe_s():
     assert low < 0.25 < high
 
 
-@pytest.mark.parametrize("command", ["run digits", "evaluate m.keras --data d.npz"])
-def test_what_needs_training_s_packages_says_what_to_type(tmp_path, command):
-    """As where the package is installed without the extra `train`."""
-    images_file(tmp_path / "d.npz")
-    (tmp_path / "m.keras").write_bytes(b"")
+def without_training(command, folder):
+    """Call a command as where the package is installed without the extra `train`."""
     script = (
         "import sys\n"
         "for name in ('tensorflow', 'keras', 'sklearn'): sys.modules[name] = None\n"
         f"sys.argv = ['rnascl', *{command.split()!r}]\n"
         "from rnascl_keras.cli import main; main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    call = [sys.executable, "-c", script]
+    return subprocess.run(call, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_the_names_of_what_needs_no_training_are_listed_without_it(tmp_path):
+    done = without_training("list", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("to see these: pip install 'rnascl-keras[train]'") == 2
+    assert "mi_fgsm" in done.stdout and "cifar10_s3" in done.stdout
+
+
+@pytest.mark.parametrize("command", ["run digits", "evaluate m.keras --data d.npz"])
+def test_what_needs_training_s_packages_says_what_to_type(tmp_path, command):
+    images_file(tmp_path / "d.npz")
+    (tmp_path / "m.keras").write_bytes(b"")
+    done = without_training(command, tmp_path)
     assert done.returncode == 2, done.stderr
     assert "pip install 'rnascl-keras[train]'" in done.stderr and "Traceback" not in done.stderr
