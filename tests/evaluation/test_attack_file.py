@@ -126,7 +126,7 @@ def test_no_framework_is_imported(tmp_path):
         (("MODEL", "--data", "DATA", "--attacks", "pgdd"), "Did you mean 'pgd'"),
         (("MODEL", "--data", "DATA", "--mean", "a,b,c"), "--mean takes one number per channel"),
         (("MODEL", "--data", "DATA", "--std", "1,1"), "one for each of the 3 channels"),
-        (("DATA", "--data", "DATA"), "ONNX"),
+        (("DATA", "--data", "DATA"), "attack takes an .onnx or .tflite file"),
     ],
 )
 def test_a_users_mistake_is_one_line(arguments, message, rnascl, tmp_path):
