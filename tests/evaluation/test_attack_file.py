@@ -177,8 +177,21 @@ def test_a_file_that_takes_bytes_is_attacked_through_their_rounding(rnascl, tmp_
     assert (accuracy["clean"], accuracy["pgd20"]) == (1, pytest.approx(expected))
 
 
+def table_classifier(path):
+    """Write the linear classifier as one that looks the bytes that it takes up in a table."""
+    model = onnx.load(linear_classifier(path))
+    model.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    table = np.arange(256, dtype=np.float32) / 255
+    model.graph.initializer.append(numpy_helper.from_array(table, "table"))
+    model.graph.node[0].input[0] = "pixels"
+    model.graph.node.insert(0, helper.make_node("Gather", ["table", "place"], ["pixels"]))
+    model.graph.node.insert(0, helper.make_node("Cast", ["x"], ["place"], to=TensorProto.INT64))
+    onnx.save(model, path)
+    return path
+
+
 def test_a_file_without_gradient_is_attacked_by_score(rnascl, tmp_path):
-    model = uint8_classifier(tmp_path / "whole.onnx", TensorProto.INT64)
+    model = table_classifier(tmp_path / "whole.onnx")
     data, out = images_file(tmp_path / "images.npz"), tmp_path / "out.json"
     shared = ("attack", model, "--data", data, "--eps", "4/255", "--json", out)
     result = rnascl(*shared, "--attacks", "square", "--n", 10, "--sweep", "1/255")
@@ -191,7 +204,7 @@ def test_a_file_without_gradient_is_attacked_by_score(rnascl, tmp_path):
     out.unlink()
     result = rnascl(*shared, "--attacks", "square,pgd")
     assert result.code == 2
-    assert "no gradient through Cast" in result.err
+    assert "no gradient through" in result.err
     # nothing was run in vain
     assert "square:" not in result.err and not out.exists()
 
