@@ -109,7 +109,7 @@ def _only_scores(model: onnx.ModelProto) -> str:
     whole = [v for v in model.graph.output if not holds_largest_only(model.graph, v.name)]
     for kinds in (_FLOATS, _WHOLE):
         able = [value for value in whole if _can_be_scores(value, kinds)]
-        by_logits = {_logits(_with_output(model, value.name)): value.name for value in able[::-1]}
+        by_logits = {_logits(model.graph, value.name): value.name for value in able[::-1]}
         if len(by_logits) == 1:
             return next(iter(by_logits.values()))
         if by_logits:
@@ -149,9 +149,7 @@ def _is_number_a_row(value: onnx.ValueInfoProto, model: onnx.ModelProto) -> bool
     own = tensor.shape.dim[0].dim_value
     if not any(axes and axes[0].dim_value == own for axes in batches):
         return False
-    return len(model.graph.output) == 1 or bool(
-        final_activation(_with_output(model, value.name).graph)
-    )
+    return len(model.graph.output) == 1 or bool(final_activation(model.graph, value.name))
 
 
 def _with_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
@@ -164,12 +162,11 @@ def _with_output(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     return copy
 
 
-def _logits(model: onnx.ModelProto) -> str:
-    """Return the tensor that the one output of `model` is made of, before its activations."""
-    name = model.graph.output[0].name
-    while (found := final_activation(model.graph, name)) is not None:
+def _logits(graph: onnx.GraphProto, name: str) -> str:
+    """Return the tensor that an output is made of, before its activations."""
+    while (found := final_activation(graph, name)) is not None:
         name = found.logits
-    producers = {x: node for node in model.graph.node for x in node.output}
+    producers = {x: node for node in graph.node for x in node.output}
     while name in producers and producers[name].op_type == "Identity":
         name = producers[name].input[0]
     return name
