@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import onnx
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.subgraphs import subgraphs
 
 # 1 GiB of float32; per image of a file that leaves its batch open
 MOST_ELEMENTS = 2**28
@@ -91,14 +92,6 @@ class _Constants:
         if self.varying.intersection(node.input):
             return True
         return any(self._varies(each, subgraphs(each)) for graph in inner for each in graph.node)
-
-
-def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """Yield the graphs in a node's attributes."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
 
 
 def _size(name: str, known: KnownTensors) -> int:

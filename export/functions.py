@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 import onnx
 from onnx import defs
 
-from rnascl_keras.export.bounded_sizes import subgraphs
+from rnascl_keras.export.gradient.subgraphs import all_nodes
 
 
 def align_functions(model: onnx.ModelProto) -> None:
@@ -22,7 +20,7 @@ def align_functions(model: onnx.ModelProto) -> None:
         own = next((o for o in function.opset_import if o.domain == ""), None)
         if opset is None or own is None:
             continue
-        if all(_is_same(node, own.version, opset) for node in _nodes(function.node)):
+        if all(_is_same(node, own.version, opset) for node in all_nodes(function.node)):
             own.version = opset
 
 
@@ -33,11 +31,3 @@ def _is_same(node: onnx.NodeProto, *opsets: int) -> bool:
     if not all(defs.has(node.op_type, max_inclusive_version=o, domain="") for o in opsets):
         return False
     return len({defs.get_schema(node.op_type, o, "").since_version for o in opsets}) == 1
-
-
-def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Yield nodes, and those in their graphs."""
-    for node in nodes:
-        yield node
-        for graph in subgraphs(node):
-            yield from _nodes(graph.node)

@@ -13,9 +13,10 @@ import onnx
 from onnx import inliner
 
 from rnascl_keras.errors import UserError, naming, one_line
-from rnascl_keras.export.bounded_sizes import check_constants, check_sizes, subgraphs
+from rnascl_keras.export.bounded_sizes import check_constants, check_sizes
 from rnascl_keras.export.functions import align_functions
 from rnascl_keras.export.gradient.preparation import folded, with_short_domains
+from rnascl_keras.export.gradient.subgraphs import subgraphs
 from rnascl_keras.export.normalisations import define_normalisations
 from rnascl_keras.export.stated_outputs import check_model, give_shapes, take_shapes
 from rnascl_keras.export.weights import check_weights, embed_external_data

@@ -7,7 +7,9 @@ from onnx import helper
 from onnx.version_converter import convert_version
 
 from rnascl_keras.export.gradient.definitions import opset_of
+from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD
+from rnascl_keras.export.gradient.subgraphs import all_nodes
 
 # From the next on, a Resize says which pixel is where, and by default another than before.
 _LAST_SILENT_RESIZE = 10
@@ -42,15 +44,14 @@ def say_softmax_axes(model: onnx.ModelProto) -> None:
     """
     if opset_of(model) >= _SOFTMAX_OF_ONE_AXIS:
         return
-    values = (*model.graph.input, *model.graph.output, *model.graph.value_info)
-    shapes = {value.name: value.type.tensor_type.shape.dim for value in values}
+    known = KnownTensors(model.graph)
     for node in model.graph.node:
         if node.domain not in STANDARD or node.op_type not in _SOFTMAXES:
             continue
         first = next((a.i for a in node.attribute if a.name == "axis"), 1)
-        axes = shapes.get(node.output[0]) or shapes.get(node.input[0]) or ()
-        first += len(axes) if first < 0 else 0
-        longer = [k for k, axis in enumerate(axes) if k >= first and axis.dim_value != 1]
+        shape = known.shape(node.output[0]) or known.shape(node.input[0]) or ()
+        first += len(shape) if first < 0 else 0
+        longer = [k for k, size in enumerate(shape) if k >= first and size != 1]
         del node.attribute[:]
         only = longer[0] if len(longer) == 1 else first
         node.attribute.append(helper.make_attribute("axis", only))
@@ -58,21 +59,17 @@ def say_softmax_axes(model: onnx.ModelProto) -> None:
 
 def _resizes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """Return the nodes that change the size of maps, those of branches and loops too."""
-    found = [
+    return [
         node
-        for node in graph.node
+        for node in all_nodes(graph.node)
         if node.domain in STANDARD and node.op_type in ("Resize", "Upsample")
     ]
-    inner = [a.g for node in graph.node for a in node.attribute if a.HasField("g")]
-    return found + [node for part in inner for node in _resizes(part)]
 
 
 def _drop_unused_values(graph: onnx.GraphProto) -> None:
     """Drop the value of a Pad that repeats the image's own: onnx's converter would leave it."""
-    for node in graph.node:
+    for node in all_nodes(graph.node):
         given = {a.name: a for a in node.attribute}
         repeats = node.op_type == "Pad" and "mode" in given and given["mode"].s != b"constant"
         if repeats and "value" in given:
             node.attribute.remove(given["value"])
-        for attribute in node.attribute:
-            _drop_unused_values(attribute.g)

@@ -8,6 +8,7 @@ import onnx
 from onnx import TensorProto
 
 from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.subgraphs import all_nodes, subgraphs
 
 # What comes out of these does not depend on their inputs' values.
 _SHAPES_ONLY = {"Shape", "Size"}
@@ -58,10 +59,6 @@ def _active_inputs(node: onnx.NodeProto, active: set[str]) -> frozenset[int]:
 
 def _captured(node: onnx.NodeProto) -> Iterator[str]:
     """Yield every name that the node's subgraphs read."""
-    pending = [node]
-    while pending:
-        for attribute in pending.pop().attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                pending.extend(subgraph.node)
-                for inner in subgraph.node:
-                    yield from inner.input
+    for graph in subgraphs(node):
+        for inner in all_nodes(graph.node):
+            yield from inner.input

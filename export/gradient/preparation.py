@@ -22,6 +22,7 @@ from rnascl_keras.export.gradient.older import in_opset
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.recurrent import written_out
 from rnascl_keras.export.gradient.registry import RULES, STANDARD, key
+from rnascl_keras.export.gradient.subgraphs import all_nodes
 from rnascl_keras.export.gradient.whole_axes import leave_out_whole_axes
 
 # From 18 on, all axes are inputs, and a scatter can add.
@@ -86,15 +87,12 @@ def with_short_domains(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy that calls the domain of the standard operators as onnx's own tools do."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
-    parts: list[Any] = [*copy.opset_import, *copy.graph.node]
+    parts: list[Any] = [*copy.opset_import, *all_nodes(copy.graph.node)]
     for function in copy.functions:
-        parts += [*function.opset_import, *function.node]
-    while parts:
-        part = parts.pop()
+        parts += [*function.opset_import, *all_nodes(function.node)]
+    for part in parts:
         if part.domain in STANDARD:
             part.domain = ""
-        if isinstance(part, onnx.NodeProto):
-            parts += [node for attribute in part.attribute for node in attribute.g.node]
     return copy
 
 

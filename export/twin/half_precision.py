@@ -7,6 +7,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from rnascl_keras.export.gradient.known import true_inputs
+from rnascl_keras.export.gradient.subgraphs import subgraphs
 
 _TYPES = ("to", "dtype", "output_dtype")
 
@@ -18,14 +19,15 @@ def has_halves(graph: onnx.GraphProto) -> bool:
         return True
     if any(tensor.data_type == half for tensor in graph.initializer):
         return True
-    return any(_makes_halves(a) for node in graph.node for a in node.attribute)
+    return any(
+        any(map(_makes_halves, node.attribute)) or any(map(has_halves, subgraphs(node)))
+        for node in graph.node
+    )
 
 
 def _makes_halves(attribute: onnx.AttributeProto) -> bool:
     half = TensorProto.FLOAT16
-    if attribute.t.data_type == half or (attribute.name == "to" and attribute.i == half):
-        return True
-    return any(map(has_halves, (attribute.g, *attribute.graphs)))
+    return attribute.t.data_type == half or (attribute.name == "to" and attribute.i == half)
 
 
 def widen(graph: onnx.GraphProto) -> None:
@@ -35,13 +37,14 @@ def widen(graph: onnx.GraphProto) -> None:
     for tensor in graph.initializer:
         if tensor.data_type == half:
             _replace(tensor)
-    for attribute in (a for node in graph.node for a in node.attribute):
-        if attribute.name in _TYPES and attribute.i == half:
-            attribute.i = single
-        if attribute.HasField("t") and attribute.t.data_type == half:
-            _replace(attribute.t)
-        if attribute.HasField("g"):
-            widen(attribute.g)
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.name in _TYPES and attribute.i == half:
+                attribute.i = single
+            if attribute.HasField("t") and attribute.t.data_type == half:
+                _replace(attribute.t)
+        for inner in subgraphs(node):
+            widen(inner)
     for value in (*graph.input, *graph.output):
         if value.type.tensor_type.elem_type == half:
             value.type.tensor_type.elem_type = single

@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.subgraphs import subgraphs
 
 
 def free_name(graph: onnx.GraphProto, wanted: str) -> str:
@@ -23,9 +24,8 @@ def _names(graph: onnx.GraphProto) -> Iterator[str]:
     yield from (value.name for value in (*graph.input, *graph.output, *graph.initializer))
     for node in graph.node:
         yield from (*node.input, *node.output)
-        for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _names(inner)
+        for inner in subgraphs(node):
+            yield from _names(inner)
 
 
 class Rewriting:
