@@ -86,8 +86,8 @@ class _Chooser:
         self.scaled = (64 if facts.shorter_side >= 48 else 32) if facts.is_folder else None
         self.side = self.scaled or max(shape[:2])
         self.strokes = shape[2] == 1 and self.side <= STROKES
-        held_back = not (self.starts and facts.train < FEW)
-        self.validation = max(1, min(1000, facts.train // 10)) if held_back else 0
+        few = self.starts and facts.train < FEW
+        self.validation = 0 if few else max(1, min(1000, facts.train // 10))
         self.train_images = facts.train - self.validation
         self.epochs = max(FEWEST_EPOCHS, min(MOST_EPOCHS, round(SEEN / self.train_images)))
         in_all = self.epochs * self.train_images // STEPS_IN_ALL
@@ -131,8 +131,9 @@ class _Chooser:
             chosen["augmentation"] = "shift" if self.side <= TINY or self.strokes else "crop_flip"
         # On 240 photographs of three classes, 300 to test on, PGD-20 at 4/255: 89.0 % clean and
         # 69.7 % under attack with all of them, 87.7 and 70.0 % where a tenth was held back.
-        held_back = "a tenth, by which the teacher's best epoch is kept"
-        words = held_back if self.validation else "none is held back: of so few, each teaches"
+        words = "none is held back: of so few, each teaches"
+        if self.validation:
+            words = "a tenth, by which the teacher's best epoch is kept"
         self.note("data.validation", words)
         return chosen
 
