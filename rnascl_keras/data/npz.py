@@ -8,44 +8,56 @@ from pathlib import Path
 import numpy as np
 
 from rnascl_keras.data.image_data import ImageData
+from rnascl_keras.data.labels import as_classes
 from rnascl_keras.data.order import stratified_order
 from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.errors import UserError
-from rnascl_keras.files.arrays import read_arrays
+from rnascl_keras.files.arrays import array_names, read_arrays
 
-NAMES = ("x", "y", "x_test", "y_test")
+Pair = tuple[str, str]
+
+PAIRS: tuple[Pair, ...] = (
+    ("x", "y"),
+    ("x_train", "y_train"),
+    ("train_images", "train_labels"),
+    ("images", "labels"),
+)
+"""What images and labels are called, the first that is there counts: here, by Keras' and by
+MedMNIST's files, and in plain words."""
+
+TEST_PAIRS: tuple[Pair, ...] = (("x_test", "y_test"), ("test_images", "test_labels"))
+
 CHANNELS = (1, 3, 4)
 HELD_OUT = 0.2
-MOST_CLASSES = 100_000
-"""Labels from there on are no numbers of classes."""
 
 
 def load_npz(path: Path) -> tuple[ImageData, ImageData]:
     """Return the training and the test split of an `.npz`.
 
     Raises:
-        UserError: not readable, or `x`, `y` missing or not labelled images.
+        UserError: not readable, or without labelled images.
     """
-    arrays = read_arrays(path, NAMES)
-    images, labels = _checked(arrays, "x", "y", path, None)
-    if "x_test" not in arrays:
+    arrays = _read(path)
+    images, labels = _checked(arrays, _pair(arrays, PAIRS, path), path, None)
+    test_pair = _found(arrays, TEST_PAIRS)
+    if test_pair is None:
         order = stratified_order(labels)
         data = _image_data(images[order], labels[order], labels.max() + 1)
         if len(data) < 2:
             raise UserError(f"{path} holds one image; a test image cannot be held out.")
         return data.split_last(max(1, round(HELD_OUT * len(data))))
-    test_images, test_labels = _checked(arrays, "x_test", "y_test", path, None)
+    test_images, test_labels = _checked(arrays, test_pair, path, None)
     if images.shape[1:] != test_images.shape[1:]:
         raise UserError(
-            f"{path}: images of x are {images.shape[1:]}, of x_test {test_images.shape[1:]}; "
-            "expected one shape."
+            f"{path}: training images are {images.shape[1:]}, those of {test_pair[0]} "
+            f"{test_images.shape[1:]}; expected one shape."
         )
     classes = max(labels.max(), test_labels.max()) + 1
     return _image_data(images, labels, classes), _image_data(test_images, test_labels, classes)
 
 
 def load_test_npz(path: Path, input_shape: Sequence[int | None] | None) -> ImageData:
-    """Return `x_test`, `y_test` of an `.npz` where present, else all of `x`, `y`.
+    """Return the test split of an `.npz` where it has one, else all of its images.
 
     Args:
         path: the file.
@@ -54,10 +66,37 @@ def load_test_npz(path: Path, input_shape: Sequence[int | None] | None) -> Image
     Raises:
         UserError: as `load_npz`.
     """
-    arrays = read_arrays(path, NAMES)
-    names = ("x_test", "y_test") if "x_test" in arrays else ("x", "y")
-    images, labels = _checked(arrays, *names, path, input_shape)
+    arrays = _read(path)
+    pair = _found(arrays, TEST_PAIRS) or _pair(arrays, PAIRS, path)
+    images, labels = _checked(arrays, pair, path, input_shape)
     return _image_data(images, labels, labels.max() + 1)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays that can be images or labels."""
+    arrays = read_arrays(path, [name for pair in (*PAIRS, *TEST_PAIRS) for name in pair])
+    if not arrays:
+        held = ", ".join(map(repr, array_names(path)[:8])) or "no array"
+        raise UserError(
+            f"{path} holds {held}; expected images `x` and labels `y`, as "
+            "np.savez(path, x=images, y=labels) writes them."
+        )
+    return arrays
+
+
+def _found(arrays: dict[str, np.ndarray], pairs: Sequence[Pair]) -> Pair | None:
+    """Return the first pair that is there, or of which one array is."""
+    halves = [pair for pair in pairs if arrays.keys() & set(pair)]
+    return next((pair for pair in halves if arrays.keys() >= set(pair)), next(iter(halves), None))
+
+
+def _pair(arrays: dict[str, np.ndarray], pairs: Sequence[Pair], path: Path) -> Pair:
+    pair = _found(arrays, pairs)
+    if pair is None:
+        raise UserError(
+            f"{path} holds test images only; expected training images `x` and labels `y` too."
+        )
+    return pair
 
 
 def _image_data(images: np.ndarray, labels: np.ndarray, classes: int) -> ImageData:
@@ -66,36 +105,25 @@ def _image_data(images: np.ndarray, labels: np.ndarray, classes: int) -> ImageDa
 
 def _checked(
     arrays: dict[str, np.ndarray],
-    image_name: str,
-    label_name: str,
+    pair: Pair,
     path: Path,
     input_shape: Sequence[int | None] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return images as NHWC, uint8 or float32 in [0, 1], and labels as int64."""
-    for name in (image_name, label_name):
+    for name in pair:
         if name not in arrays:
-            raise UserError(f"{path} has no array {name!r}; expected images `x` and labels `y`.")
-    images, labels = arrays[image_name], arrays[label_name]
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer):
-        raise UserError(
-            f"{path}: {label_name} is {labels.dtype} of shape {labels.shape}; expected an "
-            "integer class for each image."
-        )
+            raise UserError(
+                f"{path} has no array {name!r}; expected images `{pair[0]}` and labels `{pair[1]}`."
+            )
+    images, labels = (arrays[name] for name in pair)
+    labels = as_classes(labels, f"{path}: {pair[1]}")
+    images = _channels_last(images, f"{path}: {pair[0]}", input_shape)
     if len(images) != len(labels) or not len(labels):
         raise UserError(
-            f"{path}: {len(images)} images in {image_name} and {len(labels)} labels in "
-            f"{label_name}; expected as many of each, and at least one."
+            f"{path}: {len(images)} images in {pair[0]} and {len(labels)} labels in "
+            f"{pair[1]}; expected as many of each, and at least one."
         )
-    if labels.min() < 0 or labels.max() >= MOST_CLASSES:
-        odd = labels.min() if labels.min() < 0 else labels.max()
-        raise UserError(
-            f"{path}: {label_name} holds {odd}; expected classes numbered from 0, fewer than "
-            f"{MOST_CLASSES:,}. Renumber them, as np.unique(y, return_inverse=True) does."
-        )
-    images = _pixels(_channels_last(images, f"{path}: {image_name}", input_shape), path, image_name)
-    return images, labels.astype(np.int64)
+    return _pixels(images, f"{path}: {pair[0]}"), labels
 
 
 def _channels_last(
@@ -117,21 +145,35 @@ def _channels_last(
     )
 
 
-def _pixels(images: np.ndarray, path: Path, name: str) -> np.ndarray:
+def _pixels(images: np.ndarray, what: str) -> np.ndarray:
     if images.dtype == np.uint8:
         return images
-    if not np.issubdtype(images.dtype, np.floating):
-        raise UserError(f"{path}: {name} is {images.dtype}; expected uint8 or float.")
+    if images.dtype.kind in "iu":
+        return _whole_pixels(images, what)
+    if images.dtype.kind != "f":
+        raise UserError(f"{what} is {images.dtype}; expected uint8 or float.")
     undefined = int(np.sum(~np.isfinite(images).all(axis=(1, 2, 3))))
     if undefined:
         raise UserError(
-            f"{path}: {name} holds NaN or infinite pixels in {undefined} of {len(images)} images; "
+            f"{what} holds NaN or infinite pixels in {undefined} of {len(images)} images; "
             "mend or leave out these images."
         )
     low, high = images.min(), images.max()
     if low < 0 or high > 1:
         raise UserError(
-            f"{path}: {name} goes from {low:g} to {high:g}; expected float pixels in [0, 1]. "
+            f"{what} goes from {low:g} to {high:g}; expected float pixels in [0, 1]. "
             "Divide by 255, undo a normalisation, or store uint8."
         )
     return images.astype(np.float32)
+
+
+def _whole_pixels(images: np.ndarray, what: str) -> np.ndarray:
+    """Return whole numbers of a wide type as the bytes that they must be, for 0 and 1 alone could
+    be of either scale."""
+    low, high = images.min(), images.max()
+    if low < 0 or high > 255 or high <= 1:
+        raise UserError(
+            f"{what} is {images.dtype} from {low} to {high}; expected whole pixels from 0 to 255, "
+            "or floats in [0, 1]."
+        )
+    return images.astype(np.uint8)

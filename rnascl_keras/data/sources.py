@@ -40,9 +40,9 @@ def load_data(
 
     Args:
         source: "digits" (scikit-learn's, 8 x 8 x 1); an `.npz` with `x`, `y` and optionally
-            `x_test`, `y_test` (else a fixed stratified fifth is held out); a folder with
-            `train/<class>/*` and one of `val`, `validation`, `test`; or a name that
-            TensorFlow Datasets knows, such as "cifar10".
+            `x_test`, `y_test` (else a fixed stratified fifth is held out), or their other names
+            (`npz.PAIRS`); a folder with `train/<class>/*` and one of `val`, `validation`, `test`;
+            or a name that TensorFlow Datasets knows, such as "cifar10".
         data_dir: where TensorFlow Datasets keeps its data; the environment variable
             TFDS_DATA_DIR where it is None. A relative folder is looked for here too.
         image_size: height and width in pixels. A folder's images are scaled to it; for other
@@ -155,6 +155,11 @@ def _find_folder(
             if os.sep not in str(source):
                 say(f"data: {source} is taken for the folder {shown_path(candidate.absolute())}")
             return candidate
+    if candidates[0].is_file() and not _is_npz(source):
+        raise UserError(
+            f"{source} is no .npz file; expected one with images `x` and labels `y`, as np.savez("
+            "path, x=images, y=labels) writes it, or a folder with a folder for each class."
+        )
     looks_like_path = candidates[0].is_absolute() or str(source).startswith((".", "~"))
     looks_like_path |= str(source).endswith(("/", os.sep))
     if looks_like_path and not _is_npz(source):

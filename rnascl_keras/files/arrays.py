@@ -44,6 +44,12 @@ def read_arrays(path: Path, names: Sequence[str] | None = None) -> dict[str, np.
         raise UserError(f"{path} cannot be read: {reason}.") from error
 
 
+def array_names(path: Path) -> list[str]:
+    """Return what the arrays of a file that `read_arrays` has read are called."""
+    with np.load(path, allow_pickle=False) as file:
+        return list(file.files)
+
+
 def _check_sizes(path: Path, file: np.lib.npyio.NpzFile, names: Sequence[str]) -> None:
     """Raise UserError where the arrays say that they take most of the memory, or more than a file
     of this size holds unless it means harm, before any is read.

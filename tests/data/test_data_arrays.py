@@ -99,8 +99,16 @@ LABELS = np.arange(4)
         ({"x": IMAGES, "y": LABELS[:3]}, "4 images in x and 3 labels"),
         ({"x": IMAGES, "y": LABELS - 1}, "holds -1"),
         ({"x": IMAGES, "y": LABELS / 2}, "y is float64"),
-        ({"x": IMAGES, "y": np.eye(4, dtype=int)}, "an integer class for each image"),
-        ({"x": IMAGES.astype(np.int64), "y": LABELS}, "x is int64"),
+        ({"x": IMAGES, "y": np.ones((4, 3), int)}, "not one 1 among zeros"),
+        ({"x": IMAGES, "y": np.array(["cat", "dog"] * 2)}, "Number them"),
+        ({"x": IMAGES, "y": LABELS[:, None, None]}, "an integer class for each image"),
+        ({"x": IMAGES, "y": 3}, "an integer class for each image"),
+        ({"x": 3, "y": LABELS}, "has shape"),
+        ({"x": IMAGES.astype(np.int64), "y": LABELS}, "x is int64 from 0 to 0"),
+        ({"x": IMAGES + np.int64(300), "y": LABELS}, "whole pixels from 0 to 255"),
+        ({"x": IMAGES.astype(complex), "y": LABELS}, "expected uint8 or float"),
+        ({"pictures": IMAGES, "classes": LABELS}, "holds 'pictures', 'classes'; expected"),
+        ({"x_test": IMAGES, "y_test": LABELS}, "holds test images only"),
         ({"x": IMAGES + 200.0, "y": LABELS}, "from 200 to 200"),
         ({"x": IMAGES - 0.5, "y": LABELS}, r"expected float pixels in \[0, 1\]"),
         ({"x": IMAGES * np.nan, "y": LABELS}, "NaN or infinite pixels in"),
@@ -113,6 +121,38 @@ def test_mistakes_in_an_npz(tmp_path, arrays, words):
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(UserError, match=words):
         load_data(str(tmp_path / "bad.npz"))
+
+
+def test_labels_and_pixels_of_other_types_are_read_where_nothing_else_can_be_meant(tmp_path):
+    x, y = RANDOM.integers(0, 256, (6, 5, 5, 3)), np.array([2, 0, 1, 1, 0, 2])
+    for labels in (y, y[:, None], y.astype(np.uint8), y.astype(float), np.eye(3)[y]):
+        np.savez(tmp_path / "data.npz", x=x, y=labels)
+        test = load_test_data(str(tmp_path / "data.npz"))
+        np.testing.assert_array_equal(test.labels, y)
+        np.testing.assert_allclose(test.first(6)[0], x / 255, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("x_train y_train", "x_test y_test"),
+        ("train_images train_labels", "test_images test_labels"),
+    ],
+)
+def test_the_names_of_well_known_files(tmp_path, train, test):
+    path = str(tmp_path / "data.npz")
+    names = dict(zip(train.split(), (IMAGES, LABELS[:, None]), strict=True))
+    names |= dict(zip(test.split(), (IMAGES[:2] + 9, LABELS[:2, None]), strict=True))
+    np.savez(path, val_images=IMAGES, **names)
+    splits = load_data(path)
+    assert (len(splits.train), len(splits.test)) == (4, 2)
+    assert load_test_data(path).first(2)[0].max() == np.float32(9 / 255)
+
+
+def test_a_file_of_another_kind_is_named_as_such(tmp_path):
+    np.save(tmp_path / "x.npy", IMAGES)
+    with pytest.raises(UserError, match=r"x.npy is no .npz file"):
+        load_test_data(str(tmp_path / "x.npy"))
 
 
 def test_an_npz_cut_short_or_missing(tmp_path):
