@@ -15,6 +15,7 @@ from rnascl_keras.data.image_files import check_images, shown_path
 from rnascl_keras.data.order import stratified_order
 from rnascl_keras.data.pixels import FilePixels
 from rnascl_keras.errors import UserError
+from rnascl_keras.units import counted
 
 TRAIN_SPLIT = "train"
 TEST_SPLITS = ("val", "validation", "test")
@@ -160,7 +161,8 @@ def _load_split(split: Path, names: tuple[str, ...], image_size: int | None, say
         labels.extend([label] * len(files))
     if skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in skipped.most_common())
-        say(f"{split}: {skipped.total()} files that are no JPEG or PNG are left out: {kinds}")
+        files = counted(skipped.total(), "file")
+        say(f"{split}: {files} left out, no JPEG or PNG: {kinds}")
     check_images(paths)
     order = stratified_order(np.array(labels))
     pixels = FilePixels(np.array(paths)[order], image_size)

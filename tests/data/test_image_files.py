@@ -134,7 +134,7 @@ def test_skipped_files_are_counted_aloud(folder):
     said = []
     load_data(str(folder), image_size=8, say=said.append)
     (line,) = said
-    assert "4 files that are no JPEG or PNG are left out: 2 .heic" in line
+    assert "4 files left out, no JPEG or PNG: 2 .heic" in line
     assert "1 .txt" in line and "1 without a suffix" in line
 
 

@@ -67,7 +67,7 @@ def test_what_is_found(photos):
     found = look_at(str(photos), None, said.append)
     assert (found.train, found.test, found.classes) == (48, 12, 2)
     assert found.held_out == 0.2 and found.source == str(photos)
-    assert len(said) == 1 and "1 files that are no JPEG or PNG are left out: 1 .txt" in said[0]
+    assert len(said) == 1 and "1 file left out, no JPEG or PNG: 1 .txt" in said[0]
     counted = dict(zip(("ant", "bee"), np.bincount(found.splits.train.labels), strict=True))
     told = " ".join(found.told())
     assert f"(bee: {counted['bee']}, ant: {counted['ant']})" in told
