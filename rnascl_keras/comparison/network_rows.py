@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +99,6 @@ def network_row(run: Run, plan: Plan, auto_attack: int) -> dict[str, Any]:
     """
     spec = plan.spec
     sub = _own_run(run, plan)
-    begin = time.perf_counter()
     path, measure = _pruned(sub, plan) if spec.way else _trained(sub)
     row: dict[str, Any] = {
         "network": spec.text,
@@ -119,7 +117,6 @@ def network_row(run: Run, plan: Plan, auto_attack: int) -> dict[str, Any]:
     row |= {**measure(), "hardware": hardware()}
     if auto_attack:
         row["auto_attack"] = _auto_attacked(run, path, auto_attack)
-    row["seconds"] = time.perf_counter() - begin
     write_json(file, row)
     return row
 

@@ -137,8 +137,9 @@ class _Row:
             run.say(f"{self.key}: already done from the same settings")
             return row
         check_nothing_is_lost(run, self.key, origin, self.figures, row)
-        with begun.noting(run, self.key, origin):
+        with begun.noting(run, self.key, origin) as clock:
             row = self._trained_row(origin)
+        row["seconds"] = clock.seconds
         begin = time.perf_counter()
         row |= self._measured(load_model(self.student))
         row |= {"hardware": hardware(), "evaluation_seconds": time.perf_counter() - begin}
@@ -147,16 +148,14 @@ class _Row:
         return row
 
     def _trained_row(self, origin: Origin) -> dict[str, Any]:
-        """Train the student, keep it, and return what is known of it without measuring."""
+        """Train the student, keep it, and return what is known of it without measures."""
         run = self.run
         run.path("compare").mkdir(exist_ok=True)
         self.figures.unlink(missing_ok=True)  # it would be of another student
-        begin = time.perf_counter()
         architecture = self._architecture()
         with run.strategy.scope():
             student = self._trained(architecture, origin.signature)
         run.forget()
-        seconds = time.perf_counter() - begin
         save_model(student, self.student)
         return {
             "method": self.name,
@@ -168,7 +167,6 @@ class _Row:
             "macs": architecture.macs,
             "widths": [list(widths) for widths in architecture.widths],
             "epochs": self.settings.epochs,
-            "seconds": seconds,
         }
 
     def _origin(self) -> Origin:

@@ -10,6 +10,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files.shape import Shape
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.run.checkpoint import Checkpoint
+from rnascl_keras.run.clock import Clock
 from rnascl_keras.run.origin import Noted, Origin
 from rnascl_keras.run.saved_state import SavedState
 from rnascl_keras.run.workdir import Run
@@ -18,21 +19,22 @@ NOTE = Shape(Noted, "is not the note of what was begun", "delete it and give the
 
 
 @contextmanager
-def noting(run: Run, name: str, now: Origin) -> Iterator[None]:
-    """Note what a stage is being made from while it is under way; the chief does.
+def noting(run: Run, name: str, now: Origin) -> Iterator[Clock]:
+    """Note what a stage is being made from while it is under way, and for how long; the chief does.
 
     A checkpoint of something else goes. Where nothing was saved before a mistake of the user's was
     found, no note stays.
     """
     if not run.is_chief:
-        yield
+        yield Clock()
         return
     if (saved := saved_by(run, name)) and saved.signature != now.signature:
         run.say(f"{name}: what was begun before, and saved after epoch {saved.epoch}, is dropped")
         Checkpoint(run.checkpoint(name)).remove()
     write_json(run.begun(name), now.as_dict())
     try:
-        yield
+        with Clock(run.spent(name), now.signature) as clock:
+            yield clock
     except UserError:
         if saved_by(run, name) is None:
             run.begun(name).unlink(missing_ok=True)
@@ -49,6 +51,7 @@ def end(run: Run, name: str) -> None:
     """Remove what is needed only until a stage is done."""
     Checkpoint(run.checkpoint(name)).remove()
     run.begun(name).unlink(missing_ok=True)
+    run.spent(name).unlink(missing_ok=True)
 
 
 def noted(run: Run, name: str) -> dict[str, Any]:

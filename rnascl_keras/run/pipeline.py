@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from rnascl_keras.distribution.workers import reporting_lost_workers
@@ -13,6 +12,7 @@ from rnascl_keras.files.full_disk import reporting_full_disk
 from rnascl_keras.files.lock import locked
 from rnascl_keras.run import begun, stamps
 from rnascl_keras.run.as_made import check_inputs_belong, recipe_of_files
+from rnascl_keras.run.clock import Clock
 from rnascl_keras.run.lost_work import check_nothing_is_lost
 from rnascl_keras.run.origin import Origin, differences
 from rnascl_keras.run.stage_table import STAGES, RunStage, left_out
@@ -73,12 +73,11 @@ def _do(run: Run, stage: RunStage) -> None:
     if is_done:
         run.say(f"{stage.name}: already done from the same settings")
         return
-    start = time.perf_counter()
     with reporting_full_disk(run.workdir, stage.name):
-        with begun.noting(run, stage.name, origin) if stage.kept else nullcontext():
+        with begun.noting(run, stage.name, origin) if stage.kept else Clock() as clock:
             _work(run, stage, origin.signature)
         if run.is_chief:
-            stamps.write_stamp(run, stage, origin, time.perf_counter() - start)
+            stamps.write_stamp(run, stage, origin, clock.seconds)
             begun.end(run, stage.name)
 
 

@@ -238,6 +238,10 @@ class Run:
         """Return the file that says from what a stage that is under way is made."""
         return self.path(f".stages/{stage}_begun.json")
 
+    def spent(self, stage: str) -> Path:
+        """Return the file that says how long a stage that is under way has taken."""
+        return self.path(f".stages/{stage}_spent.json")
+
     def stamp(self, stage: str) -> Path:
         """Return the file that says from what a finished stage was made."""
         return self.path(f".stages/{stage}.json")
