@@ -86,7 +86,9 @@ def derive(
 
 
 _stage_command("train", "Train the derived student by eq. 3: student.keras.")
-_stage_command("finetune", "Fine-tune the student with TRADES: student_trades.keras.")
+_stage_command(
+    "finetune", "Fine-tune the student, by TRADES unless set otherwise: student_trades.keras."
+)
 _stage_command(
     "export", "Export every student to SavedModel, ONNX and LiteRT, float and int8: export/."
 )

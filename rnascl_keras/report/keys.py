@@ -72,6 +72,12 @@ def short_layer(name: str) -> str:
     return f"{match[1]}.{match[2]} {match[3] or ''}".strip() if match else name
 
 
+def model_names(report: dict[str, Any]) -> dict[str, str]:
+    """Return how models are written, by key; TRADES is named only where it is what was done."""
+    tuned = report.get("settings", {}).get("finetune") or {}
+    return MODELS | ({"student_trades": "Student, fine-tuned"} if tuned.get("robust") else {})
+
+
 def model_keys(report: dict[str, Any]) -> list[str]:
     """Return the models a report has figures of, in the order they are always shown."""
     return [key for key in MODELS if key in report]
@@ -123,7 +129,8 @@ def file_checks(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def guessing(report: dict[str, Any]) -> dict[str, str]:
     """Return why figures say nothing about robustness, by model and file whose clean accuracy is
     near chance, and what to do."""
-    found = {MODELS[key]: _unlearned(report[key]) for key in model_keys(report)}
+    names = model_names(report)
+    found = {names[key]: _unlearned(report[key]) for key in model_keys(report)}
     found |= {name: _unlearned(file) for name, file in report.get("export", {}).items()}
     return {name: words for name, words in found.items() if words}
 

@@ -51,7 +51,6 @@ def page_environment() -> jinja2.Environment:
     environment.filters |= {name: getattr(corruption_words, name) for name in CORRUPTION_WORDS}
     environment.filters["picture"] = _data_uri
     environment.globals |= {
-        "names": keys.MODELS,
         "colours": MODEL_COLOURS,
         "latencies": keys.LATENCIES,
         "transfer": keys.TRANSFER,

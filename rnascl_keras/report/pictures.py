@@ -60,9 +60,10 @@ def draw_pictures(
         headline: the last student's figures, with the `class_names`; empty where it is not known.
     """
     models = {key: report[key] for key in keys.model_keys(report)}
+    names = keys.model_names(report)
     return {
-        "accuracy": plots.robust_accuracy(models, keys.accuracy_keys(report)),
-        "sweep": _sweep(models),
+        "accuracy": plots.robust_accuracy(models, keys.accuracy_keys(report), names),
+        "sweep": _sweep(models, names),
         "channels": _by_stage(
             search_plots.channel_probabilities(given.channel_history, given.channel_widths)
         ),
@@ -75,8 +76,8 @@ def draw_pictures(
     }
 
 
-def _sweep(models: dict[str, dict[str, Any]]) -> str | None:
-    swept = {keys.MODELS[key]: m["sweep"] for key, m in models.items() if "sweep" in m}
+def _sweep(models: dict[str, dict[str, Any]], names: dict[str, str]) -> str | None:
+    swept = {names[key]: m["sweep"] for key, m in models.items() if "sweep" in m}
     if not swept:
         return None
     return accuracy_by_radius(
@@ -84,7 +85,7 @@ def _sweep(models: dict[str, dict[str, Any]]) -> str | None:
         {name: sweep["accuracy"]["pgd20"] for name, sweep in swept.items()},
         {name: sweep["intervals"]["pgd20"] for name, sweep in swept.items()},
         {name: sweep["clean"] for name, sweep in swept.items()},
-        {keys.MODELS[key]: colour for key, colour in LINE_COLOURS.items()},
+        {names[key]: colour for key, colour in LINE_COLOURS.items()},
     ).decode()
 
 

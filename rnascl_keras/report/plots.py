@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from rnascl_keras.report.keys import MODELS, attack_name, short_layer
@@ -26,39 +27,50 @@ from rnascl_keras.units import percent
 TILE, PITCH, TOP, PAIR_GAP = 0.72, 0.77, 0.45, 0.16
 
 
-def robust_accuracy(models: dict[str, dict[str, Any]], keys: Sequence[str]) -> str:
+def robust_accuracy(
+    models: dict[str, dict[str, Any]], keys: Sequence[str], names: Mapping[str, str] = MODELS
+) -> str:
     """Draw the accuracy under each attack as grouped bars with their 95 % intervals.
 
     Args:
         models: by model, `accuracy` and `intervals` (low, high) by attack, all from 0 to 1.
         keys: the attacks, in the order of the groups.
+        names: how the models are written, by key.
     """
     with report_style():
         figure = Figure(figsize=(4.9, 2.7))
         axes = figure.add_axes((0.085, 0.1, 0.91, 0.78))
         step = 0.88 / len(models)
-        for rank, (model, figures) in enumerate(models.items()):
+        bars = [
             _bars(axes, model, figures, keys, (rank - (len(models) - 1) / 2) * step, 0.9 * step)
+            for rank, (model, figures) in enumerate(models.items())
+        ]
         axes.set_xticks(range(len(keys)), map(attack_name, keys), color=INK)
         axes.set_ylim(0, 106)
         axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
         axes.grid(axis="y")
         axes.spines["left"].set_visible(False)
         figure.legend(
-            loc="upper left", ncols=len(models), frameon=False, handlelength=1, borderaxespad=0.1
+            bars,
+            [names[model] for model in models],
+            loc="upper left",
+            ncols=len(models),
+            frameon=False,
+            handlelength=1,
+            borderaxespad=0.1,
         )
         return svg(figure)
 
 
 def _bars(
     axes: Axes, model: str, figures: dict[str, Any], keys: Sequence[str], shift: float, width: float
-) -> None:
-    """Draw one model's bars, `shift` off the middles of the groups."""
+) -> BarContainer:
+    """Draw one model's bars, `shift` off the middles of the groups; return them."""
     measured = [(i, key) for i, key in enumerate(keys) if key in figures["accuracy"]]
     x = np.array([i + shift for i, _ in measured])
     shares = np.array([figures["accuracy"][key] for _, key in measured])
     low, high = np.array([figures["intervals"][key] for _, key in measured]).T
-    axes.bar(x, 100 * shares, width, color=MODEL_COLOURS[model], label=MODELS[model])
+    bars = axes.bar(x, 100 * shares, width, color=MODEL_COLOURS[model])
     axes.vlines(x, 100 * low, 100 * high, color=INK, linewidth=1.1)
     for place, share, top in zip(x, shares, high, strict=True):
         axes.annotate(
@@ -69,6 +81,7 @@ def _bars(
             ha="center",
             fontsize=7.5,
         )
+    return bars
 
 
 def attention_maps(

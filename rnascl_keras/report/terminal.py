@@ -14,7 +14,6 @@ from rnascl_keras.report.corruption_words import corrupted_in_words, corrupted_m
 from rnascl_keras.report.keys import (
     ATTACKS,
     LATENCIES,
-    MODELS,
     ONNX_FILES,
     TRANSFER,
     accuracy_keys,
@@ -25,6 +24,7 @@ from rnascl_keras.report.keys import (
     files_by_kind,
     guessing,
     model_keys,
+    model_names,
     short_layer,
     verdicts,
 )
@@ -61,7 +61,8 @@ def print_summary(
             "Latency in onnxruntime or LiteRT on this machine, one image at a time, median."
         )
     console.print(Text("\n".join(lines), style="dim"))
-    said = {MODELS[name]: verdict for name, verdict in verdicts(report).items()}
+    names = model_names(report)
+    said = {names[name]: verdict for name, verdict in verdicts(report).items()}
     for name, verdict in (said | file_verdicts(report)).items():
         console.print(Text(f"{name}: {verdict}", style="dim"))
     for name, why in guessing(report).items():

@@ -29,6 +29,8 @@ class View:
         headline: the key of the last student, which the summary and the pictures are about.
         classes: how each of its classes fares, see `audit_words.classes_that_fall_first`.
         strongest: the key of the attack that left it the fewest images, or None.
+        names: by model's key, how it is written.
+        copied: whether the student's training copied its tutors' attention.
         accuracy_keys: the rows of the table of accuracies, see `keys.accuracy_keys`.
         corrupted: by model's key, its accuracies under corruptions, where they were measured.
         verdicts: by model's key, what the check for false robustness says of it.
@@ -56,6 +58,8 @@ class View:
     headline: str
     classes: list[dict[str, Any]]
     strongest: str | None
+    names: dict[str, str]
+    copied: bool
     accuracy_keys: list[str]
     corrupted: dict[str, dict[str, Any]]
     verdicts: dict[str, str]
@@ -97,6 +101,8 @@ class View:
             headline=headline,
             classes=classes_that_fall_first(figures) if "class_counts" in figures else [],
             strongest=strongest_attack(figures) if figures else None,
+            names=keys.model_names(report),
+            copied=words.copies(report.get("settings", {})),
             accuracy_keys=keys.accuracy_keys(report),
             corrupted=corrupted_models(report),
             verdicts=keys.verdicts(report),

@@ -9,12 +9,12 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from rnascl_keras.report.keys import (
-    MODELS,
     accuracy_keys,
     attack_name,
     checks,
     file_checks,
     model_keys,
+    model_names,
 )
 from rnascl_keras.units import count, counted, percent, radius, size
 
@@ -35,12 +35,12 @@ def summary(report: dict[str, Any], reading: dict[str, Any] | None) -> list[str]
     final = report[students[-1]]
     sentences = [_final_words(report, students[-1])]
     if "student_trades" in models and "student" in models:
-        before = report["student"]["accuracy"]
-        after = final["accuracy"]
+        before, after = report["student"]["accuracy"], final["accuracy"]
+        clean, worst = (
+            f"from {percent(before[key])} to {percent(after[key])} %" for key in ("clean", "worst")
+        )
         sentences.append(
-            f"TRADES moved it from {percent(before['clean'])} to {percent(after['clean'])} % on "
-            f"clean images, and from {percent(before['worst'])} to {percent(after['worst'])} % "
-            "under attack."
+            f"{_tuning(report)} moved it {clean} on clean images, and {worst} under attack."
         )
     sentences += _file_words(report, students[-1])
     sentences += _check_words(report)
@@ -51,11 +51,12 @@ def summary(report: dict[str, Any], reading: dict[str, Any] | None) -> list[str]
 
 def _check_words(report: dict[str, Any]) -> list[str]:
     """Say whose robustness may be false; nothing where that was not looked at."""
-    found = {MODELS[key]: check for key, check in checks(report).items()} | file_checks(report)
+    names = model_names(report)
+    found = {names[key]: check for key, check in checks(report).items()} | file_checks(report)
     doubted = [name for name, check in found.items() if not check["passed"]]
     if doubted:
-        names = " and ".join(doubted)
-        return [f"False robustness is likely for {names}: do not rely on those figures."]
+        listed = " and ".join(doubted)
+        return [f"False robustness is likely for {listed}: do not rely on those figures."]
     if found:
         return [
             f"No sign of false robustness was found on the {len(found)} models and files that were "
@@ -213,13 +214,27 @@ def _training_words(settings: dict[str, Any]) -> str:
     trained = settings["train"]
     words = (
         f"{counted(settings['search']['epochs'], 'epoch')} of search, {trained['epochs']} of "
-        "distillation with the chosen tutors (eq. 3)"
+        f"{'distillation with the chosen tutors (eq. 3)' if copies(settings) else 'training'}"
     )
     if robust := trained.get("robust"):  # earlier reports are without
         words += f", with the logit terms of {robust} within radius {radius(trained['epsilon'])}"
+    if not copies(settings):
+        words += ", in which no attention was copied"
     if tuned := settings["finetune"]:
+        by = f"fine-tuning by {tuned['robust']}" if tuned.get("robust") else "TRADES"
         words += (
-            f", {tuned['epochs']} of TRADES within radius {radius(tuned['epsilon'])}, "
+            f", {tuned['epochs']} of {by} within radius {radius(tuned['epsilon'])}, "
             f"{tuned['steps']} inner steps"
         )
     return f"{words}."
+
+
+def _tuning(report: dict[str, Any]) -> str:
+    """Return how the student was fine-tuned."""
+    settings = report.get("settings", {}).get("finetune") or {}
+    return f"Fine-tuning by {settings['robust']}" if settings.get("robust") else "TRADES"
+
+
+def copies(settings: dict[str, Any]) -> bool:
+    """Return whether a student was trained to look where its tutors do."""
+    return settings.get("train", {}).get("gamma_t") != 0

@@ -9,6 +9,7 @@ from small_report import DATA, REPORT, page_of, with_int8
 
 from rnascl_keras.assignments import changed_settings, with_settings
 from rnascl_keras.recipe import load_recipe
+from rnascl_keras.report.keys import model_names
 from rnascl_keras.report.words import attention_words, model_card, summary, tutor_reading
 from rnascl_keras.units import radius
 
@@ -141,3 +142,16 @@ def test_changed_settings_make_the_recipe_again():
 
 def test_radii_are_written_the_shorter_way():
     assert [radius(e) for e in (8 / 255, 0.2, 1.0, 0.1)] == ["8/255", "0.2", "1", "0.1"]
+
+
+def test_what_was_not_done_is_not_said():
+    """A student trained without tutors and fine-tuned by another method than TRADES."""
+    changes = ("train.gamma_t=0", "train.robust=n_fgsm", "finetune.robust=rslad")
+    settings = with_settings(load_recipe("demo"), changes).model_dump(mode="json")
+    report = {**REPORT, "settings": settings, "data": DATA}
+    training = model_card(report)["Training"]
+    assert "no attention was copied" in training and "eq. 3" not in training
+    assert "fine-tuning by rslad" in training and "TRADES" not in training
+    assert summary(report, None)[1].startswith("Fine-tuning by rslad moved it from")
+    assert model_names(report)["student_trades"] == "Student, fine-tuned"
+    assert model_names(REPORT)["student_trades"] == "Student, TRADES"
