@@ -3,7 +3,7 @@
 # make torture  runs killed, stopped and out of room at random moments, and what was lost: a table,
 #              after some SECONDS=600, drawn by SEED=0
 # make docs    the documentation, into build/site; a warning is an error
-# make results-quick    the comparison of RESULTS.md on digits, anew: about 30 minutes on two cores
+# make results-quick    the comparison of RESULTS.md on digits, anew: some two hours on two cores
 # make results          the tables of RESULTS.md, from the files in results/
 PYTHON ?= python3
 VENV ?= .venv

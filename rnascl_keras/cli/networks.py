@@ -52,7 +52,7 @@ def prune(
         str | None, typer.Option(help="For a MODEL.keras: as data.source of a recipe.")
     ] = None,
     augmentation: Annotated[
-        str, typer.Option(help="For a MODEL.keras: none, shift, crop_flip.")
+        str, typer.Option(help="For a MODEL.keras: as data.augmentation of a recipe.")
     ] = "none",
     epochs: Annotated[int, typer.Option(help="Of the fine-tuning; 0: none.")] = 20,
     mask_epochs: Annotated[int, typer.Option(help="Of hydra's scores, of admm.")] = 20,

@@ -57,8 +57,8 @@ class ChannelChoice(GumbelChoice):
 class ChannelMask(keras.layers.Layer):
     """Multiply z by the sum of masks weighted by g: (sum_k g_k mask_k) * z.
 
-    One shared convolution of the largest width carries all choices (FBNetV2, Fig. 5); there is
-    never one convolution for each.
+    One shared convolution of the largest width carries all choices (Fig. 5 of A.5, after FBNetV2);
+    there is never one convolution for each.
 
     Args:
         widths: the choices, in the order of g.
