@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
@@ -23,7 +26,7 @@ def define_normalisations(model: onnx.ModelProto) -> None:
 
     GroupNormalization of opsets 18 to 20 has a scale for each group, not for each channel;
     SimplifiedLayerNormalization divides by the root of the mean square. What is in half precision,
-    or has a scale that is no weight, stays.
+    has a scale that is no weight, or axes that are not known, stays.
     """
     graph = model.graph
     if not {node.op_type for node in graph.node} & {_BY_GROUPS, _BY_SQUARES}:
@@ -54,10 +57,12 @@ def _normalise_groups(node: onnx.NodeProto, rewriting: Rewriting) -> None:
 
 
 def _divide_by_root(node: onnx.NodeProto, rewriting: Rewriting, opset: int) -> None:
-    """Make x scale / sqrt(mean of x^2 + epsilon), the mean over as many axes as the scale has."""
+    """Make x scale / sqrt(mean of x^2 + epsilon), the mean over the axes from `axis` on."""
     x, scale = node.input
     attributes = attributes_of(node)
-    axes = list(range(-len(rewriting.known.shape(scale) or (1,)), 0))
+    axes = _from(attributes.get("axis", -1), rewriting.known.shape(x))
+    if axes is None:
+        return
     square = rewriting.node("Mul", x, x)
     if opset < _AXES_ARE_INPUTS:
         mean = rewriting.node("ReduceMean", square, axes=axes)
@@ -67,3 +72,11 @@ def _divide_by_root(node: onnx.NodeProto, rewriting: Rewriting, opset: int) -> N
     epsilon = rewriting.constant(np.array(attributes.get("epsilon", 1e-5), dtype))
     root = rewriting.node("Sqrt", rewriting.node("Add", mean, epsilon))
     rewriting.node("Mul", rewriting.node("Div", x, root), scale, output=node.output[0])
+
+
+def _from(axis: int, shape: Sequence[Any] | None) -> list[int] | None:
+    """Return the axes from one on, counted from the last; None where that cannot be known."""
+    if axis >= 0 and shape is None:
+        return None
+    first = axis if axis < 0 else axis - len(shape or ())
+    return list(range(first, 0)) or None

@@ -134,7 +134,6 @@ class OnnxClassifier(AnyLoss):
 
     def _see_whether_images_mix(self, images: np.ndarray) -> None:
         """Find out whether the file takes several images, and says the same of each as alone."""
-        self._tried = True
         alone, again = (self._own(images[:1], 1) for _ in range(2))
         check_repeated(self.path, alone, again)
         try:
@@ -144,6 +143,7 @@ class OnnxClassifier(AnyLoss):
         if mixes:
             check_open_batch(self.path, self._input.batch)
             self._batches.one_by_one = True
+        self._tried = True  # at last: one that is refused is refused again
 
     def _own(self, images: np.ndarray, batch_size: int, *, whole: bool = False) -> np.ndarray:
         names = [self._session.outputs[0].name]

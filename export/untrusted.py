@@ -31,6 +31,8 @@ MOST_CONNECTIONS = 20 * MOST_NODES
 DEEPEST = 16
 LONGEST_NAME = 1000
 
+# of a file without standard operators: what is put into it knows this version
+_ADDED_OPSET = 17
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 # of com.microsoft: runs a compiled program from another file
 _FOREIGN_PROGRAM = "EPContext"
@@ -116,6 +118,9 @@ def _mend(model: onnx.ModelProto) -> None:
     # in version 3 every weight has to be an input, too
     if model.ir_version:
         model.ir_version = max(model.ir_version, 4)
+    # trees and the like need no standard operator; what stands in for them does
+    if model.opset_import and "" not in {o.domain for o in model.opset_import}:
+        model.opset_import.add(domain="", version=_ADDED_OPSET)
 
 
 def _graphs(graph: onnx.GraphProto, depth: int = 1) -> Iterator[onnx.GraphProto]:

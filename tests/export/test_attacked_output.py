@@ -148,6 +148,24 @@ def test_a_sigmoid_and_what_is_left_of_one_are_a_softmax(place, ending, save):
     assert (np.abs(gradient).max(axis=(1, 2, 3)) > 1).all()
 
 
+@pytest.mark.parametrize("opset", [12, 18])
+@pytest.mark.parametrize("inner", [False, True])
+def test_several_sigmoids_beside_what_is_left_of_them_are_no_softmax(opset, inner, save):
+    """Each would have its own opposite; within a network they are features."""
+    pairs = " q = Sigmoid(z) o = Sub(one, q) p = Concat<axis=1>(o, q)"
+    ending = " l = MatMul(p, last)" if inner else ""
+    last = np.random.default_rng(0).normal(size=(10, 4))
+    gives = "float[N, 4] l" if inner else "float[N, 10] p"
+    path = save(NETWORK + pairs + ending, gives=gives, opset=opset, last=last, **NUMBERS)
+    q = 1 / (1 + np.exp(-OnnxClassifier(save(NETWORK)).logits(IMAGES).astype(float)))
+    p = np.concatenate([1 - q, q], axis=1)
+    if inner:
+        np.testing.assert_allclose(OnnxClassifier(path).logits(IMAGES), p @ last, atol=1e-5)
+        return
+    logits = OnnxClassifier(path).logits(IMAGES)
+    np.testing.assert_array_equal(logits.argmax(axis=1), p.argmax(axis=1))
+
+
 def test_how_sure_a_file_is_of_its_label_is_no_score(save):
     ending = "q = Softmax(z) p = ReduceMax<keepdims=0>(q, axes) l = ArgMax<axis=1, keepdims=0>(z)"
     path = save(NETWORK + ending, gives="int64[N] l, float[N] p", axes=np.array([1]))

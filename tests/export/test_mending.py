@@ -65,6 +65,13 @@ def test_normalisation_by_the_mean_square(axes, opset, save):
     check_like_onnxruntime(save(nodes, scale=scale, opset=opset))
 
 
+@pytest.mark.parametrize(("axis", "shape"), [(-1, (1, 8)), (-1, ()), (-2, (8,)), (3, (8,))])
+def test_the_mean_square_is_over_the_axes_not_over_the_scale_s(axis, shape, save):
+    nodes = f"n = SimplifiedLayerNormalization<axis={axis}>(x, scale)" + CONVOLUTIONS
+    scale = np.linspace(0.5, 1.5, max(1, np.prod(shape, dtype=int))).reshape(shape)
+    check_like_onnxruntime(save(nodes, scale=scale))
+
+
 @pytest.mark.parametrize("stated", [None, ["N", 7], ["N", 5, 1], [None, None], [None, 7]])
 def test_outputs_of_which_nothing_or_something_wrong_is_stated(stated, save):
     def state(model):
@@ -90,6 +97,30 @@ def test_probabilities_as_dictionaries(save):
     path = save("n = Identity(x)" + nodes + zipped, imports=(learned,))
     plain = save("n = Identity(x)" + nodes + " z = Identity(p)")
     check_like_plain(changed(path, state), plain)
+
+
+def test_a_file_without_standard_operators(tmp_path):
+    """Scores of a linear classifier of scikit-learn's converter, zipped or not."""
+    weights, offset = np.linspace(-1, 1, 3 * 64), [0.1, 0.0, -0.1]
+    settings = {"coefficients": weights, "intercepts": offset, "classlabels_ints": [0, 1, 2]}
+    rows = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["N", 64])
+    label = onnx.helper.make_tensor_value_info("l", onnx.TensorProto.INT64, ["N"])
+    scores = onnx.helper.make_tensor_value_info("s", onnx.TensorProto.FLOAT, ["N", 3])
+    node = onnx.helper.make_node(
+        "LinearClassifier",
+        ["x"],
+        ["l", "s"],
+        domain="ai.onnx.ml",
+        post_transform="NONE",
+        **settings,
+    )
+    graph = onnx.helper.make_graph([node], "g", [rows], [label, scores])
+    imports = [onnx.helper.make_opsetid("ai.onnx.ml", 1)]
+    path = tmp_path / "linear.onnx"
+    onnx.save(onnx.helper.make_model(graph, ir_version=8, opset_imports=imports), path)
+    images = IMAGES[:, :, :, :1]
+    expected = images.reshape(len(images), 64) @ weights.reshape(3, 64).T + offset
+    np.testing.assert_allclose(OnnxClassifier(path).logits(images), expected, atol=1e-5)
 
 
 def test_a_sequence_that_begins_empty_is_attacked_by_score(save):

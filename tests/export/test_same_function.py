@@ -8,6 +8,7 @@ import pytest
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
+from rnascl_keras.export.room.guarded import GuardedClassifier
 from rnascl_keras.export.same_function import differ
 from tests.small_onnx import CONVOLUTIONS
 
@@ -49,6 +50,31 @@ def test_a_file_of_random_answers_is_refused(save):
     nodes = "r = RandomNormalLike(x) n = Add(x, r)" + CONVOLUTIONS
     with pytest.raises(UserError, match="other logits when it is asked about the same image again"):
         OnnxClassifier(save(nodes)).logits(IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "takes", "words"),
+    [
+        ("r = RandomNormalLike(x) n = Add(x, r)", "float[N, 3, H, W] x", "the same image again"),
+        (MIXES.removesuffix(CONVOLUTIONS), "float[4, 3, H, W] x", "in its batch of 4"),
+    ],
+)
+def test_one_that_leaves_its_size_open_is_refused_too(nodes, takes, words, save):
+    """In a process of its own it is tried on a size that need not fit, whatever comes of that."""
+    path = save(nodes + CONVOLUTIONS, takes=takes, gives=f"float[{takes[6]}, 5] z")
+    classifier = GuardedClassifier(path)
+    for _ in range(2):
+        with pytest.raises(UserError, match=words):
+            classifier.logits(IMAGES)
+
+
+def test_images_that_are_mixed_where_the_first_try_does_not_fit(save):
+    """The class scores ask for images of 8 pixels, the file's input for none of a size."""
+    ending = MIXES.replace("z = Flatten(f)", "g = Flatten(d) z = Gemm(g, w)")
+    weights = np.random.default_rng(0).normal(0, 0.1, (5 * 9, 5))
+    path = save(ending, takes="float[N, 3, H, W] x", w=weights)
+    alone = np.concatenate([OnnxClassifier(path).logits(IMAGES[k : k + 1]) for k in range(6)])
+    np.testing.assert_allclose(GuardedClassifier(path).logits(IMAGES), alone, atol=1e-6)
 
 
 def test_a_pool_that_onnxruntime_joins_with_the_zeros_before_it(save):
