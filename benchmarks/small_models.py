@@ -78,6 +78,7 @@ def picture(content: dict[str, Any]) -> str:
                 textcoords="offset points",
                 ha="left" if where[0] < 100 else "right",
                 va="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # above intervals
                 fontsize=8,
                 color=INK if ours else MUTED,
             )
