@@ -70,9 +70,9 @@ def classifier(path, shape=(8, 8, 1), outputs=10, convolution=True):
         ("evaluate m.keras --data digits --attacks fgms", "Did you mean 'fgsm'?"),
         ("evaluate m.keras --data digits --set seed=1", "--set is for a recipe's run"),
         ("evaluate digits --n 10", "--n is for a MODEL.keras"),
-        ("evaluate cifar10_s4 --data digits", "Did you mean 'cifar10_s3'?"),
+        ("evaluate cifar10_s33 --data digits", "Did you mean 'cifar10_s3'?"),
         ("evaluate . --data digits", ". is a folder; expected a .keras or .py file"),
-        ("attack cifar10_s4 --data digits", "Did you mean 'cifar10_s3'?"),
+        ("attack cifar10_s33 --data digits", "Did you mean 'cifar10_s3'?"),
         ("attack .. --data digits", ".. is a folder; expected an .onnx or .tflite file"),
         ("attack w.pt --data digits", "takes an .onnx or .tflite file, and evaluate a .keras"),
         ("attack x.py --data digits", "takes an .onnx or .tflite file"),
@@ -130,7 +130,7 @@ def test_a_teacher_that_is_no_classifier(refused, tiny, work, tmp_path):
         ({"labels": np.full(40, 10)}, "labels range from 10 to 10"),
         ({"labels": 1 + np.arange(40) % 10}, "numbered from 1 on: subtract 1"),
         ({"labels": np.zeros(39, int)}, "40 images in x and 39 labels"),
-        ({"labels": np.zeros(40)}, "expected an integer class"),
+        ({"labels": np.full(40, 0.5)}, "expected an integer class"),
     ],
 )
 def test_images_and_labels_that_do_not_fit(refused, whole_run, tmp_path, data, says):
