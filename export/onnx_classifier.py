@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +15,11 @@ from rnascl_keras.export.attacked_output import attacked_output
 from rnascl_keras.export.byte_products import saturates
 from rnascl_keras.export.gradient.straight_through import straight_through_operators
 from rnascl_keras.export.onnx_batches import Batches
-from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
+from rnascl_keras.export.onnx_gradient import LOSS_NEEDS
+from rnascl_keras.export.onnx_gradient_sessions import GradientSessions
 from rnascl_keras.export.onnx_input import ImageInput
-from rnascl_keras.export.onnx_session import CPU, Session, SessionMaker
-from rnascl_keras.export.same_function import (
-    COMPARED,
-    check_beside_gradient,
-    check_open_batch,
-    check_repeated,
-    differ,
-)
-from rnascl_keras.export.twin.float_twin import FloatTwin, float_twin
+from rnascl_keras.export.onnx_session import CPU, SessionMaker
+from rnascl_keras.export.same_function import COMPARED, check_open_batch, check_repeated, differ
 from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
 
@@ -95,13 +88,10 @@ class OnnxClassifier(AnyLoss):
         self.input_shape = self._input.input_shape
         self.takes_whole_pixels = self._input.takes_whole_pixels
         self.saturates = next(iter(providers), CPU) == CPU and saturates(self._model)
-        self._gradients: dict[tuple, Session] = {}
+        self._gradients = GradientSessions(
+            self.path, self._model, self._sessions, self._input, self._batches, self.logits
+        )
         self._tried = self._batches.one_by_one
-
-    @cached_property
-    def _twin(self) -> FloatTwin:
-        with naming(self.path):
-            return float_twin(self._model)
 
     @property
     def in_words(self) -> str:
@@ -113,7 +103,7 @@ class OnnxClassifier(AnyLoss):
         """Return the operators that round, and whose gradient is taken as if they did not: attacks
         that follow it can be misled, so that one by score belongs beside them."""
         try:
-            return straight_through_operators(self._twin.model)
+            return straight_through_operators(self._gradients.twin.model)
         except UserError:  # there is no gradient at all
             return ()
 
@@ -194,22 +184,21 @@ class OnnxClassifier(AnyLoss):
     def check_gradient(self, images: np.ndarray, loss: str = "log_odds") -> None:
         """Raise UserError where attacks on `images` can follow no gradient of `loss`."""
         self._input.check(images)
-        self._gradient_session(loss, images)
+        self._gradients.of(loss, images)
 
     def agreement(self, images: np.ndarray) -> float:
         """Return the share of `images` that the graph which gradients are taken of puts into the
         class that the file says; 1 where both are one graph."""
-        if self._twin.same_logits:
+        if self._gradients.twin.same_logits:
             return 1.0
-        self._input.check(images)
-        session, own = self._gradient_session("log_odds", images), self.logits(images)
-        return agreement(self._beside_gradient(session, "log_odds", images, own), own)
+        own = self.logits(images)
+        return agreement(self._gradients.logits("log_odds", images, own), own)
 
     def _run_gradient(
         self, loss: str, images: np.ndarray, told: Mapping[str, np.ndarray | None], batch_size: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self._input.check(images)
-        session = self._gradient_session(loss, images)
+        session = self._gradients.of(loss, images)
         classes = session.outputs[0].shape[1]
         others = {
             name: np.asarray(value)
@@ -222,40 +211,11 @@ class OnnxClassifier(AnyLoss):
             session, names, self._input, images, others, batch_size
         )
         gradient = self._input.decode_gradient(gradient, np.asarray(images))
-        if self._twin.same_logits:
+        if self._gradients.twin.same_logits:
             return logits, values, gradient
         # the twin says where to go, the file itself what comes of it
         own = self.logits(images, batch_size=batch_size)
         return own, loss_of(own, loss, others, values), gradient
-
-    def _gradient_session(self, loss: str, images: np.ndarray) -> Session:
-        """Return the session on the gradient model, made when it is first asked for; it must say
-        of the first of `images` what the file says, or it is another function's."""
-        sizes = self._input.sizes(images)
-        if (loss, sizes) in self._gradients:
-            return self._gradients[loss, sizes]
-        with naming(self.path):
-            made = input_gradient_model(self._twin.model, loss, input_shape=sizes)
-        session = self._sessions.open(made)
-        if self._twin.same_logits:
-            first = images[:COMPARED]
-            own = self.logits(first)
-            found = self._beside_gradient(session, loss, first, own)
-            check_beside_gradient(self.path, own, found)
-        self._gradients[loss, sizes] = session
-        return session
-
-    def _beside_gradient(
-        self, session: Session, loss: str, images: np.ndarray, own: np.ndarray
-    ) -> np.ndarray:
-        """Return the logits that a gradient's session has of the images, beside the file's own."""
-        given: dict[str, np.ndarray] = dict.fromkeys(
-            ("labels", "targets"), np.zeros(len(images), np.int64)
-        )
-        given["slopes"] = np.zeros_like(own)
-        told = {name: given[name] for name in LOSS_NEEDS[loss]}
-        (logits,) = self._batches.run(session, ["logits"], self._input, images, told, 128)
-        return logits
 
 
 def _checked(name: str, classes: np.ndarray | None, count: int, most: Any) -> np.ndarray:
