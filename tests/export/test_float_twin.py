@@ -99,7 +99,7 @@ def test_integer_kernels(kind, kernels, save, tmp_path):
     true = expected.loss_and_gradient(IMAGES, LABELS, "log_odds")[2]
     assert np.median(cosine(gradient, true)) > 0.98
     assert classifier.agreement(IMAGES) == 1.0
-    twin = OnnxClassifier(made)._gradient_session("log_odds", IMAGES)
+    twin = OnnxClassifier(made)._gradients.of("log_odds", IMAGES)
     given = {"images": IMAGES[:1].transpose(0, 3, 1, 2), "labels": LABELS[:1]}
     twins = twin.run(["logits"], given)[0]
     np.testing.assert_allclose(twins, logits[:1], atol=0.02 * np.abs(logits).max())
