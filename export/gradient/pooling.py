@@ -87,8 +87,9 @@ def max_pool(step: Step) -> dict[int, Tensor]:
         name = f"gradient/{step.node.output[0]}/indices"
         places = graph.add_output(step.node, 1, name, TensorProto.INT64)
     # an index counts through the whole tensor, batch and channels included
-    if not windows.overlap and g.dtype == TensorProto.FLOAT:
-        # faster than to scatter; onnxruntime has it for float32 alone
+    if not windows.overlap and windows.inside and g.dtype == TensorProto.FLOAT:
+        # faster than to scatter; onnxruntime has it for float32 alone, and, told of no padding,
+        # refuses a shape that the windows reach beyond
         size: Any = {"kernel_shape": windows.kernel, "strides": windows.strides}
         return {0: graph.op("MaxUnpool", g, places, graph.op("Shape", x), **size)}
     flat = graph.zeros(graph.op("Size", x).reshape([1]), g.dtype)

@@ -42,6 +42,12 @@ class Windows:
         """Whether a value can be in two windows."""
         return any(r >= s for r, s in zip(self.reach, self.strides, strict=True))
 
+    @property
+    def inside(self) -> bool:
+        """Whether so many windows fit in without padding."""
+        axes = zip(self.sizes, self.counts, self.reach, self.strides, strict=True)
+        return all((count - 1) * s + r < size for size, count, r, s in axes)
+
 
 def windows_of(step: Step, sized: Tensor, counted: Tensor, kernel: list[int]) -> Windows:
     """Read a node's windows: over the spatial axes of `sized`, one for each value of `counted`."""

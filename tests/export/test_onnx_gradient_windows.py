@@ -107,6 +107,10 @@ WINDOWS = [
     'kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER"',
     'kernel_shape=[2, 2], strides=[1, 2], auto_pad="SAME_LOWER"',
     'kernel_shape=[2, 2], strides=[2, 2], auto_pad="VALID"',
+    # windows that do not overlap, the last of them reaching beyond the input
+    "kernel_shape=[2, 2], strides=[2, 2], pads=[0, 0, 1, 0]",
+    "kernel_shape=[2, 2], strides=[2, 2], pads=[1, 1, 0, 1]",
+    'kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_UPPER"',
 ]
 
 
@@ -117,6 +121,8 @@ POOLS = [
     pool("MaxPool", "kernel_shape=[2, 2], strides=[2, 2]", opset=22),
     pool("AveragePool", "kernel_shape=[2, 2], strides=[2, 2]", opset=22),
     pool("MaxPool", "kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1"),
+    pool("MaxPool", "kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1", (2, 7, 7)),
+    pool("MaxPool", "kernel_shape=[2], strides=[2], ceil_mode=1", (2, 7)),
     pool("AveragePool", "kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1"),
     pool("AveragePool", "kernel_shape=[3], strides=[2], pads=[1, 1]", (2, 7)),
     pool("MaxPool", "kernel_shape=[3], strides=[2], pads=[1, 1]", (2, 7)),
