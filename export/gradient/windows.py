@@ -45,8 +45,20 @@ class Windows:
     @property
     def inside(self) -> bool:
         """Whether so many windows fit in without padding."""
-        axes = zip(self.sizes, self.counts, self.reach, self.strides, strict=True)
-        return all((count - 1) * s + r < size for size, count, r, s in axes)
+        return all(s <= size for s, size in zip(self.span, self.sizes, strict=True))
+
+    @property
+    def span(self) -> tuple[int, ...]:
+        """How many values lie from the first of the first window to the last of the last."""
+        axes = zip(self.counts, self.strides, self.reach, strict=True)
+        return tuple((count - 1) * s + r + 1 for count, s, r in axes)
+
+    @property
+    def behind(self) -> tuple[int, ...]:
+        """How many values, padding included, lie behind the last window; negative where it reaches
+        beyond the padding, as their number was rounded up."""
+        axes = zip(self.sizes, self.begins, self.ends, self.span, strict=True)
+        return tuple(size + begin + end - span for size, begin, end, span in axes)
 
 
 def windows_of(step: Step, sized: Tensor, counted: Tensor, kernel: list[int]) -> Windows:
@@ -104,9 +116,8 @@ def convolve_back(g: Tensor, kernel: Tensor, windows: Windows, groups: int) -> T
         pads = np.maximum(pads, 0).ravel().tolist()
         turned = _turned(kernel, groups)
         return g.graph.op("Conv", crop(g, *cut), turned, pads=pads, **attributes)
-    last = (counts - 1) * windows.strides + reach + 1
-    behind = sizes + begins + ends - last
-    # the last window reaches beyond the padding where the number of windows was rounded up
+    behind = np.array(windows.behind)
+    # as if there were more of it where the last window reaches beyond the padding
     pads = np.array([begins, ends + np.maximum(-behind, 0)]).ravel().tolist()
     attributes |= {"strides": windows.strides, "output_padding": np.maximum(behind, 0).tolist()}
     return g.graph.op("ConvTranspose", g, kernel, pads=pads, **attributes)

@@ -4,8 +4,12 @@ onnxruntime in float32."""
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
-from gradient_cases import IMAGE, Case, check_gradient, in_onnxruntime, ints, run
+from gradient_cases import IMAGE, Case, by_differences, check_gradient, in_onnxruntime, ints, run
+from onnx.reference import ReferenceEvaluator
+
+from rnascl_keras.export.onnx_gradient import input_gradient_model
 
 
 def convolution(attributes: str, kernel: tuple[int, ...], shape=(4, 7, 8), **settings) -> Case:
@@ -86,6 +90,7 @@ CONVOLUTIONS = [
     transposed("strides=[2, 2], output_shape=[7, 8]", (4, 3, 3, 3)),
     transposed('auto_pad="SAME_UPPER", strides=[2, 2]', (4, 3, 3, 3)),
     transposed('auto_pad="SAME_LOWER", strides=[2, 2]', (4, 3, 3, 3)),
+    transposed("strides=[3, 3], output_padding=[2, 1], pads=[1, 0, 0, 1]", (4, 3, 2, 3)),
 ]
 
 
@@ -190,3 +195,36 @@ RESIZES = [
 @pytest.mark.parametrize("case", CONVOLUTIONS + POOLS + RESIZES, ids=lambda case: case.name)
 def test_the_gradient_is_the_limit_of_differences(case):
     check_gradient(case)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "more", "pads", "size"),
+    [
+        ("dilations=[2, 2]", [1, 1], [0, 0, 0, 0], (3, 3)),
+        ("dilations=[3, 2]", [2, 0], [1, 1, 2, 0], (2, 3)),
+        ("strides=[2, 1], dilations=[4, 3]", [3, 2], [0, 0, 0, 0], (2, 2)),
+        ("strides=[2, 2], dilations=[4, 4]", [3, 1], [0, 1, 1, 2], (2, 2)),
+    ],
+)
+def test_as_much_output_padding_as_a_stride_or_more(attributes, more, pads, size):
+    """Dilations allow it, but neither onnx nor onnxruntime gets it right: it is the plain
+    operator's output with zeros behind, less what `pads` cut off."""
+    body = f"h = ConvTranspose<{attributes}, output_padding={more}, pads={pads}>(x, w)"
+    case = Case("extra", body, (4, 3, 4), {"w": (4, 3, *size)})
+    plain = Case("plain", f"h = ConvTranspose<{attributes}>(x, w)", case.shape, case.constants)
+    plain = ReferenceEvaluator(plain.model(np.float64))
+
+    def logits(x):
+        h = np.pad(plain.run(["h"], {"x": x})[0], [(0, 0), (0, 0), (0, more[0]), (0, more[1])])
+        rows, columns = (slice(pads[k], h.shape[2 + k] - pads[2 + k]) for k in (0, 1))
+        return h[:, :, rows, columns].reshape(len(x), -1)
+
+    images = case.images(2)
+    slopes = np.random.default_rng(3).uniform(-1, 1, logits(images).shape)
+    made = input_gradient_model(case.model(np.float64), "linear")
+    # of a linear graph it takes no images, but for the batch's size
+    backward = onnx.utils.Extractor(made).extract_model(["slopes"], ["gradient"])
+    found = run(backward, slopes=slopes)["gradient"]
+    for image, slope, gradient in zip(images, slopes, found, strict=True):
+        expected = by_differences(lambda x, s=slope: logits(x) @ s, image, 0.5)
+        np.testing.assert_allclose(gradient, expected, atol=1e-9)
