@@ -7,6 +7,7 @@ through them looks robust (Carlini and Wagner, 2017, section V).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -111,7 +112,9 @@ def activation_of(node: onnx.NodeProto, known: KnownTensors) -> tuple[str, str] 
     powers, total = (known.producers.get(name) for name in node.input)
     if powers is None or total is None or (powers.op_type, total.op_type) != ("Exp", "ReduceSum"):
         return None
-    return (SOFTMAX, powers.input[0]) if total.input[0] == node.input[0] else None
+    if total.input[0] != node.input[0] or _summed_axis(total, known) is None:
+        return None
+    return SOFTMAX, powers.input[0]
 
 
 def in_same_order(node: onnx.NodeProto, known: KnownTensors) -> str:
@@ -151,11 +154,34 @@ def axis_of(node: onnx.NodeProto, known: KnownTensors) -> int:
     """Return the axis of a softmax."""
     if node.op_type == "Exp":
         node = known.producers[node.input[0]]
-    if node.op_type == "Div":  # written out
-        node = known.producers[node.input[1]]
-        axes = known.value(node.input[1]) if len(node.input) > 1 else None
-        if axes is not None:
-            return int(axes.ravel()[0])
-    given = [helper.get_attribute_value(a) for a in node.attribute if a.name in ("axis", "axes")]
     # -1 from opset 13 on, before that 1: the same for the two axes of logits
-    return int(np.ravel(given[0])[0]) if given else -1
+    axis = _attributes(node).get("axis", -1)
+    if node.op_type == "Div":  # written out
+        axis = _summed_axis(known.producers[node.input[1]], known)
+    return -1 if axis is None else axis
+
+
+def _summed_axis(node: onnx.NodeProto, known: KnownTensors) -> int | None:
+    """Return the axis that a ReduceSum is over; None where it is over none or several, or unknown.
+
+    Axes of length 1 do not count, nor does the batch's beside others: what is divided by one number
+    for the whole batch still has each image's classes in the ratios of its softmax.
+    """
+    shape, attributes = known.shape(node.input[0]), _attributes(node)
+    given = attributes.get("axes", ())
+    if len(node.input) > 1 and node.input[1]:
+        given = known.value(node.input[1])
+        if given is None:
+            return None
+    axes = [int(axis) for axis in np.ravel(given)]
+    if not axes and attributes.get("noop_with_empty_axes"):
+        return None
+    if shape:
+        axes = [axis % len(shape) for axis in axes] or list(range(len(shape)))
+        axes = [axis for axis in axes if shape[axis] != 1] or axes[-1:]
+    axes = [axis for axis in axes if axis != 0] or axes
+    return axes[0] if len(axes) == 1 else None
+
+
+def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    return {a.name: helper.get_attribute_value(a) for a in node.attribute}

@@ -28,10 +28,19 @@ SOFTMAX_ENDINGS = (
     "e = Exp(z) t = ReduceSum<keepdims=1>(e, axes) p = Div(e, t)",
     "m = ReduceMax<keepdims=1>(z, axes) y = Sub(z, m) e = Exp(y)"
     " t = ReduceSum<keepdims=1>(e, axes) p = Div(e, t)",
+    # over the batch as well
+    *(
+        f"e = Exp(z) t = ReduceSum<keepdims=1>({summed}) p = Div(e, t)"
+        for summed in ("e", "e, every", "e, batch_first", "e, batch_last")
+    ),
+    "k = Reshape(z, apart) e = Exp(k) t = ReduceSum<keepdims=1>(e, places) q = Div(e, t)"
+    " p = Flatten(q)",
 )
 OTHER_ENDINGS = {"p = Sigmoid(z)": "sigmoid", "q = Sigmoid(z) p = Log(q)": "sigmoid"}
 NUMBERS = {"small": np.float32(1e-7), "one": np.float32(1), "hundred": np.float32(100)}
-NUMBERS |= {"axes": np.array([1])}
+NUMBERS |= {"axes": np.array([1]), "every": np.array([], np.int64), "places": np.array([2, 1])}
+NUMBERS |= {"batch_first": np.array([0, 1]), "batch_last": np.array([1, 0])}
+NUMBERS |= {"apart": np.array([0, 5, 1])}
 
 
 def assert_attacked_like(classifier, expected, atol=1e-6):
@@ -67,6 +76,9 @@ def test_a_final_activation_is_taken_off(ending, activation, save):
         "q = Softmax(z) p = Neg(q)",  # turns the order of the classes round
         "q = Softmax(z) p = Sub(one, q)",
         "q = Sigmoid(z) p = MatMul(q, mix)",
+        # sums over no axis
+        "e = Exp(z) t = ReduceSum<noop_with_empty_axes=1>(e, every) p = Div(e, t)",
+        "e = Exp(z) t = ReduceSum<noop_with_empty_axes=1>(e) p = Div(e, t)",
     ],
 )
 def test_what_changes_the_order_of_the_classes_stays(ending, save):
