@@ -115,13 +115,25 @@ def _take_floats(graph: onnx.GraphProto) -> None:
 
 
 def _rewrite(model: onnx.ModelProto) -> None:
-    """Put in the place of each integer kernel the float nodes that it stands for."""
+    """Put in the place of each integer kernel the float nodes that it stands for.
+
+    A kernel whose axes onnx does not know stays at first. Where that was for another kernel before
+    it, its axes are known once the other is in floats.
+    """
+    left = _rewrite_once(model)
+    while left and (fewer := _rewrite_once(model)) < left:
+        left = fewer
+
+
+def _rewrite_once(model: onnx.ModelProto) -> int:
+    """Return how many kernels are left."""
     graph = model.graph
     prefix = free_name(graph, "float_twin")
     rewriting = Rewriting(KnownTensors(inferred(model).graph), prefix)
     nodes = [made for node in graph.node for made in _in_floats(node, rewriting)]
     del graph.value_info[:]
     rewriting.put(graph, nodes)
+    return sum(_kernel(node) in KERNELS for node in graph.node)
 
 
 def _in_floats(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:

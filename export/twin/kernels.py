@@ -131,13 +131,20 @@ def qlinear_binary(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.
     "com.microsoft.QLinearAveragePool",
 )
 def qlinear_unary(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeProto]:
-    """An activation or a pool, quantised; of channels_last, with the channels as the last axis."""
+    """An activation or a pool, quantised; of channels_last, with the channels as the last axis.
+
+    Stays as it is where it takes these last of an unknown number of axes: onnx infers no shape of
+    what an operator of onnxruntime's own gives.
+    """
     x, x_scale, x_zero, scale, zero = padded(node.input, 5)
     attributes = attributes_of(node)
     attributes.pop("opset", None)
-    given = rewriting.dequantised(x, x_scale, x_zero)
     shape = rewriting.known.shape(x)
-    swapped = bool(attributes.pop("channels_last", 0)) and shape is not None
+    swapped = bool(attributes.pop("channels_last", 0))
+    if swapped and shape is None:
+        yield node
+        return
+    given = rewriting.dequantised(x, x_scale, x_zero)
     rank = len(shape or ())
     if swapped:
         given = rewriting.node("Transpose", given, perm=[0, rank - 1, *range(1, rank - 1)])

@@ -29,7 +29,7 @@ def in_floats(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeP
     """Yield what a node does to whole numbers of which some are floats (`rewriting.floats`)."""
     whole = rewriting.floats
     first_only = node.input[0] in whole and not whole.intersection(node.input[1:])
-    if node.op_type == "DequantizeLinear" and first_only:
+    if node.op_type == "DequantizeLinear" and first_only and _is_clear(node, rewriting):
         _scale(node, rewriting)
     elif node.op_type == "Cast" and _to(node) in _FLOATS:
         yield node
@@ -50,16 +50,29 @@ def in_floats(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.NodeP
     yield from rewriting.take()
 
 
+def _is_clear(node: onnx.NodeProto, rewriting: Rewriting) -> bool:
+    """Whether it is known how many axes lie behind the one that a DequantizeLinear scales along.
+
+    What an operator of onnxruntime's own has a part in has no inferred shape.
+    """
+    scale, shape = node.input[1], rewriting.known.shape(node.input[0])
+    return shape is not None or _axis(node) < 0 or not rewriting.is_vector(scale)
+
+
 def _scale(node: onnx.NodeProto, rewriting: Rewriting) -> None:
     """Make x * scale: of 32 bits the zero point is 0."""
     x, scale, _ = padded(node.input, 3)
-    rank = len(rewriting.known.shape(x) or ())
-    if rewriting.is_vector(scale) and rank:
-        axis = attributes_of(node).get("axis", 1) % rank
+    axis = _axis(node)
+    if rewriting.is_vector(scale):
+        behind = -1 - axis if axis < 0 else len(rewriting.known.shape(x) or ()) - 1 - axis
         # (channels,) -> (channels, 1, .., 1)
-        shape = rewriting.constant(np.array([-1, *[1] * (rank - 1 - axis)]))
+        shape = rewriting.constant(np.array([-1, *[1] * behind]))
         scale = rewriting.node("Reshape", scale, shape)
     rewriting.node("Mul", x, scale, output=node.output[0])
+
+
+def _axis(node: onnx.NodeProto) -> int:
+    return attributes_of(node).get("axis", 1)
 
 
 def _to(node: onnx.NodeProto) -> int:

@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from rnascl_keras.attacks import PGD, losses
+from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.export.twin.float_twin import float_twin
 from tests.small_onnx import CONVOLUTIONS
@@ -212,3 +213,51 @@ def test_kernels_of_onnxruntimes_own(op_type, inputs, attributes, tmp_path):
     (twins,) = twin.run(None, {"x": IMAGES.transpose(0, 3, 1, 2)})
     np.testing.assert_allclose(twins, logits, atol=0.0201)
     assert classifier.loss_and_gradient(IMAGES, LABELS, "margin")[2].any()
+
+
+# onnx knows no shape of what an operator of onnxruntime's own gives
+SUM = "q = QuantizeLinear(x, s, o) r = com.microsoft.QLinearAdd(q, s, o, q, s, o, t, o)"
+POOL = "w = com.microsoft.QLinearGlobalAveragePool<channels_last=1>({}, t, o, t, o)"
+ENDING = "d = DequantizeLinear(w, t, o) y = Flatten(d) z = MatMul(y, mix)"
+BEHIND = {
+    "pool": f"{SUM} {POOL.format('r')} {ENDING}",
+    "pool behind a stranger": f"{SUM} m = com.microsoft.NhwcMaxPool<kernel_shape=[2, 2]>(r)"
+    f" {POOL.format('m')} {ENDING}",
+    "scales of channels": f"{SUM} c = ConvInteger(r, k, o, o) d = DequantizeLinear(c, v)"
+    " f = GlobalAveragePool(d) y = Flatten(f) z = MatMul(y, mix)",
+    "scales of the last axis": f"{SUM} c = ConvInteger(r, k, o, o)"
+    " d = DequantizeLinear<axis=-1>(c, v) y = Flatten(d) z = MatMul(y, wide)",
+}
+REFUSED = {"pool behind a stranger": "NhwcMaxPool", "scales of channels": "Cast"}
+
+
+@pytest.mark.parametrize("kind", BEHIND)
+def test_behind_an_operator_of_unknown_shape(kind, save):
+    """The twin gives what the file gives, though all axes are as long; else it has no gradient."""
+    random = np.random.default_rng(3)
+    path = save(
+        BEHIND[kind],
+        takes="float[N, 3, 3, 3] x",
+        opset=17,
+        imports=[helper.make_opsetid("com.microsoft", 1)],
+        s=np.float32(1 / 255),
+        t=np.float32(2 / 255),
+        o=np.uint8(0),
+        k=random.integers(0, 9, (3, 3, 1, 1)).astype(np.uint8),
+        v=np.float32([0.001, 0.01, 0.05]),
+        mix=random.normal(size=(3, 5)),
+        wide=random.normal(size=(27, 5)),
+    )
+    images = IMAGES[:, :3, :3]
+    given = {"x": images.transpose(0, 3, 1, 2)}
+    twin = float_twin(onnx.load(path)).model.SerializeToString()
+    answers, twins = (onnxruntime.InferenceSession(x).run(None, given)[0] for x in (path, twin))
+    assert answers.std() > 0.05
+    np.testing.assert_allclose(twins, answers, atol=0.02 * np.abs(answers).max())
+    classifier = OnnxClassifier(path, layout="NCHW")
+    if kind in REFUSED:
+        with pytest.raises(UserError, match=f"no gradient through .*{REFUSED[kind]}"):
+            classifier.check_gradient(images)
+        return
+    slopes = classifier.loss_and_gradient(images, LABELS, "margin")[2]
+    assert (np.abs(slopes).max(axis=(1, 2, 3)) > 1e-3).all()
