@@ -57,7 +57,8 @@ class ImageNumbers:
             )
         self.takes_bytes = kind in _BYTES and not (real or self._covers_a_part())
         name = "tensor(uint8)" if self.takes_bytes else _FLOATS.get(kind, "tensor(float)")
-        self.described = Described(tensor.name, name, list(tensor.sizes))
+        # nothing goes by the name, and it can be empty
+        self.described = Described(tensor.name.strip() or "input 0", name, list(tensor.sizes))
         if kind in _INTEGERS and not self.takes_bytes and tensor.scale is None:
             raise UserError(
                 f"its input {tensor.name!r} is {kind} without a scale, and takes bytes; leave out "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shlex
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +35,13 @@ def find_scores(file: LiteRTFile, name: str | None = None) -> Scores:
 
     Args:
         file: as it was read.
-        name: of the output; by default the only one that can be scores of classes.
+        name: of the output, as `named_outputs` has it; by default the only one that can be scores
+            of classes.
 
     Raises:
         UserError: there is no such output, or there are several.
     """
-    outputs = {file.tensors[n].name: n for n in file.outputs}
+    outputs = named_outputs(file)
     described = ", ".join(f"{key!r} {_described(file.tensors[n])}" for key, n in outputs.items())
     able = [
         key
@@ -56,7 +59,7 @@ def find_scores(file: LiteRTFile, name: str | None = None) -> Scores:
     if name is None and len({_logits(file, outputs[key])[0] for key in able}) > 1:
         raise UserError(
             f"several outputs can be scores of classes: {described}. Say which is to be attacked "
-            f"with --output, e.g. --output {able[-1]}."
+            f"with --output, e.g. --output {shlex.quote(able[-1])}."
         )
     name = able[0] if name is None else name
     logits, activation = _logits(file, outputs[name])
@@ -64,6 +67,25 @@ def find_scores(file: LiteRTFile, name: str | None = None) -> Scores:
     others = tuple(key for key in outputs if key != name)
     is_binary = classes == 1
     return Scores(name, activation, 2 if is_binary else classes, is_binary, others, logits)
+
+
+def named_outputs(file: LiteRTFile) -> dict[str, int]:
+    """Return the numbers of the outputs' tensors by names that tell them apart.
+
+    LiteRT goes by numbers: names can be empty, or those of several tensors. Then the place among
+    the outputs is part of the name, of each that shares it, so that none is meant unawares.
+    """
+    own = {n: file.tensors[n].name for n in file.outputs}
+    count, taken, named = Counter(own.values()), set(own.values()), {}
+    for n, name in own.items():
+        if count[name] > 1 or not name.strip():
+            place = file.outputs.index(n)
+            name = f"{name} ({place})" if name.strip() else f"output {place}"
+            while name in taken:
+                name += f" ({place})"
+            taken.add(name)
+        named[name] = n
+    return named
 
 
 def _can_be_scores(tensor: Tensor) -> bool:

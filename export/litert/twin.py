@@ -24,6 +24,7 @@ from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.litert.image_numbers import ImageNumbers
 from rnascl_keras.export.litert.quiet import quiet_libraries
 from rnascl_keras.export.litert.reading import Tensor
+from rnascl_keras.export.litert.tensor_names import with_distinct_names
 from rnascl_keras.export.twin.fused import fast_gelu, gelu
 from rnascl_keras.export.twin.rewriting import Rewriting
 from rnascl_keras.export.untrusted import checked
@@ -79,8 +80,8 @@ def _converted(content: bytes) -> onnx.ModelProto:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), quiet_libraries():
         warnings.simplefilter("ignore")  # of the interpreter that it asks for shapes
         path = Path(folder) / "classifier.tflite"
-        path.write_bytes(content)
         try:
+            path.write_bytes(with_distinct_names(content))
             model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
         except Exception as error:  # a converter's errors have no common class
             raise UserError(
