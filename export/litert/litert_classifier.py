@@ -19,6 +19,12 @@ from rnascl_keras.export.litert.session import LiteRTSession
 from rnascl_keras.export.litert.twin import onnx_twin
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.onnx_input import ImageInput
+from rnascl_keras.export.same_function import (
+    COMPARED,
+    check_open_batch,
+    check_repeated,
+    differ,
+)
 from rnascl_keras.files import whole as files
 
 Result = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -46,7 +52,6 @@ class LiteRTClassifier(AnyLoss):
         input_name: what the graph calls its images.
         layout: of the file's images.
         input_shape: (h, w, c); None where the file leaves a size open.
-        in_words: which output is attacked, and of integers what they take, in a phrase.
         takes_whole_pixels: whether the file takes bytes: it sees pixels rounded to 1 / 255.
         saturates: whether it may answer otherwise on other processors.
 
@@ -87,8 +92,15 @@ class LiteRTClassifier(AnyLoss):
         self.input_shape = self._input.input_shape
         self.takes_whole_pixels = self._input.takes_whole_pixels
         self.saturates = False  # LiteRT adds products of bytes in 32 bits
-        words = (scores.in_words, self._numbers.in_words)
-        self.in_words = "; ".join(filter(None, words))
+        self._words = [words for words in (scores.in_words, self._numbers.in_words) if words]
+        self._tried = False
+
+    @property
+    def in_words(self) -> str:
+        """Which output is attacked, what integers take, and how, in a phrase."""
+        alone = ["each image alone, for those of a batch change each other's answers"]
+        is_run_so = self._tried and self._session.one_by_one
+        return "; ".join(self._words + (alone if is_run_so else []))
 
     @cached_property
     def _twin(self) -> OnnxClassifier:
@@ -128,10 +140,37 @@ class LiteRTClassifier(AnyLoss):
             batch_size: taken as the other classifiers take it; LiteRT runs a few images at a time.
 
         Raises:
-            UserError: there are no images, or they have not the shape that the file takes.
+            UserError: there are no images, or they have not the shape that the file takes; or the
+                file says otherwise of an image when it is asked again, or beside others.
         """
         self._input.check(images)
+        if not self._tried and len(images) > 1:
+            self._see_whether_images_mix(images)
         return self._session.run(self._input.encode(images))
+
+    def _see_whether_images_mix(self, images: np.ndarray) -> None:
+        """Find out whether the file takes several images, and says the same of each as alone."""
+        session, batch = self._session, self._input.batch
+        values = self._input.encode(images[: batch or COMPARED])
+        alone, again = (session.run(values[:1]) for _ in range(2))
+        check_repeated(self.path, alone, again)
+        mixes = False
+        if batch != 1:
+            mixes = self._differs_beside_others(alone, values)
+            if mixes:
+                check_open_batch(self.path, batch)
+        session.one_by_one, self._tried = mixes, True
+
+    def _differs_beside_others(self, alone: np.ndarray, values: np.ndarray) -> bool:
+        """Whether the file says otherwise of the first image where the others lie beside it."""
+        session = self._session
+        session.one_by_one = False
+        try:
+            return differ(alone, session.run(values)[:1])
+        except UserError:  # made for one image, whatever it says of its batches
+            return True
+        finally:
+            session.one_by_one = True
 
     def loss_and_gradient(
         self,
@@ -146,7 +185,8 @@ class LiteRTClassifier(AnyLoss):
         self._input.check(images)
         settings = {"batch_size": batch_size}
         found = self._twin.loss_and_gradient(images, labels, loss, target, **settings)
-        told = {"labels": np.asarray(labels)} | ({} if target is None else {"targets": target})
+        given = {"labels": labels, "targets": target}
+        told = {name: np.asarray(value) for name, value in given.items() if value is not None}
         return self._answered(images, loss, told, found)
 
     def by_name(self, loss: str, images: np.ndarray, told: Sequence[np.ndarray]) -> Result:

@@ -32,6 +32,10 @@ class LiteRTSession:
         logits: the output's tensor.
         threads: in all; by default one for each core that this process may use.
 
+    Attributes:
+        one_by_one: whether each image is run alone, as far as the size of batches is open; so it
+            is until it is known that images of a batch do not change each other's answers.
+
     Raises:
         UserError: LiteRT cannot run the file.
     """
@@ -46,10 +50,13 @@ class LiteRTSession:
     ) -> None:
         self._numbers, self._logits = numbers, logits
         count = threads or usable_cores()
-        self._free: queue.Queue[Interpreter] = queue.Queue()
+        # the last one first: what runs alone runs on the same one again, and its random numbers or
+        # what it remembers go on from there
+        self._free: queue.LifoQueue[Interpreter] = queue.LifoQueue()
         for _ in range(count):
             self._free.put(Interpreter(path, content))
         self._threads = ThreadPoolExecutor(count)
+        self.one_by_one = True
         # what ImageInput asks for
         self.inputs = [numbers.described]
         self.metadata: dict[str, str] = {}
@@ -63,7 +70,7 @@ class LiteRTSession:
         Raises:
             UserError: LiteRT fails on them, or gives not one row for each.
         """
-        size = self._numbers.tensor.sizes[0] or PIECE
+        size = self._numbers.tensor.sizes[0] or (1 if self.one_by_one else PIECE)
         # the last piece repeats the last image, so that all are of one size
         rows = [
             np.minimum(np.arange(first, first + size), len(values) - 1)
@@ -112,6 +119,7 @@ class Interpreter:
         return made.reshape(len(made), -1)
 
     def _lay_out(self, shape: tuple[int, ...]) -> None:
+        self._shape = ()  # where this fails, it is to be done anew
         with quiet_libraries():
             self._inner.resize_tensor_input(self._given, shape)
             self._inner.allocate_tensors()

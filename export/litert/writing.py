@@ -1,9 +1,9 @@
 """From a Keras student to a float and an int8 LiteRT file, neither published unchecked.
 
-The int8 file computes in whole numbers from its first
-operator to its last, as microcontrollers do: weights are signed bytes with a scale for each output
-channel, activations signed bytes in the range met on the calibration images, biases 32 bits. Its
-ends are floats, which it turns into integers itself, or the integers.
+The int8 file computes in whole numbers from its first operator to its last, as microcontrollers do:
+weights are signed bytes with a scale for each output channel, activations signed bytes in the range
+met on the calibration images, biases 32 bits. Its ends are floats, which it turns into integers
+itself, or the integers.
 """
 
 from __future__ import annotations
