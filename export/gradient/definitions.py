@@ -27,6 +27,10 @@ def with_definitions(model: onnx.ModelProto, operators: Collection[str]) -> onnx
     return inliner.inline_selected_functions(model, names, inline_schema_functions=True)
 
 
+SOFTMAX_OF_ONE_AXIS = 13
+"""From this opset on a softmax is over one axis; before, over all from that on."""
+
+
 def opset_of(model: onnx.ModelProto) -> int:
     """Return the version of the standard operators."""
     return max(o.version for o in model.opset_import if o.domain in STANDARD)

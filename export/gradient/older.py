@@ -6,7 +6,7 @@ import onnx
 from onnx import helper
 from onnx.version_converter import convert_version
 
-from rnascl_keras.export.gradient.definitions import opset_of
+from rnascl_keras.export.gradient.definitions import SOFTMAX_OF_ONE_AXIS, opset_of
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD
 from rnascl_keras.export.gradient.subgraphs import all_nodes
@@ -14,8 +14,6 @@ from rnascl_keras.export.gradient.subgraphs import all_nodes
 # From the next on, a Resize says which pixel is where, and by default another than before.
 _LAST_SILENT_RESIZE = 10
 _LIKE_BEFORE = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-# From here on, a softmax is over one axis; before, over all from that on.
-_SOFTMAX_OF_ONE_AXIS = 13
 _SOFTMAXES = {"LogSoftmax", "Softmax"}
 
 
@@ -42,7 +40,7 @@ def say_softmax_axes(model: onnx.ModelProto) -> None:
     Args:
         model: with inferred shapes.
     """
-    if opset_of(model) >= _SOFTMAX_OF_ONE_AXIS:
+    if opset_of(model) >= SOFTMAX_OF_ONE_AXIS:
         return
     known = KnownTensors(model.graph)
     for node in model.graph.node:

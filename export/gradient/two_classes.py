@@ -5,12 +5,9 @@ from __future__ import annotations
 import onnx
 from onnx import helper
 
-from rnascl_keras.export.gradient.definitions import opset_of
+from rnascl_keras.export.gradient.definitions import SOFTMAX_OF_ONE_AXIS, opset_of
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD
-
-_BY_AXIS = 13
-"""Opset from which on a softmax goes over its own axis alone."""
 
 
 def with_softmax_of_two(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -27,7 +24,7 @@ def with_softmax_of_two(model: onnx.ModelProto) -> onnx.ModelProto:
     known = KnownTensors(graph)
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        found = _logit_of_pair(node, known, flattens=opset_of(model) < _BY_AXIS)
+        found = _logit_of_pair(node, known, flattens=opset_of(model) < SOFTMAX_OF_ONE_AXIS)
         nodes += [node] if found is None else _softmax_of(node, *found)
     del graph.node[:]
     graph.node.extend(nodes)

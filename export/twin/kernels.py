@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from rnascl_keras.export.gradient.definitions import SOFTMAX_OF_ONE_AXIS
 from rnascl_keras.export.twin.rewriting import Rewriting
 
 Kernel = Callable[[onnx.NodeProto, Rewriting], Iterator[onnx.NodeProto]]
@@ -134,14 +135,15 @@ def qlinear_unary(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.N
     """An activation or a pool, quantised; of channels_last, with the channels as the last axis.
 
     Stays as it is where it takes these last of an unknown number of axes: onnx infers no shape of
-    what an operator of onnxruntime's own gives.
+    what an operator of onnxruntime's own gives. So does a softmax over several axes at once.
     """
     x, x_scale, x_zero, scale, zero = padded(node.input, 5)
     attributes = attributes_of(node)
-    attributes.pop("opset", None)
+    opset = attributes.pop("opset", SOFTMAX_OF_ONE_AXIS)
     shape = rewriting.known.shape(x)
+    last = attributes.get("axis", -1) in (-1, len(shape or ()) - 1)
     swapped = bool(attributes.pop("channels_last", 0))
-    if swapped and shape is None:
+    if (swapped and shape is None) or (opset < SOFTMAX_OF_ONE_AXIS and not last):
         yield node
         return
     given = rewriting.dequantised(x, x_scale, x_zero)
