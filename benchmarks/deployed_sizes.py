@@ -4,8 +4,9 @@ Command: python -m benchmarks.deployed_sizes [STUDENT.keras ...] [--teacher TEAC
 Bytes and median latency in onnxruntime, one image at a time, float and int8, on one thread and on
 all. By default the smallest and the largest student of space S3, the CIFAR-10 teacher that comes
 with the package, and the structure of keras.applications' MobileNetV2 for the same images and
-classes. Latencies do not depend on the weights, which are random but for the teacher's and those given; sizes
-little: equal arrays of a new network, such as its offsets, are stored once. Everything is written to a temporary folder. Nothing else should run.
+classes. Latencies do not depend on the weights, which are random but for the teacher's and those
+given; sizes little: equal arrays of a new network, such as its offsets, are stored once. Everything
+is written to a temporary folder. Nothing else should run.
 """
 
 from __future__ import annotations

@@ -41,23 +41,17 @@ def robust_accuracy(
         figure = Figure(figsize=(4.9, 2.7))
         axes = figure.add_axes((0.085, 0.1, 0.91, 0.78))
         step = 0.88 / len(models)
-        bars = [
-            _bars(axes, model, figures, keys, (rank - (len(models) - 1) / 2) * step, 0.9 * step)
-            for rank, (model, figures) in enumerate(models.items())
-        ]
+        for rank, (model, figures) in enumerate(models.items()):
+            shift = (rank - (len(models) - 1) / 2) * step
+            bars = _bars(axes, model, figures, keys, shift, 0.9 * step)
+            bars.set_label(names[model])
         axes.set_xticks(range(len(keys)), map(attack_name, keys), color=INK)
         axes.set_ylim(0, 106)
         axes.set_yticks([0, 25, 50, 75, 100], ["0", "25", "50", "75", "100 %"])
         axes.grid(axis="y")
         axes.spines["left"].set_visible(False)
         figure.legend(
-            bars,
-            [names[model] for model in models],
-            loc="upper left",
-            ncols=len(models),
-            frameon=False,
-            handlelength=1,
-            borderaxespad=0.1,
+            loc="upper left", ncols=len(models), frameon=False, handlelength=1, borderaxespad=0.1
         )
         return svg(figure)
 
