@@ -19,7 +19,13 @@ from rnascl_keras.export.onnx_gradient import LOSS_NEEDS
 from rnascl_keras.export.onnx_gradient_sessions import GradientSessions
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, SessionMaker
-from rnascl_keras.export.same_function import COMPARED, check_open_batch, check_repeated, differ
+from rnascl_keras.export.same_function import (
+    COMPARED,
+    EACH_ALONE,
+    check_open_batch,
+    check_repeated,
+    differ,
+)
 from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
 
@@ -96,8 +102,7 @@ class OnnxClassifier(AnyLoss):
     @property
     def in_words(self) -> str:
         """Which output is attacked, and how, in a phrase."""
-        alone = "; each image alone, for those of a batch change each other's answers"
-        return self.output.in_words + (alone if self._batches.one_by_one else "")
+        return self.output.in_words + (f"; {EACH_ALONE}" if self._batches.one_by_one else "")
 
     def straight_through(self) -> tuple[str, ...]:
         """Return the operators that round, and whose gradient is taken as if they did not: attacks

@@ -10,6 +10,8 @@ from rnascl_keras.errors import UserError
 
 COMPARED = 8
 """Images that are compared."""
+EACH_ALONE = "each image alone, for those of a batch change each other's answers"
+"""How a file that mixes the images of a batch is run, in words."""
 # Of the logits: what rounding, that of half precision too, makes of them at most.
 _OF_SPREAD, _OF_SIZE = 1e-2, 1e-4
 _FEW = 0.25

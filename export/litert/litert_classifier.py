@@ -21,6 +21,7 @@ from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.same_function import (
     COMPARED,
+    EACH_ALONE,
     check_open_batch,
     check_repeated,
     differ,
@@ -98,9 +99,8 @@ class LiteRTClassifier(AnyLoss):
     @property
     def in_words(self) -> str:
         """Which output is attacked, what integers take, and how, in a phrase."""
-        alone = ["each image alone, for those of a batch change each other's answers"]
         is_run_so = self._tried and self._session.one_by_one
-        return "; ".join(self._words + (alone if is_run_so else []))
+        return "; ".join(self._words + ([EACH_ALONE] if is_run_so else []))
 
     @cached_property
     def _twin(self) -> OnnxClassifier:
