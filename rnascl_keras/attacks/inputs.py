@@ -99,6 +99,8 @@ def _are_probabilities(logits: np.ndarray) -> bool:
         return False
     if np.allclose(sums, 1.0, atol=_ROUNDING):
         return True
+    if logits.shape[1] == 2 and not logits.any(axis=0).all():
+        return False  # (0, z) of one number z, which can be small
     if len(logits) < _ENOUGH or not np.ptp(logits, axis=0).any():
         return False
     return bool(sums.max() <= 1 + _ROUNDING or np.ptp(sums) <= _ROUNDING * sums.max())

@@ -134,3 +134,12 @@ def test_probabilities_that_no_graph_shows_are_refused(logits):
 )
 def test_logits_are_not_taken_for_probabilities(logits):
     check_logits(logits, np.zeros(len(logits), int))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_small_number_an_image_is_a_logit_still(order):
+    """Of z alone the logits are (0, z): none need be negative, and each image's may add up to
+    less than 1."""
+    logits = np.zeros((20, 2))
+    logits[:, 1] = np.linspace(0.1, 0.4, 20)
+    check_logits(logits[:, ::order], np.zeros(20, int))
