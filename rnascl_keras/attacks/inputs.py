@@ -7,6 +7,7 @@ import numpy as np
 from rnascl_keras.errors import UserError
 
 _ROUNDING = 1e-3
+_HALF = 0.5
 _ENOUGH = 8
 """Images, fewer of which can have such logits by chance."""
 
@@ -99,8 +100,8 @@ def _are_probabilities(logits: np.ndarray) -> bool:
         return False
     if np.allclose(sums, 1.0, atol=_ROUNDING):
         return True
-    if logits.shape[1] == 2 and not logits.any(axis=0).all():
-        return False  # (0, z) of one number z, which can be small
+    if logits.shape[1] == 2 and not logits.any(axis=0).all() and logits.max() < _HALF:
+        return False  # (0, z) of one number z: a probability is more than a half of some images
     if len(logits) < _ENOUGH or not np.ptp(logits, axis=0).any():
         return False
     return bool(sums.max() <= 1 + _ROUNDING or np.ptp(sums) <= _ROUNDING * sums.max())
