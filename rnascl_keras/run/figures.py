@@ -140,9 +140,18 @@ class _Evaluation(Keys):
     student_trades: _Model = NOT_YET
 
 
+class _Tuning(Keys):
+    robust: str | None = NOT_YET
+
+
+class _Settings(Keys):
+    finetune: _Tuning | None = None
+
+
 class _Report(_Evaluation):
     recipe: str
     seed: int
+    settings: _Settings = NOT_YET
     teacher_onnx: _Timed | None = None
     architecture: ArchitectureKeys = NOT_YET
     files: dict[str, str] = NOT_YET
