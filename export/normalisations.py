@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from rnascl_keras.export.gradient.known import KnownTensors
-from rnascl_keras.export.twin.kernels import attributes_of
+from rnascl_keras.export.gradient.registry import attributes_of
 from rnascl_keras.export.twin.rewriting import Rewriting, free_name
 
 _BY_GROUPS, _BY_SQUARES = "GroupNormalization", "SimplifiedLayerNormalization"

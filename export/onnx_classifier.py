@@ -19,13 +19,7 @@ from rnascl_keras.export.onnx_gradient import LOSS_NEEDS
 from rnascl_keras.export.onnx_gradient_sessions import GradientSessions
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, SessionMaker
-from rnascl_keras.export.same_function import (
-    COMPARED,
-    EACH_ALONE,
-    check_open_batch,
-    check_repeated,
-    differ,
-)
+from rnascl_keras.export.same_function import COMPARED, EACH_ALONE, mixes
 from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
 
@@ -129,15 +123,12 @@ class OnnxClassifier(AnyLoss):
 
     def _see_whether_images_mix(self, images: np.ndarray) -> None:
         """Find out whether the file takes several images, and says the same of each as alone."""
-        alone, again = (self._own(images[:1], 1) for _ in range(2))
-        check_repeated(self.path, alone, again)
-        try:
-            mixes = differ(alone, self._own(images, len(images), whole=True)[:1])
-        except UserError:  # made for one image, whatever it says of its batches
-            mixes = True
-        if mixes:
-            check_open_batch(self.path, self._input.batch)
-            self._batches.one_by_one = True
+        self._batches.one_by_one = mixes(
+            self.path,
+            self._input.batch,
+            alone=lambda: self._own(images[:1], 1),
+            beside=lambda: self._own(images, len(images), whole=True),
+        )
         self._tried = True  # at last: one that is refused is refused again
 
     def _own(self, images: np.ndarray, batch_size: int, *, whole: bool = False) -> np.ndarray:

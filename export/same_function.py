@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,38 @@ def check_repeated(path: Path, first: np.ndarray, again: np.ndarray) -> None:
             f"{path} gives other logits when it is asked about the same image again, by random "
             "numbers or layers in training mode; export it for inference."
         )
+
+
+def mixes(
+    path: Path,
+    batch: int | None,
+    alone: Callable[[], np.ndarray],
+    beside: Callable[[], np.ndarray],
+) -> bool:
+    """Whether a file says otherwise of an image where others lie beside it, so that each has to be
+    asked about alone.
+
+    Args:
+        path: of the file, for error messages.
+        batch: how many images it takes at once; None where it leaves that open.
+        alone: asks about one image.
+        beside: asks about several, that image the first.
+
+    Raises:
+        UserError: it says otherwise when it is asked again; or it mixes, and cannot be given one
+            image alone.
+    """
+    first = alone()
+    check_repeated(path, first, alone())
+    if batch == 1:
+        return False
+    try:
+        found = differ(first, beside()[:1])
+    except UserError:  # made for one image, whatever it says of its batches
+        found = True
+    if found:
+        check_open_batch(path, batch)
+    return found
 
 
 def check_open_batch(path: Path, batch: int | None) -> None:

@@ -10,6 +10,9 @@ from onnx import defs, helper, inliner
 
 from rnascl_keras.export.gradient.registry import STANDARD, key
 
+SOFTMAX_OF_ONE_AXIS = 13
+"""From this opset on a softmax is over one axis; before, over all from that on."""
+
 
 def with_definitions(model: onnx.ModelProto, operators: Collection[str]) -> onnx.ModelProto | None:
     """Return a copy with those of the operators in other words that ONNX defines by others; None
@@ -25,10 +28,6 @@ def with_definitions(model: onnx.ModelProto, operators: Collection[str]) -> onnx
     _help_inliner(model, set(defined))
     names = [("", name) for name in defined]
     return inliner.inline_selected_functions(model, names, inline_schema_functions=True)
-
-
-SOFTMAX_OF_ONE_AXIS = 13
-"""From this opset on a softmax is over one axis; before, over all from that on."""
 
 
 def opset_of(model: onnx.ModelProto) -> int:

@@ -7,14 +7,13 @@ through them looks robust (Carlini and Wagner, 2017, section V).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx
 from onnx import helper
 
 from rnascl_keras.export.gradient.known import KnownTensors
-from rnascl_keras.export.gradient.registry import STANDARD
+from rnascl_keras.export.gradient.registry import STANDARD, attributes_of
 
 SOFTMAX = "softmax"
 _ACTIVATIONS = {
@@ -155,7 +154,7 @@ def axis_of(node: onnx.NodeProto, known: KnownTensors) -> int:
     if node.op_type == "Exp":
         node = known.producers[node.input[0]]
     # -1 from opset 13 on, before that 1: the same for the two axes of logits
-    axis = _attributes(node).get("axis", -1)
+    axis = attributes_of(node).get("axis", -1)
     if node.op_type == "Div":  # written out
         axis = _summed_axis(known.producers[node.input[1]], known)
     return -1 if axis is None else axis
@@ -167,7 +166,7 @@ def _summed_axis(node: onnx.NodeProto, known: KnownTensors) -> int | None:
     Axes of length 1 do not count, nor does the batch's beside others: what is divided by one number
     for the whole batch still has each image's classes in the ratios of its softmax.
     """
-    shape, attributes = known.shape(node.input[0]), _attributes(node)
+    shape, attributes = known.shape(node.input[0]), attributes_of(node)
     given = attributes.get("axes", ())
     if len(node.input) > 1 and node.input[1]:
         given = known.value(node.input[1])
@@ -181,7 +180,3 @@ def _summed_axis(node: onnx.NodeProto, known: KnownTensors) -> int | None:
         axes = [axis for axis in axes if shape[axis] != 1] or axes[-1:]
     axes = [axis for axis in axes if axis != 0] or axes
     return axes[0] if len(axes) == 1 else None
-
-
-def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}

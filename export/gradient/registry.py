@@ -22,6 +22,11 @@ class Unsupported(Exception):
     """A rule cannot differentiate this node; the message says why, for a list of such nodes."""
 
 
+def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
+    """Return a node's attributes by name; what is not given is not there."""
+    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+
 def own_name(name: str) -> str:
     """Return the name that a tensor or node has in the file, without the prefix put before it."""
     return name.partition("/")[2]

@@ -7,7 +7,7 @@ from onnx import helper
 
 from rnascl_keras.export.gradient.definitions import SOFTMAX_OF_ONE_AXIS, opset_of
 from rnascl_keras.export.gradient.known import KnownTensors
-from rnascl_keras.export.gradient.registry import STANDARD
+from rnascl_keras.export.gradient.registry import STANDARD, attributes_of
 
 
 def with_softmax_of_two(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -22,9 +22,10 @@ def with_softmax_of_two(model: onnx.ModelProto) -> onnx.ModelProto:
     copy.CopyFrom(model)
     graph = copy.graph
     known = KnownTensors(graph)
+    flattens = opset_of(model) < SOFTMAX_OF_ONE_AXIS
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        found = _logit_of_pair(node, known, flattens=opset_of(model) < SOFTMAX_OF_ONE_AXIS)
+        found = _logit_of_pair(node, known, flattens)
         nodes += [node] if found is None else _softmax_of(node, *found)
     del graph.node[:]
     graph.node.extend(nodes)
@@ -49,7 +50,11 @@ def _logit_of_pair(
         one = known.value(rest.input[0]) if rest.op_type == "Sub" else None
         if one is not None and rest.input[1] == second and (one == 1).all() and one.size == 1:
             z = sigmoid.input[0]
-            return (z, place) if _is_one_number(known.shape(z), _axis(node), flattens) else None
+            return (
+                (z, place)
+                if _is_one_number(known.shape(z), attributes_of(node)["axis"], flattens)
+                else None
+            )
     return None
 
 
@@ -61,15 +66,10 @@ def _is_one_number(shape: tuple[int | str | None, ...] | None, axis: int, flatte
     return all(size == 1 for size in of_softmax)
 
 
-def _axis(node: onnx.NodeProto) -> int:
-    (axis,) = (a.i for a in node.attribute if a.name == "axis")
-    return axis
-
-
 def _softmax_of(node: onnx.NodeProto, z: str, place: int) -> list[onnx.NodeProto]:
     zero, logits = (f"{node.output[0]}/{name}" for name in ("zero", "logits"))
     pair = [zero, z] if place else [z, zero]
-    axis = _axis(node)
+    axis = attributes_of(node)["axis"]
     return [
         # 0 of any type and shape, and undefined where z is
         helper.make_node("Sub", [z, z], [zero]),

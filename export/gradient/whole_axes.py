@@ -8,6 +8,7 @@ from onnx import helper, numpy_helper
 
 from rnascl_keras.export.gradient.evaluation import KNOWN, Partial
 from rnascl_keras.export.gradient.known import KnownTensors
+from rnascl_keras.export.gradient.registry import attributes_of
 
 # From here on an end is what exporters write for: all of an axis whose size is open.
 _END = 10**9
@@ -77,7 +78,7 @@ def _shorten_slice(graph: onnx.GraphProto, known: KnownTensors, node: onnx.NodeP
 def _shorten_resize(graph: onnx.GraphProto, known: KnownTensors, node: onnx.NodeProto) -> bool:
     shape = known.shape(node.input[0])
     sizes = known.partly(node.input[3]) if len(node.input) > 3 else None
-    given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+    given = attributes_of(node)
     if shape is None or sizes is None or sizes.is_known or sizes.values.shape != (len(shape),):
         return False
     kept = _is_size(sizes, list(shape), known)

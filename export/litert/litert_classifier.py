@@ -19,13 +19,7 @@ from rnascl_keras.export.litert.session import LiteRTSession
 from rnascl_keras.export.litert.twin import onnx_twin
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.onnx_input import ImageInput
-from rnascl_keras.export.same_function import (
-    COMPARED,
-    EACH_ALONE,
-    check_open_batch,
-    check_repeated,
-    differ,
-)
+from rnascl_keras.export.same_function import COMPARED, EACH_ALONE, mixes
 from rnascl_keras.files import whole as files
 
 Result = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -152,25 +146,13 @@ class LiteRTClassifier(AnyLoss):
         """Find out whether the file takes several images, and says the same of each as alone."""
         session, batch = self._session, self._input.batch
         values = self._input.encode(images[: batch or COMPARED])
-        alone, again = (session.run(values[:1]) for _ in range(2))
-        check_repeated(self.path, alone, again)
-        mixes = False
-        if batch != 1:
-            mixes = self._differs_beside_others(alone, values)
-            if mixes:
-                check_open_batch(self.path, batch)
-        session.one_by_one, self._tried = mixes, True
-
-    def _differs_beside_others(self, alone: np.ndarray, values: np.ndarray) -> bool:
-        """Whether the file says otherwise of the first image where the others lie beside it."""
-        session = self._session
-        session.one_by_one = False
-        try:
-            return differ(alone, session.run(values)[:1])
-        except UserError:  # made for one image, whatever it says of its batches
-            return True
-        finally:
-            session.one_by_one = True
+        session.one_by_one = mixes(
+            self.path,
+            batch,
+            alone=lambda: session.run(values[:1]),
+            beside=lambda: session.run(values, together=True),
+        )
+        self._tried = True
 
     def loss_and_gradient(
         self,

@@ -61,16 +61,17 @@ class LiteRTSession:
         self.inputs = [numbers.described]
         self.metadata: dict[str, str] = {}
 
-    def run(self, values: np.ndarray) -> np.ndarray:
+    def run(self, values: np.ndarray, *, together: bool = False) -> np.ndarray:
         """Return the logits, (n, classes) float32; one number z an image becomes (0, z).
 
         Args:
             values: (n, ...), bytes or real numbers as `numbers` wants them; n > 0.
+            together: not `one_by_one`, whatever that says.
 
         Raises:
             UserError: LiteRT fails on them, or gives not one row for each.
         """
-        size = self._numbers.tensor.sizes[0] or (1 if self.one_by_one else PIECE)
+        size = self._numbers.tensor.sizes[0] or (PIECE if together or not self.one_by_one else 1)
         # the last piece repeats the last image, so that all are of one size
         rows = [
             np.minimum(np.arange(first, first + size), len(values) - 1)

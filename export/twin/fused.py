@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from rnascl_keras.export.twin.kernels import attributes_of, kernel, padded
+from rnascl_keras.export.gradient.registry import attributes_of
+from rnascl_keras.export.twin.kernels import kernel, padded
 from rnascl_keras.export.twin.rewriting import Rewriting
 
 # an activation's parameters, in the order in which FusedConv gives them

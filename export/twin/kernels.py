@@ -9,13 +9,13 @@ sums, products, activations, pools and concatenation.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto
 
 from rnascl_keras.export.gradient.definitions import SOFTMAX_OF_ONE_AXIS
+from rnascl_keras.export.gradient.registry import attributes_of
 from rnascl_keras.export.twin.rewriting import Rewriting
 
 Kernel = Callable[[onnx.NodeProto, Rewriting], Iterator[onnx.NodeProto]]
@@ -171,8 +171,3 @@ def qlinear_concat(node: onnx.NodeProto, rewriting: Rewriting) -> Iterator[onnx.
 def padded(names: Sequence[str], count: int) -> list[str]:
     """Return the names, with "" for optional ones that are left out."""
     return [*names, *[""] * (count - len(names))]
-
-
-def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
-    """Return a node's attributes by name; what is not given is not there."""
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}

@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from rnascl_keras.export.twin.kernels import attributes_of, padded
+from rnascl_keras.export.gradient.registry import attributes_of
+from rnascl_keras.export.twin.kernels import padded
 from rnascl_keras.export.twin.rewriting import Rewriting
 
 WIDE = {

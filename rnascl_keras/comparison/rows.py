@@ -148,7 +148,7 @@ class _Row:
         return row
 
     def _trained_row(self, origin: Origin) -> dict[str, Any]:
-        """Train the student, keep it, and return what is known of it without measures."""
+        """Train the student, keep it, and return what is known of it without measuring."""
         run = self.run
         run.path("compare").mkdir(exist_ok=True)
         self.figures.unlink(missing_ok=True)  # it would be of another student

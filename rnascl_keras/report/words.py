@@ -16,7 +16,7 @@ from rnascl_keras.report.keys import (
     model_keys,
     model_names,
 )
-from rnascl_keras.units import count, counted, percent, radius, size
+from rnascl_keras.units import count, counted, percent, radius, size, with_capital
 
 CHANCE = 0.05
 
@@ -39,9 +39,8 @@ def summary(report: dict[str, Any], reading: dict[str, Any] | None) -> list[str]
         clean, worst = (
             f"from {percent(before[key])} to {percent(after[key])} %" for key in ("clean", "worst")
         )
-        sentences.append(
-            f"{_tuning(report)} moved it {clean} on clean images, and {worst} under attack."
-        )
+        tuning = with_capital(_tuning(report.get("settings", {}).get("finetune") or {}))
+        sentences.append(f"{tuning} moved it {clean} on clean images, and {worst} under attack.")
     sentences += _file_words(report, students[-1])
     sentences += _check_words(report)
     if reading:
@@ -221,18 +220,16 @@ def _training_words(settings: dict[str, Any]) -> str:
     if not copies(settings):
         words += ", in which no attention was copied"
     if tuned := settings["finetune"]:
-        by = f"fine-tuning by {tuned['robust']}" if tuned.get("robust") else "TRADES"
         words += (
-            f", {tuned['epochs']} of {by} within radius {radius(tuned['epsilon'])}, "
+            f", {tuned['epochs']} of {_tuning(tuned)} within radius {radius(tuned['epsilon'])}, "
             f"{tuned['steps']} inner steps"
         )
     return f"{words}."
 
 
-def _tuning(report: dict[str, Any]) -> str:
-    """Return how the student was fine-tuned."""
-    settings = report.get("settings", {}).get("finetune") or {}
-    return f"Fine-tuning by {settings['robust']}" if settings.get("robust") else "TRADES"
+def _tuning(settings: dict[str, Any]) -> str:
+    """Return how a student was fine-tuned by these settings; earlier reports are without `robust`."""
+    return f"fine-tuning by {settings['robust']}" if settings.get("robust") else "TRADES"
 
 
 def copies(settings: dict[str, Any]) -> bool:

@@ -51,7 +51,7 @@ def end(run: Run, name: str) -> None:
     """Remove what is needed only until a stage is done."""
     Checkpoint(run.checkpoint(name)).remove()
     run.begun(name).unlink(missing_ok=True)
-    run.spent(name).unlink(missing_ok=True)
+    Clock(run.spent(name)).remove()
 
 
 def noted(run: Run, name: str) -> dict[str, Any]:
