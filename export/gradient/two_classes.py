@@ -50,11 +50,8 @@ def _logit_of_pair(
         one = known.value(rest.input[0]) if rest.op_type == "Sub" else None
         if one is not None and rest.input[1] == second and (one == 1).all() and one.size == 1:
             z = sigmoid.input[0]
-            return (
-                (z, place)
-                if _is_one_number(known.shape(z), attributes_of(node)["axis"], flattens)
-                else None
-            )
+            axis = attributes_of(node)["axis"]
+            return (z, place) if _is_one_number(known.shape(z), axis, flattens) else None
     return None
 
 

@@ -228,7 +228,7 @@ def _training_words(settings: dict[str, Any]) -> str:
 
 
 def _tuning(settings: dict[str, Any]) -> str:
-    """Return how a student was fine-tuned by these settings; earlier reports are without `robust`."""
+    """Return how a student was fine-tuned; earlier reports' settings are without `robust`."""
     return f"fine-tuning by {settings['robust']}" if settings.get("robust") else "TRADES"
 
 
