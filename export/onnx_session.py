@@ -30,7 +30,8 @@ class SessionMaker:
         providers: onnxruntime's names of what computes, the preferred first, such as
             "CUDAExecutionProvider"; the CPU always comes last.
         as_written: leave out what onnxruntime makes faster and other: zeros around a map become
-            part of the pool behind them, in which they are the least number.
+            part of the pool behind them, in which they are the least number; floats between
+            integers become products of bytes, which saturate on some processors.
 
     Raises:
         UserError: the installed onnxruntime has no such provider.
@@ -54,7 +55,7 @@ class SessionMaker:
                     f"{nearest(name, known)}"
                 )
         self._path, self._threads = path, threads
-        self._left_out = ["Pad_Fusion"] if as_written else None
+        self._as_written = as_written
         self._providers = [*dict.fromkeys([*providers, CPU])]
 
     def open(self, model: onnx.ModelProto) -> Session:
@@ -71,6 +72,8 @@ class SessionMaker:
         options.add_session_config_entry("session.use_env_allocators", "1")
         # threads that wait busily slow one another down wherever the machine has other work
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        if self._as_written:
+            options.add_session_config_entry("session.disable_quant_qdq", "1")
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         try:
@@ -78,7 +81,7 @@ class SessionMaker:
                 model.SerializeToString(),
                 options,
                 providers=self._providers,
-                disabled_optimizers=self._left_out,
+                disabled_optimizers=["Pad_Fusion"] if self._as_written else None,
             )
         except Exception as error:  # onnxruntime's errors have no closer base class
             raise UserError(

@@ -100,6 +100,21 @@ def test_the_gradients_graph_says_nearly_what_the_file_says(deployed, int8):
     assert int8.agreement(deployed.x) >= 0.98
 
 
+def test_the_gradients_graph_adds_products_of_bytes_as_the_interpreter_does(tmp_path):
+    """Not as onnxruntime does on a processor without VNNI, where pairs of them saturate."""
+    keras.utils.set_random_seed(0)
+    x = layers.Input((8, 8, 3))
+    y = layers.Conv2D(8, 3, kernel_initializer="ones", activation="relu")(x)
+    large = keras.initializers.RandomUniform(0.5, 1)
+    y = layers.Dense(4, kernel_initializer=large)(layers.GlobalAveragePooling2D()(y))
+    model = keras.Model(x, y)
+    classifier = LiteRTClassifier(write(tmp_path / "m.tflite", model, kind=tf.int8))
+    bright = (0.9 + 0.1 * IMAGES).astype(np.float32)
+    own = classifier.logits(bright)
+    twin = classifier._twin.logits(bright)
+    np.testing.assert_allclose(twin, own, rtol=0.01)  # a step of its integers
+
+
 def test_only_the_interpreters_answer_counts(deployed, monkeypatch):
     """Where the graph is wrong about an image, the file's own logits and loss are returned."""
     classifier = LiteRTClassifier(deployed.files["student.tflite"])
