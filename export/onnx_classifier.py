@@ -184,7 +184,7 @@ class OnnxClassifier(AnyLoss):
 
     def agreement(self, images: np.ndarray) -> float:
         """Return the share of `images` that the graph which gradients are taken of puts into the
-        class that the file says; 1 where both are one graph."""
+        class that the file says, or into one that ties with it; 1 where both are one graph."""
         if self._gradients.twin.same_logits:
             return 1.0
         own = self.logits(images)

@@ -182,7 +182,7 @@ class LiteRTClassifier(AnyLoss):
 
     def agreement(self, images: np.ndarray) -> float:
         """Return the share of `images` that the graph which gradients are taken of puts into the
-        class that the interpreter says."""
+        class that the interpreter says, or into one that ties with it."""
         twins = self._twin.logits(images)
         return agreement(twins, self.logits(images))
 
