@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -76,6 +78,14 @@ def assert_looked_at(figures):
         return
     assert figures["check"]["n"] == 50
     assert {f["name"] for f in figures["check"]["findings"]} >= {"black_box", "transfer"}
+
+
+def test_every_key_of_report_json_stands_on_the_page_about_it(whole_run):
+    report = read(whole_run.folder / "report.json")
+    page = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
+    (section,) = re.findall(r"## The keys of `report.json`\n(.*?)\n## ", page, re.DOTALL)
+    keys = {*report, *report["student"], *report["data"], *report["export"]["student_int8.tflite"]}
+    assert [key for key in sorted(keys) if f"`{key}`" not in section] == []
 
 
 def test_report_json_keeps_its_keys(whole_run, tiny):
