@@ -2,13 +2,16 @@
 
 Command:   rnascl run cifar10_s3_clean
 Hardware:  two CPU cores
-Duration:  not yet run
-Measured:  not yet run
+Duration:  4 h 2 min, each on one of two cores beside other work: 35 min the cache with its input
+           gradients, 3 h 19 min the training
+Measured:  first 1,000 test images, radius 8/255, seed 0; clean, FGSM, PGD-20, MI-FGSM in %:
+           64.6, 37.6, 34.4, 35.9. Validation (1,000 images, PGD-10) was best in epoch 10 of 12.
 
 KL(teacher(x) || student(x)) on clean images, without labels, and its loss made to rise where the
 teacher's does (KDIGA, Shao et al., 2021). The cache keeps the teacher's input gradients, so it is
 asked once about two views of each image. Weights averaged, the best epoch on 1,000 validation
-images kept. Its tutors are searched for an epoch, as every run does, but not copied.
+images kept. Its tutors are searched for an epoch, as every run does, but not copied. It comes with
+the package as `cifar10_s3_natural`.
 """
 
 from rnascl_keras.recipe import Cache, Data, Recipe, Search, Teacher, Train

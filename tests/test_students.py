@@ -28,7 +28,7 @@ LARGEST = {".keras": 2 * 10**6, ".onnx": 2 * 10**6, "_int8.onnx": 10**6, ".md": 
 
 
 def test_there_are_students_and_their_names_are_no_recipes():
-    assert {"cifar10_s3", "cifar10_s7"} <= set(NAMES)
+    assert {"cifar10_s3", "cifar10_s3_natural", "cifar10_s7"} <= set(NAMES)
     assert not set(NAMES) & set(recipe_names())
     with pytest.raises(UserError, match="student 'cifar10_s4' is unknown.*Did you mean"):
         load_student("cifar10_s4")
