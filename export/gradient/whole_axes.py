@@ -82,8 +82,9 @@ def _shorten_resize(graph: onnx.GraphProto, known: KnownTensors, node: onnx.Node
     if shape is None or sizes is None or sizes.is_known or sizes.values.shape != (len(shape),):
         return False
     kept = _is_size(sizes, list(shape), known)
-    # these are of all axes at once
-    if given.keys() & {"axes", "keep_aspect_ratio_policy"} or sizes.kinds[~kept].any():
+    # these are of all axes at once; PyTorch says in words that it keeps no ratio
+    keeps_ratio = given.get("keep_aspect_ratio_policy", b"stretch") != b"stretch"
+    if keeps_ratio or "axes" in given or sizes.kinds[~kept].any():
         return False
     if given.get("coordinate_transformation_mode") == b"tf_crop_and_resize":
         return False

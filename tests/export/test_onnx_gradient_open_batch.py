@@ -80,13 +80,19 @@ CASES = [
         Case(f"pads-{k}", padded(k), (1, 9 * k, 5 * k), PAD_CONSTANTS | {"w": (1, 1, 2, 2)})
         for k in (1, 2)
     ),
-    Case(
-        "resize-to-another",
-        f'{WHOLE} r = Resize<mode="linear">(a, , , f) h = Mul(r, x)',
-        (2, 4, 6),
-        ONE | {"four": ints([4])},
-        evaluator=in_onnxruntime,
-        step=0.25,
+    *(
+        Case(
+            name,
+            f'{WHOLE} r = Resize<mode="linear"{policy}>(a, , , f) h = Mul(r, x)',
+            (2, 4, 6),
+            ONE | {"four": ints([4])},
+            evaluator=in_onnxruntime,
+            step=0.25,
+        )
+        for name, policy in (
+            ("resize-to-another", ""),
+            ("resize-and-stretch", ', keep_aspect_ratio_policy="stretch"'),
+        )
     ),
     Case(
         "resize-by-scales",
