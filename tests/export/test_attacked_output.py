@@ -160,6 +160,51 @@ def test_a_sigmoid_and_what_is_left_of_one_are_a_softmax(place, ending, save):
     assert (np.abs(gradient).max(axis=(1, 2, 3)) > 1).all()
 
 
+STACKED = "s = Unsqueeze(o, last) t = Unsqueeze(r, last) p = Concat<axis=-1>(s, t)"
+"""As torch.stack joins one number a row."""
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        f"q = Sigmoid(y) r = Squeeze(q, last) o = Sub(one, r) {STACKED}",
+        "k = Sigmoid(y) q = Gather<axis=1>(k, first) o = Sub(one, q)"
+        f" l = Sigmoid(y) r = Gather<axis=1>(l, first) {STACKED}",
+        "m = Neg(y) o = Sigmoid(m) q = Sigmoid(y) p = Concat<axis=1>(o, q)",
+        "m = Neg(y) o = Sigmoid(m) q = Sub(one, o) p = Concat<axis=1>(o, q)",
+    ],
+)
+def test_two_opposite_sigmoids_are_a_softmax_however_they_are_joined(ending, save):
+    numbers = NUMBERS | {"column": np.linspace(-1, 1, 5)[:, None]}
+    numbers |= {"last": np.array([-1]), "first": np.array(0)}
+    nodes = NETWORK + "y = MatMul(z, column) "
+    classifier = OnnxClassifier(save(nodes + ending, gives="float[N, 2] p", **numbers))
+    assert classifier.output.activation == "softmax"
+    pair = "n0 = Sub(y, y) p = Concat<axis=1>(n0, y)"
+    expected = OnnxClassifier(save(nodes + pair, gives="float[N, 2] p", **numbers))
+    for a, b in zip(
+        classifier.loss_and_gradient(IMAGES, LABELS % 2),
+        expected.loss_and_gradient(IMAGES, LABELS % 2),
+        strict=True,
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "o = Sub(one, q) p = Concat<axis=1>(o, r)",  # of two logits
+        "p = Concat<axis=1>(q, q)",
+        "o = Sub(hundred, q) p = Concat<axis=1>(o, q)",
+    ],
+)
+def test_two_sigmoids_that_are_no_opposites_are_no_softmax(ending, save):
+    nodes = NETWORK + "y = MatMul(z, column) q = Sigmoid(y) v = Abs(y) r = Sigmoid(v) " + ending
+    numbers = NUMBERS | {"column": np.linspace(-1, 1, 5)[:, None]}
+    path = save(nodes, gives="float[N, 2] p", **numbers)
+    assert OnnxClassifier(path).output.activation is None
+
+
 @pytest.mark.parametrize("opset", [12, 18])
 @pytest.mark.parametrize("inner", [False, True])
 def test_several_sigmoids_beside_what_is_left_of_them_are_no_softmax(opset, inner, save):
