@@ -64,7 +64,7 @@ def float_twin(model: onnx.ModelProto) -> FloatTwin:
         return FloatTwin(model, same)
     least = _OPSET_OF_16_BITS if _SAME & _operators(model.graph) else LEAST_OPSET
     twin = converted(with_short_domains(model), least)
-    if "float16" in kinds:
+    if "halves" in kinds:
         widen(twin.graph)
     if "bytes" in kinds:
         _take_floats(twin.graph)
@@ -80,7 +80,7 @@ def _kinds(model: onnx.ModelProto) -> set[str]:
     """Return in which of the ways above the model is no float graph."""
     given = [value.type.tensor_type.elem_type for value in true_inputs(model.graph)]
     kinds = {"bytes" for kind in given if kind in _BYTES}
-    kinds |= {"float16"} if has_halves(model.graph) else set()
+    kinds |= {"halves"} if has_halves(model.graph) else set()
     integers = KERNELS.keys() | _SAME | {"DynamicQuantizeLinear"}
     return kinds | ({"integers"} if _operators(model.graph) & integers else set())
 

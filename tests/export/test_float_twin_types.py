@@ -94,3 +94,15 @@ def test_half_precision_in_a_branch_only(save):
     branches = f"then_branch=b {gives} {{ {half} }}, else_branch=c {gives} {{ o = Identity(x) }}"
     path = save(f"n = If<{branches}>(always)" + CONVOLUTIONS, always=np.array(True))
     check_against_differences(path, step=0.01)
+
+
+def test_brain_floats_between_casts(save):
+    """The casts round, and have the gradient of what they cast."""
+    ends = "h = Cast<to=16>(x) n = Cast<to=1>(h)", " e = Cast<to=16>(z) y = Cast<to=1>(e)"
+    path = save(ends[0] + CONVOLUTIONS + ends[1], gives="float[N, 5] y")
+    plain = save("n = Identity(x)" + CONVOLUTIONS)
+    images = np.rint(IMAGES * 128) / np.float32(128)  # of 8 bits, as many as these have
+    logits, _, given = OnnxClassifier(path).loss_and_gradient(images, LABELS)
+    expected, _, true = OnnxClassifier(plain).loss_and_gradient(images, LABELS)
+    np.testing.assert_allclose(logits, expected, rtol=2**-8)
+    np.testing.assert_allclose(given, true, atol=2e-2 * np.abs(true).max())
