@@ -140,7 +140,8 @@ def _rows(session: Session, names: Sequence[str], feeds: dict[str, np.ndarray]) 
         if np.ndim(result) < 1 or len(result) != batch or np.size(result) == 0:
             raise UserError(
                 f"{session.path}: expected {name} of one row for each of {batch} images, got an "
-                f"array of shape {np.shape(result)}; give an image classifier."
+                f"array of shape {np.shape(result)}; export an image classifier whose scores have "
+                "the images along their first axis."
             )
     return results
 
