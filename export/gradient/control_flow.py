@@ -20,6 +20,8 @@ from rnascl_keras.export.gradient.registry import STANDARD, Step, Unsupported, r
 _MOST_NODES = 10_000
 # of all copies of a body, which can hold constants
 _MOST_BYTES = 2**27
+# elements of what a round hands on to tell how often it runs; a count has one
+_MOST_COUNTED = 16
 
 
 def put_in_place(model: onnx.ModelProto) -> onnx.ModelProto | None:
@@ -165,13 +167,48 @@ def _rounds(known: KnownTensors, node: onnx.NodeProto, body: onnx.GraphProto) ->
     name = body.output[0].name
     while name in producers and producers[name].op_type == "Identity":
         name = producers[name].input[0]
-    if name != body.input[1].name:
-        inner = KnownTensors(body).value(name)
-        goes_on = known.value(name) if inner is None else inner
-        if goes_on is None:
+    if not condition.item():
+        return 0
+    if name == body.input[1].name:
+        return int(count.item())
+    return _simulated(known, node, body, int(count.item()))
+
+
+def _simulated(known: KnownTensors, node: onnx.NodeProto, body: onnx.GraphProto, most: int) -> int:
+    """Return after how many rounds, at most `most`, the body says to stop, as a count that it
+    carries on tells it; Unsupported where that depends on what else it computes."""
+    own = {x.name for x in (*body.initializer, *body.input)}
+    own |= {name for inner in body.node for name in inner.output}
+    used = {body.output[0].name, *(name for inner in body.node for name in inner.input)}
+    fixed = {x: value for x in used - own if _is_small(value := known.value(x))}
+    carried = {
+        x.name: value
+        for x, first in zip(body.input[2:], node.input[2:], strict=True)
+        if _is_small(value := known.value(first))
+    }
+    counter, going = (x.name for x in body.input[:2])
+    for k in range(_MOST_NODES // max(1, len(body.node))):
+        if k == most:
+            return k
+        here = KnownTensors(body)
+        given = fixed | carried | {counter: np.array(k), going: np.array(True)}
+        for name, value in given.items():
+            here.add_constant(numpy_helper.from_array(np.asarray(value), name))
+        goes_on = here.value(body.output[0].name)
+        if goes_on is None or goes_on.size != 1:
             raise Unsupported("how often it runs depends on what it computes")
-        count = count if goes_on.all() else np.minimum(count, 1)
-    return int(count.item()) if condition.item() else 0
+        if not goes_on.item():
+            return k + 1
+        carried = {
+            x.name: value
+            for x, result in zip(body.input[2:], body.output[1:], strict=False)
+            if x.name in carried and _is_small(value := here.value(result.name))
+        }
+    raise Unsupported("its body is run too often to be put in place so many times")
+
+
+def _is_small(value: np.ndarray | None) -> bool:
+    return value is not None and value.size <= _MOST_COUNTED
 
 
 def _renamed(nodes: Iterable[onnx.NodeProto], names: Mapping[str, str]) -> list[onnx.NodeProto]:
@@ -180,6 +217,7 @@ def _renamed(nodes: Iterable[onnx.NodeProto], names: Mapping[str, str]) -> list[
     for node in nodes:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
+        copy.name = ""  # onnxruntime takes none twice
         copy.input[:] = [names.get(name, name) for name in node.input]
         copy.output[:] = [names.get(name, name) for name in node.output]
         for attribute in copy.attribute:

@@ -123,6 +123,12 @@ COUNTED = {"count": ints(3), "on": np.array(True)}
 NO_ROWS = (
     ROUNDS.replace("h, rows", "a").replace("out, row)", "out)").replace("row = Mul(out, x)", "")
 )
+# as TensorFlow's while loops become, without a count of its own
+COUNTING = """
+  n, h = Loop(, on, first, x) <body = step (int64 k, bool going, int64 i, y) => (more, j, out)
+    <int64 one = {1}> {
+      j = Add(i, one) more = Less(j, last) f = CastLike(j, y) m = Mul(y, f) [named] out = Sin(m) }>
+"""
 # onnx's evaluator joins the rows of a Loop instead of stacking them, and wants both limits
 LOOPS = {
     "loop": (ROUNDS, COUNTED),
@@ -136,6 +142,11 @@ LOOPS = {
         ROUNDS.replace("Identity(going)", "Identity(off)"),
         COUNTED | {"off": np.array(False)},
     ),
+    "loop-counted": (
+        ROUNDS.replace("Identity(going)", "Less(k, limit)"),
+        COUNTED | {"count": ints(9), "limit": ints(2)},
+    ),
+    "loop-counting": (COUNTING, {"on": np.array(True), "first": ints(5), "last": ints(9)}),
     "loop-never": (NO_ROWS + " h = Exp(a)", COUNTED | {"count": ints(0)}),
 }
 CONTROL_FLOW = [
@@ -161,9 +172,11 @@ def test_a_loop_without_end_is_refused_in_no_time():
     assert "Loop (node 'h': its body is run too often" in refusal(forever)
     until = Case(
         "loop",
-        ROUNDS.replace("Identity(going)", "Less(k, limit)"),
+        ROUNDS.replace("more = Identity(going)", "").replace(
+            "(out, x) }", "(out, x) s = ReduceSum<keepdims=0>(out) more = Less(s, limit) }"
+        ),
         (2, 3),
-        COUNTED | {"limit": ints(2)},
+        COUNTED | {"limit": np.array(2.0)},
     )
     assert "how often it runs depends on what it computes" in refusal(until)
 
