@@ -91,6 +91,8 @@ def card(name: str) -> str:
     return template.render(
         name=name,
         n=evaluation["n"],
+        clean=evaluation["accuracy"]["clean"],
+        attacked=evaluation["accuracy"]["pgd20"],
         run=run,
         student=run["student"],
         settings=run["settings"],

@@ -102,7 +102,8 @@ def _students() -> Entries:
     from rnascl_keras.students import student_file, student_names
 
     cards = {name: student_file(name, ".md").read_text() for name in student_names()}
-    return {name: card.partition("\n# ")[2].partition("\n")[0] for name, card in cards.items()}
+    titles = {name: card.partition("\n# ")[2].partition("\n")[0] for name, card in cards.items()}
+    return {name: title.removeprefix(f"{name}: ") for name, title in titles.items()}
 
 
 def _attacks() -> Entries:
