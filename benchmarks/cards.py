@@ -91,8 +91,7 @@ def card(name: str) -> str:
     return template.render(
         name=name,
         n=evaluation["n"],
-        clean=evaluation["accuracy"]["clean"],
-        attacked=evaluation["accuracy"]["pgd20"],
+        accuracy=evaluation["accuracy"],
         run=run,
         student=run["student"],
         settings=run["settings"],

@@ -22,7 +22,8 @@ _ACTIVATIONS = {
     "Sigmoid": "sigmoid",
 }
 # What may follow: nothing that mixes classes, and nothing that changes their order.
-SHAPE_ONLY = {"Cast", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+SAME_NUMBERS = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
+SHAPE_ONLY = {"Cast"} | SAME_NUMBERS
 _ONE_BY_ONE = {"Clip", "DequantizeLinear", "Log", "QuantizeLinear"}
 _WITH_A_NUMBER_SECOND = {"Div", "Sub"}
 _WITH_A_NUMBER = {"Add", "Max", "Min", "Mul"} | _WITH_A_NUMBER_SECOND
@@ -83,7 +84,7 @@ def without_final_activation(model: onnx.ModelProto) -> onnx.ModelProto | None:
         return None
     dtype = KnownTensors(copy.graph).dtype(found.logits)
     # what makes probabilities whole numbers of 0 to 255 would make logits those, too
-    kept = SHAPE_ONLY - {"Cast"} if dtype else SHAPE_ONLY
+    kept = SAME_NUMBERS if dtype else SHAPE_ONLY
     for k, (node, scores) in enumerate(found.trail):
         if k == 0 or node.op_type not in kept:
             node.CopyFrom(helper.make_node("Identity", [scores], list(node.output)))

@@ -8,12 +8,9 @@ import onnx
 from onnx import helper
 
 from rnascl_keras.export.gradient.definitions import SOFTMAX_OF_ONE_AXIS, opset_of
-from rnascl_keras.export.gradient.final_activation import SHAPE_ONLY
+from rnascl_keras.export.gradient.final_activation import SAME_NUMBERS
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD, attributes_of
-
-# They keep all numbers as they are, in their order.
-_SAME_NUMBERS = SHAPE_ONLY - {"Cast"}
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def _sigmoid_of(name: str, known: KnownTensors) -> _Sigmoid | None:
             if shape is None or one.ndim > len(shape):  # it adds axes
                 return None
             is_opposite, name = not is_opposite, node.input[1]
-        elif node.op_type in _SAME_NUMBERS or _takes_sole(node, known):
+        elif node.op_type in SAME_NUMBERS or _takes_sole(node, known):
             trail.insert(0, node)
             name = node.input[0]
         else:

@@ -102,8 +102,9 @@ def _students() -> Entries:
     from rnascl_keras.students import student_file, student_names
 
     cards = {name: student_file(name, ".md").read_text() for name in student_names()}
-    titles = {name: card.partition("\n# ")[2].partition("\n")[0] for name, card in cards.items()}
-    return {name: title.removeprefix(f"{name}: ") for name, title in titles.items()}
+    return {
+        name: card.partition(f"\n# {name}: ")[2].partition("\n")[0] for name, card in cards.items()
+    }
 
 
 def _attacks() -> Entries:
