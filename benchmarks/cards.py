@@ -7,11 +7,11 @@ Packing copies `student.keras` and its ONNX files into recipes/students/, and no
 results/students/NAME_run.json how it was made. The cards say besides what these files hold, of the
 packed student:
 
-    NAME.json               rnascl evaluate NAME --data cifar10 --n 1000 --attacks fgsm,pgd,mi_fgsm
-                                --json results/students/NAME.json
+    NAME.json               rnascl evaluate NAME --data cifar10 --n 10000 --engine onnxruntime
+                                --attacks fgsm,pgd,mi_fgsm --json results/students/NAME.json
     NAME_sweep.json         rnascl evaluate NAME --data cifar10 --n 1000 --attacks pgd
                                 --sweep 2/255,4/255,16/255 --json results/students/NAME_sweep.json
-    NAME_auto_attack.json   rnascl attack NAME --data cifar10 --n 500 --attacks pgd,auto_attack
+    NAME_auto_attack.json   rnascl attack NAME --data cifar10 --n 1000 --attacks pgd,auto_attack
                                 --json results/students/NAME_auto_attack.json
 """
 
@@ -76,15 +76,15 @@ def _deflated(source: Path, target: Path) -> None:
 
 def card(name: str) -> str:
     """Return the card of a student, as Markdown with the block of metadata that hubs read."""
-    run, evaluation, swept = (
-        read_json(RESULTS / f"{name}{part}.json") for part in ("_run", "", "_sweep")
+    run, evaluation, swept, strong = (
+        read_json(RESULTS / f"{name}{part}.json")
+        for part in ("_run", "", "_sweep", "_auto_attack")
     )
-    rows = _rows(evaluation)
-    _check_the_file(name, evaluation, swept)
-    if (strongest := RESULTS / f"{name}_auto_attack.json").exists():
-        strong = read_json(strongest)
-        _check_the_file(name, strong)
-        rows += [row for row in _rows(strong) if row["key"] == "auto_attack"]
+    _check_the_file(name, evaluation, swept, strong)
+    (strongest,) = (row for row in _rows(strong) if row["key"] == "auto_attack")
+    # fewer images, which may be easier or harder ones than all
+    strongest["how"] += f"; PGD-20 on the same images: {percent(strong['accuracy']['pgd20'])}"
+    rows = [*_rows(evaluation), strongest]
     template = jinja2.Template(
         TEMPLATE.read_text(), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -97,6 +97,8 @@ def card(name: str) -> str:
         settings=run["settings"],
         rows=rows,
         sweep=_sweep(swept),
+        swept=swept["n"],
+        attacked=strong["n"],
         check=evaluation["check"]["verdict"],
         files=[(f"{name}{form}", _bytes(name, form)) for form in FORMS if form != ".md"],
         size={key: count(run["student"][key]) for key in ("parameters", "macs")},

@@ -71,7 +71,7 @@ def test_pgd_20_is_within_a_point_of_what_was_measured(name):
     classifier = KerasClassifier(load_student(name))
     attacked = make_attack("pgd", 8 / 255).perturb(classifier, images, labels)
     right = classifier.logits(attacked).argmax(axis=1) == labels
-    measured = read_json(RESULTS / f"{name}.json")["accuracy"]["pgd20"]
+    measured = read_json(RESULTS / f"{name}_sweep.json")["accuracy"]["pgd20"]
     assert right.mean() == pytest.approx(measured, abs=0.01)
 
 
