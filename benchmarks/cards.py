@@ -77,8 +77,7 @@ def _deflated(source: Path, target: Path) -> None:
 def card(name: str) -> str:
     """Return the card of a student, as Markdown with the block of metadata that hubs read."""
     run, evaluation, swept, strong = (
-        read_json(RESULTS / f"{name}{part}.json")
-        for part in ("_run", "", "_sweep", "_auto_attack")
+        read_json(RESULTS / f"{name}{part}.json") for part in ("_run", "", "_sweep", "_auto_attack")
     )
     _check_the_file(name, evaluation, swept, strong)
     (strongest,) = (row for row in _rows(strong) if row["key"] == "auto_attack")
