@@ -39,13 +39,16 @@ def _fused(
     if not (training and layer.trainable and maps) or layer.synchronized:
         return BatchNormalization.call(layer, inputs, training=training, mask=mask)
     channels = inputs.shape[-1]
+    x = tf.cast(inputs, wide)
+    # XLA takes the variance as <x x> - <x><x>, which cancels where x is far from 0.
+    near = tf.stop_gradient(x[:1, :1, :1])
     outputs, mean, variance = normalised(
-        tf.cast(inputs, wide),
+        x - near,
         tf.cast(layer.gamma, wide) if layer.scale else tf.ones(channels),
         tf.cast(layer.beta, wide) if layer.center else tf.zeros(channels),
         layer.epsilon,
     )
-    _move(layer.moving_mean, mean, layer.momentum)
+    _move(layer.moving_mean, mean + tf.reshape(near, [channels]), layer.momentum)
     _move(layer.moving_variance, variance, layer.momentum)
     return tf.cast(outputs, layer.compute_dtype)
 
@@ -60,7 +63,8 @@ def normalised(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return scale * (x - mean) / sqrt(variance + epsilon) + offset, the mean and the variance.
 
-    The first can be differentiated twice, by all three; the statistics are constants to a tape.
+    The first can be differentiated twice, by all three, and no more; the statistics are constants
+    to a tape.
 
     Args:
         x: maps, float32 (batch, h, w, c); mean and variance, of c channels, are those of the rest.
@@ -136,11 +140,11 @@ class _Slopes:
             x, k * (r - 2 * mean_vn * mean_gn), -k * (mean_vn * mean_g + mean_gn * mean_v)
         )
         of_x = tf.add_n([of_n, k * mean_vn * g, k * mean_gn * v])
-        return of_g, of_x, self.count * s * r
+        return _never_differentiated(of_g, of_x, self.count * s * r)
 
     def _of_by_weights(self, p: Tensor, q: Tensor, g: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the slopes of p count <gn> + q count <g>, by g and x."""
-        return self._scaled(x, p, q), self._kernel(g, x, p)[0]
+        return _never_differentiated(self._scaled(x, p, q), self._kernel(g, x, p)[0])
 
     def _kernel(self, g: Tensor, x: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         names = ("reserve_space_1", "reserve_space_2", "reserve_space_3")
@@ -164,3 +168,13 @@ class _Slopes:
             epsilon=self.epsilon,
             is_training=False,
         )[0]
+
+
+@tf.custom_gradient
+def _never_differentiated(*slopes: Tensor) -> Any:
+    """Return the second slopes; a third would take for constant what depends on x."""
+
+    def refuse(*_: Tensor) -> None:
+        raise NotImplementedError("batch normalisation in training is differentiated twice at most")
+
+    return slopes, refuse

@@ -104,3 +104,39 @@ def test_inference_frozen_layers_and_what_is_saved_stay_keras_own(images, tmp_pa
     back = keras.models.load_model(tmp_path / "fused.keras")
     assert type(back.get_layer("bn")) is keras.layers.BatchNormalization
     np.testing.assert_array_equal(back(images), own(images))
+
+
+@pytest.mark.parametrize("mean", [0.0, 50.0, 1000.0])
+def test_a_channel_that_hardly_varies_is_normalised_under_xla(mean):
+    """Which takes the variance as a difference of large numbers."""
+    values = keras.Input((5, 5, 2))
+    layer = keras.layers.BatchNormalization(momentum=0.5)
+    model = keras.Model(values, layer(values))
+    fuse_batch_norm(model)
+    draw = np.random.default_rng(0).normal(size=(4, 5, 5, 2))
+    draw[..., 0] = 0
+    images = (mean + draw).astype("f")
+    found = tf.function(lambda x: model(x, training=True), jit_compile=True)(images)
+    wide = images.astype("float64")
+    centred = wide - wide.mean((0, 1, 2))
+    expected = centred / np.sqrt((centred**2).mean((0, 1, 2)) + 1e-3)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose(layer.moving_mean, wide.mean((0, 1, 2)) / 2, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        layer.moving_variance, [0.5, 0.5 + wide[..., 1].var() / 2], rtol=1e-4
+    )
+
+
+def test_a_third_derivative_is_refused(images):
+    _, fused = alike()
+    with tf.GradientTape() as third:
+        third.watch(images)
+        with tf.GradientTape() as second:
+            second.watch(images)
+            with tf.GradientTape() as first:
+                first.watch(images)
+                loss = tf.reduce_sum(fused(images, training=True) ** 2)
+            slope = tf.reduce_sum(first.gradient(loss, images) ** 2)
+        curvature = tf.reduce_sum(second.gradient(slope, images) ** 2)
+    with pytest.raises(NotImplementedError, match="twice at most"):
+        third.gradient(curvature, images)
