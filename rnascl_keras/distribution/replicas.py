@@ -81,6 +81,32 @@ def of_all_replicas(values: Tensor) -> Tensor:
     return context.all_gather(values, axis=0)
 
 
+def apply_gradients(
+    optimizer: Any, gradients: Sequence[Tensor | None], variables: Sequence[Any]
+) -> None:
+    """Move variables down the gradient of the global batch, of which every replica has its part.
+
+    Keras clips each replica's part and adds up afterwards, which bounds another vector than the
+    gradient. Where the optimizer clips, all replicas clip the whole one here, and hand it a k-th.
+    """
+    replicas = replica_count()
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    if replicas > 1 and any((inner.clipnorm, inner.global_clipnorm, inner.clipvalue)):
+        pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
+        gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]
+        scale = getattr(optimizer, "dynamic_scale", 1.0)
+        context = tf.distribute.get_replica_context()
+        whole = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        clipped = inner._clip_gradients([g / tf.cast(scale, g.dtype) for g in whole])
+        gradients = [g * (tf.cast(scale, g.dtype) / replicas) for g in clipped]
+    optimizer.apply(gradients, variables)
+
+
+def replica_count() -> int:
+    """Return how many replicas share the batch, as seen by one of them."""
+    return tf.distribute.get_replica_context().num_replicas_in_sync
+
+
 def moving_statistics(model: keras.Model) -> list[Any]:
     """Return the moving means and variances of a model's batch normalisations."""
     return [v for x in _normalizations(model) for v in (x.moving_mean, x.moving_variance)]

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from rnascl_keras.distribution.replicas import apply_gradients, replica_count
 from rnascl_keras.method.batches import unpack_batch
 from rnascl_keras.method.training import gradients_of
 from rnascl_keras.pruning.masks import kernels, largest
@@ -65,9 +66,13 @@ class HydraTrainer(AdversarialTrainer):
             kernel.assign(tf.cast(w * largest(s, self.keep), kernel.dtype))
 
     def score_gradients(self, gradients: list[Tensor]) -> list[Tensor]:
-        """Return dL/ds of dL/d(w mask), each of its kernel's shape, with the scores' decay."""
+        """Return dL/ds of dL/d(w mask), each of its kernel's shape, with the scores' decay.
+
+        Of several replicas each has its part of both.
+        """
+        decay = self.score_decay / replica_count()
         return [
-            tf.sign(s.value) * w.value * g + self.score_decay * s.value
+            tf.sign(s.value) * w.value * g + decay * s.value
             for s, w, g in zip(
                 self.scores.scores, self.scores.weights_before, gradients, strict=True
             )
@@ -82,7 +87,7 @@ class HydraTrainer(AdversarialTrainer):
         )
         count = len(self.pruned)
         own = [*self.score_gradients(gradients[:count]), *gradients[count:]]
-        self.optimizer.apply(own, self.weight_variables)
+        apply_gradients(self.optimizer, own, self.weight_variables)
         self.prune()
         self.share_statistics()
         return self.record(parts, labels)

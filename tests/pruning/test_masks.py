@@ -92,6 +92,14 @@ def test_a_step_of_hydra_moves_scores_by_the_gradient_straight_through():
     np.testing.assert_array_equal(offset, b)
 
 
+def test_the_decay_of_scores_is_one_whatever_the_number_of_replicas(monkeypatch):
+    trainer = HydraTrainer(network(), keep=0.5, weight_decay=0.1, epsilon=1e-6, method="fast")
+    monkeypatch.setattr("rnascl_keras.pruning.hydra.replica_count", lambda: 4)
+    nothing = [keras.ops.zeros_like(kernel) for kernel in trainer.pruned]
+    for part, scores in zip(trainer.score_gradients(nothing), trainer.scores.scores, strict=True):
+        np.testing.assert_allclose(4 * part, 0.1 * scores.numpy(), rtol=1e-5)
+
+
 def test_admm_projects_and_sums_up_what_differs():
     model = network()
     trainer = AdmmTrainer(model, keep=0.2, epsilon=0.1, method="n_fgsm", weight_decay=0.0)
