@@ -29,6 +29,8 @@ else:
     assert strategy.num_replicas_in_sync == len(devices)
 
 from tiny_models import (  # noqa: E402
+    CLASSES,
+    IMAGE,
     make_distiller,
     make_search,
     make_teacher,
@@ -41,6 +43,7 @@ from rnascl_keras.method.robust_distillation import adaad, igdm  # noqa: E402
 from rnascl_keras.method.trades import Trades  # noqa: E402
 from rnascl_keras.run.checkpoint import training_state  # noqa: E402
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer  # noqa: E402
+from rnascl_keras.teachers.drop_path import DropPath, DropRate  # noqa: E402
 
 STEPS, BATCH = 5, 20
 TOLERANCE = {"rtol": 1e-8, "atol": 1e-10}
@@ -54,12 +57,25 @@ def make_trainer(method):
 
 
 def regularized():
-    """A distiller whose student's kernels each have a regularizer of their own."""
-    distiller = make_distiller()
+    """A distiller whose student's kernels each have a regularizer of their own, and that clips."""
+    clipping = keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.05)
+    distiller = make_distiller(optimizer=clipping)
     for variable in distiller.student.trainable_variables:
         if variable.name == "kernel":
             variable.regularizer = keras.regularizers.L2(0.1)
     return distiller
+
+
+def dropped():
+    """A student with drop path, of which every image has its own."""
+    keras.utils.set_random_seed(4)
+    rate = DropRate()
+    rate.variable.assign(0.5)
+    images = keras.Input(IMAGE)
+    x = keras.layers.Conv2D(4, 3, padding="same")(images)
+    x = keras.layers.GlobalAveragePooling2D()(DropPath(rate)(x))
+    student = keras.Model(images, keras.layers.Dense(CLASSES)(x))
+    return make_distiller(student=student, tutors=(), gradient_weight=1.0)
 
 
 MODELS = {
@@ -71,6 +87,7 @@ MODELS = {
     "entropy_weighted": lambda: make_distiller(
         robust=adaad(epsilon=0.1, step_size=0.05, steps=2, entropy_weighted=True)
     ),
+    "dropped": dropped,
     "pgd": lambda: make_trainer("pgd"),
     "trades_teacher": lambda: make_trainer("trades"),
 }
@@ -99,7 +116,7 @@ def trained(make, strategy):
 def compare(make, strategy):
     one, logs_of_one = trained(make, tf.distribute.get_strategy())
     state = training_state(one)
-    assert len(state) > 20 and all(v.dtype != "float32" for v in state)
+    assert len(state) > 10 and all(v.dtype != "float32" for v in state)
     several, logs = trained(make, strategy)
     for ours, theirs in zip(training_state(several), state, strict=True):
         copies = strategy.experimental_local_results(ours.value)

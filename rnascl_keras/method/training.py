@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from rnascl_keras.distribution.distributed_model import DistributedModel
 from rnascl_keras.distribution.replicas import (
+    apply_gradients,
     batch_share,
     moving_statistics,
     never_empty,
@@ -69,6 +70,11 @@ class TrainingModel(DistributedModel):
     def classes(self) -> int:
         """Number of classes."""
         return self.classifier.output_shape[-1]
+
+    @property
+    def network(self) -> keras.Model:
+        """What a step runs, with the heads that only training has."""
+        return self.classifier
 
     @property
     def weight_variables(self) -> list[Any]:
@@ -187,7 +193,7 @@ class TrainingModel(DistributedModel):
 
     def share_statistics(self) -> None:
         """Give all replicas the same moving statistics; to be called at the end of a step."""
-        share_statistics(moving_statistics(self.classifier))
+        share_statistics(moving_statistics(self.network))
 
     def record(self, parts: dict[str, Tensor], labels: Tensor) -> dict[str, Tensor]:
         """Add a batch's means to the epoch's, weighted by its size, and return the means so far."""
@@ -219,7 +225,7 @@ def descend(
     (float16). No other variable moves.
     """
     gradients, parts = gradients_of(objective, variables, optimizer, labels)
-    optimizer.apply(gradients, variables)
+    apply_gradients(optimizer, gradients, variables)
     return parts
 
 

@@ -115,7 +115,7 @@ class _Fit:
         synchronized = run.recipe.distribution.synchronized_batch_norm
         # The step is traced as soon as it is timed, so batch normalisation is settled before.
         with (
-            synchronized_batch_norm(self.model.classifier, synchronized),
+            synchronized_batch_norm(self.model.network, synchronized),
             stopped_by_sigterm(self.stop.note),
             self._tracked() as written,
         ):

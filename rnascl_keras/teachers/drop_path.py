@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from rnascl_keras.distribution.replicas import draw_for_images
+
 Tensor = Any
 
 
@@ -37,8 +39,10 @@ class DropPath(keras.layers.Layer):
         if not training:
             return x
         kept: Any = ops.cast(1.0 - self.rate.variable, x.dtype)
-        images: Any = ops.shape(x)
-        drawn = keras.random.uniform((images[0], 1, 1, 1), dtype=x.dtype, seed=self.noise)
+        drawn = draw_for_images(
+            lambda shape: keras.random.uniform(shape, dtype=x.dtype, seed=self.noise),
+            x[:, :1, :1, :1],
+        )
         return x * ops.cast(drawn < kept, x.dtype) / kept
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras.distribution.replicas import moving_statistics, share_statistics
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.batches import unpack_batch
 from rnascl_keras.method.losses import cross_entropy
@@ -45,6 +44,11 @@ class NaturalTrainer(TrainingModel):
         self.heads, self.auxiliary, self.weight_decay = model, auxiliary, weight_decay
 
     @property
+    def network(self) -> keras.Model:
+        """With its auxiliary classifier."""
+        return self.heads
+
+    @property
     def weight_variables(self) -> list[Any]:
         """The network's and its auxiliary classifier's."""
         return self.heads.trainable_variables
@@ -63,10 +67,6 @@ class NaturalTrainer(TrainingModel):
         parts = descend(objective, self.weight_variables, self.optimizer, labels)
         self.share_statistics()
         return self.record(parts, labels)
-
-    def share_statistics(self) -> None:
-        """Give all replicas the same moving statistics, the auxiliary classifier's too."""
-        share_statistics(moving_statistics(self.heads))
 
 
 def build_for_training(

@@ -23,7 +23,7 @@ def assert_equal_on(replicas, *models):
 
 def test_two_replicas_train_as_one():
     """Weights, Gumbel variables, all optimizers, on every replica, after five steps."""
-    assert_equal_on(2, "search", "trades", "regularized", "entropy_weighted")
+    assert_equal_on(2, "search", "trades", "regularized", "entropy_weighted", "dropped")
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from rnascl_keras.distribution.replicas import moving_statistics
 from rnascl_keras.errors import UserError
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.drop_path import DropPath, DropRate, GrowingDropRate
@@ -43,6 +44,13 @@ def test_the_rate_grows_by_the_epochs_done():
     assert float(rate.variable.numpy()) == 0
     growing.on_epoch_begin(5)
     assert float(rate.variable.numpy()) == pytest.approx(0.1)
+
+
+def test_what_is_done_to_normalisations_reaches_the_auxiliary_classifier_s():
+    trainer = NaturalTrainer(build_for_training(NETWORK, auxiliary=True, rate=DropRate()))
+    known = {variable.path for variable in moving_statistics(trainer.network)}
+    missing = {variable.path for variable in moving_statistics(trainer.heads)} - known
+    assert not missing and any("auxiliary" in path for path in known)
 
 
 @pytest.fixture(scope="module")
