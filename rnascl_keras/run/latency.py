@@ -44,17 +44,20 @@ def table_for(run: Run) -> LatencyTable:
     if settings.latency_table:
         table = LatencyTable.load(given_table(settings.latency_table))
         table.check_fits(*subject)
-    elif path.exists() and _was_made_with(path, made_with(*subject, settings.latency_threads)):
+        if run.is_chief:
+            table.save(path)
+        return table
+    there = path.exists() and _was_made_with(path, made_with(*subject, settings.latency_threads))
+    run.wait_for_all_workers()  # the chief measures for all of them, when all have looked
+    if there:
         run.say(f"search: latencies as in {path}")
-        return LatencyTable.load(path)
-    else:
+    elif run.is_chief:
         from rnascl_keras.export.block_latency import measure_latency_table
 
         run.say("search: measuring the latency of the blocks on this machine")
-        table = measure_latency_table(*subject, threads=settings.latency_threads)
-    if run.is_chief:
-        table.save(path)
-    return table
+        measure_latency_table(*subject, threads=settings.latency_threads).save(path)
+    run.wait_for_all_workers()
+    return LatencyTable.load(path)
 
 
 def _was_made_with(path: Path, wanted: dict[str, Any]) -> bool:

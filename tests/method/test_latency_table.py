@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import onnxruntime
@@ -18,6 +19,8 @@ from rnascl_keras.files.whole import read_json
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.latency_table import BlockLatency, LatencyTable, made_with
 from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
+from rnascl_keras.run.latency import table_for
+from rnascl_keras.settings import Search
 
 CHOICES = [stage.widths for stage in TINY.stages for _ in range(stage.depth)]
 
@@ -248,6 +251,21 @@ def test_a_bad_table_is_refused(change, tmp_path):
     path.write_text(json.dumps(spoil(read_json(path), change)))
     with pytest.raises(UserError, match="no table of a space's latencies"):
         LatencyTable.load(path)
+
+
+def test_of_several_workers_the_chief_measures(tmp_path, monkeypatch):
+    monkeypatch.delattr(block_latency, "measure_latency_table")
+    path, measured = tmp_path / "latency_table.json", table()
+    data = SimpleNamespace(input_shape=IMAGE, classes=CLASSES)
+    other_worker = SimpleNamespace(
+        recipe=SimpleNamespace(search_space=TINY, search=Search(cost="latency")),
+        data=SimpleNamespace(train=data),
+        path=tmp_path.joinpath,
+        is_chief=False,
+        wait_for_all_workers=lambda: measured.save(path),
+    )
+    widths = TINY.widths_everywhere(max)
+    assert table_for(other_worker).predict(widths) == measured.predict(widths)
 
 
 def test_a_run_that_searches_for_speed(work, tiny, rnascl, refused, tmp_path):
