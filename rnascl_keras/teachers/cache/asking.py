@@ -41,7 +41,7 @@ class AskedTeacher:
         if not tf.reduce_all(finite):
             raise UserError(
                 f"teacher {self._live.name!r} gives infinite or undefined (NaN) values on the "
-                "training images; give another."
+                "training images, or input gradients too large for half precision; give another."
             )
         return rows.numpy()
 
@@ -68,6 +68,7 @@ class AskedTeacher:
         if self._gradients:
             gradients = self._live.input_gradients(images, labels)
             said.append(tf.reshape(gradients, (size, -1)))
-        finite = tf.reduce_all(tf.math.is_finite(tf.concat([logits, *said], axis=1)), axis=1)
-        rows = tf.concat([tf.maximum(logits, LOWEST), *said], axis=1)
-        return tf.cast(rows, tf.float16), finite
+        rows = tf.cast(tf.concat([tf.maximum(logits, LOWEST), *said], axis=1), tf.float16)
+        # Of the rows as they are kept: gradients may be too large for half precision.
+        finite = [tf.reduce_all(tf.math.is_finite(x), axis=1) for x in (logits, rows)]
+        return rows, tf.logical_and(*finite)

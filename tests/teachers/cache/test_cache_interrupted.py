@@ -78,6 +78,15 @@ def test_a_teacher_without_finite_logits_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_input_gradients_too_large_for_half_precision_are_refused(tmp_path):
+    teacher = ten_class_teacher()
+    kernel, bias = teacher.get_layer("logits").get_weights()
+    teacher.get_layer("logits").set_weights([kernel * 1e7, bias])
+    build(tmp_path / "without", teacher)
+    with pytest.raises(UserError, match="too large for half precision"):
+        build(tmp_path / "with", teacher, gradients=True)
+
+
 KILLED = """
 import os, random, signal, sys, threading, time
 from pathlib import Path
