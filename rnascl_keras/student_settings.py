@@ -39,8 +39,9 @@ class Tutored(Distillation):
         kl_weight: of the divergence between the models' answers.
         gradient_weight: of input-gradient alignment (Shao et al., 2021); 0: without it.
         robust: a method of robust distillation in place of eq. 3's terms on logits; none: eq. 3.
-        adversarial_share (share, 0 to 1): of its loss, what is on adversarial images; at 1 the
-            student sees no others, and none is the method's own.
+        adversarial_share (share, 0 to 1): of its loss, what is on adversarial images; none is the
+            method's own. At 1 the others move no weight, but batch normalisation of `ard`, `adaad`
+            and `igdm` sees them still.
         epsilon (pixels of [0, 1]): radius of the attack in training, and of `keep`'s.
         step_size (pixels of [0, 1]): of its steps.
         steps: of that attack.

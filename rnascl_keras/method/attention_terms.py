@@ -43,7 +43,7 @@ class TutoredAttention(Term):
 
     def compute(self, step: Step) -> Tensor:
         if not self.tutors:
-            return tf.zeros(())
+            return tf.zeros((), keras.config.floatx())
         activations = [step.activations[layer] for layer in self.student_layers]
         return tutored_attention_loss(
             unit_maps(activations, step.teacher.map_size),

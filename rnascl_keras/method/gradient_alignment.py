@@ -24,9 +24,11 @@ def alignment_loss(student: Tensor, teacher: Tensor) -> Tensor:
     is w / b here, and a weight of 1 here is its weight b.
 
     Args:
-        student, teacher: input gradients of the cross-entropy, float32 (batch, h, w, c).
+        student, teacher: input gradients of the cross-entropy, (batch, h, w, c).
     """
-    squares = tf.reduce_sum(tf.square(student - tf.stop_gradient(teacher)), axis=(1, 2, 3))
+    squares = tf.reduce_sum(
+        tf.square(student - tf.stop_gradient(tf.cast(teacher, student.dtype))), axis=(1, 2, 3)
+    )
     return tf.reduce_mean(guarded_sqrt(squares))
 
 

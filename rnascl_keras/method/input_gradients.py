@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from rnascl_keras.method import losses
@@ -18,8 +19,9 @@ def with_input_gradients(
     """Return what `forward` gives, and how each image's cross-entropy changes with its pixels.
 
     Under a tape that watches weights, the gradients can be differentiated once more. In training
-    mode that second derivative is exact but for batch normalisation: its moments stop the gradient
-    at the mean, which is right once and leaves a small term out of the second.
+    mode that second derivative is exact but for batch normalisations that `fuse_batch_norm` leaves
+    as they are: their moments stop the gradient at the mean, which is right once and leaves a small
+    term out of the second.
 
     Args:
         forward: images -> (logits (batch, classes), anything else).
@@ -27,11 +29,11 @@ def with_input_gradients(
         labels: (batch,).
 
     Returns:
-        `forward`'s answer, and float32 (batch, h, w, c). Where batch normalisation mixes the
-        images of a batch, the gradient is that of all their cross-entropies together.
+        `forward`'s answer, and (batch, h, w, c) of Keras' float type. Where batch normalisation
+        mixes the images of a batch, the gradient is that of all their cross-entropies together.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         answer = forward(images)
         total = tf.reduce_sum(losses.cross_entropy(labels, answer[0]))
-    return answer, tf.cast(tape.gradient(total, images), tf.float32)
+    return answer, tf.cast(tape.gradient(total, images), keras.config.floatx())
