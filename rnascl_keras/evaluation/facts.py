@@ -136,6 +136,11 @@ class Difference(BaseModel):
     key: str
     difference: float
     interval: tuple[float, float]
+    attacks: list[str] | None = Field(
+        default=None,
+        description="of worst, where the files underwent different attacks: those of both, which "
+        "it is then taken over",
+    )
 
 
 class SeveralFacts(BaseModel):

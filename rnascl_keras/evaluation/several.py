@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -29,7 +29,9 @@ def compare(measured: Sequence[Measured]) -> dict[str, Any]:
 
     Returns:
         `differences`: for each pair of models and key of accuracy `first`, `second`, `key`, the
-        `difference` of their accuracies and its 95 % `interval`, see `paired_interval`; and
+        `difference` of their accuracies and its 95 % `interval`, see `paired_interval`. Where one
+        was attacked otherwise than the other, "worst" is that under the `attacks` that both were,
+        which are then named, and is left out where there is none; and
         `transfer`: by attack's key a row for each model that the images were made on, and in it the
         accuracy of each model on these.
     """
@@ -45,13 +47,21 @@ def _differences(measured: Sequence[Measured], names: Sequence[str]) -> list[dic
     found = []
     for (first, one), (second, other) in combinations(zip(names, measured, strict=True), 2):
         ours, theirs = one.evaluation.right, other.evaluation.right
-        for key in ours:
-            if key in theirs:
-                apart = float(np.mean(ours[key]) - np.mean(theirs[key]))
-                interval = paired_interval(ours[key], theirs[key])
-                pair = {"first": first, "second": second, "key": key}
-                found.append({**pair, "difference": apart, "interval": interval})
+        both = [key for key in ours if key in theirs and key != "worst"]
+        alike = ours.keys() == theirs.keys()
+        for key in [*both, *(["worst"] if alike or both != ["clean"] else [])]:
+            pair: dict[str, Any] = {"first": first, "second": second, "key": key}
+            if key == "worst" and not alike:
+                pair["attacks"] = [attack for attack in both if attack != "clean"]
+            mine, yours = (_right(right, key, both) for right in (ours, theirs))
+            apart = float(np.mean(mine) - np.mean(yours))
+            found.append({**pair, "difference": apart, "interval": paired_interval(mine, yours)})
     return found
+
+
+def _right(right: Mapping[str, np.ndarray], key: str, both: Sequence[str]) -> np.ndarray:
+    """Return which images are right, (n,); the worst case under what `both` models underwent."""
+    return np.all([right[k] for k in both], axis=0) if key == "worst" else right[key]
 
 
 def _transfers(measured: Sequence[Measured]) -> dict[str, list[list[float]]]:

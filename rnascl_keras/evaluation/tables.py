@@ -14,7 +14,13 @@ from rnascl_keras.evaluation.corrupted import Corrupted
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.sweep import Sweep
 from rnascl_keras.report.corruption_words import corruption_name, corruption_words
-from rnascl_keras.report.keys import attack_how, attack_name, shown_keys
+from rnascl_keras.report.keys import (
+    all_keys,
+    attack_how,
+    attack_name,
+    difference_name,
+    shown_keys,
+)
 from rnascl_keras.units import percent, points, radius
 
 SHOWN_CLASSES = 20
@@ -55,7 +61,7 @@ def print_comparison(
 ) -> None:
     """Print how several models differ, see `several.compare`."""
     console = Console()
-    keys = shown_keys(evaluations[0].accuracy)
+    keys = shown_keys(all_keys(evaluation.accuracy for evaluation in evaluations))
     table = Table("", *map(attack_name, keys), title="All files, in %")
     for name, evaluation in zip(names, evaluations, strict=True):
         shares = [evaluation.accuracy.get(key) for key in keys]
@@ -65,7 +71,7 @@ def print_comparison(
     for pair in compared["differences"]:
         title = f"{pair['first']} − {pair['second']}"
         bounds = " to ".join(map(points, pair["interval"]))
-        table.add_row(title, attack_name(pair["key"]), points(pair["difference"]), bounds)
+        table.add_row(title, difference_name(pair), points(pair["difference"]), bounds)
     console.print(table)
     for key, rows in compared["transfer"].items():
         title = f"{attack_name(key)}: right in %, on images made on another file"

@@ -14,6 +14,7 @@ from rnascl_keras.files.whole import atomic_write
 from rnascl_keras.report import audit_words as words
 from rnascl_keras.report.audit_plots import accuracy_bars, confusion_map, gallery
 from rnascl_keras.report.corruption_words import corruption_name, corruption_words
+from rnascl_keras.report.keys import all_keys, difference_name
 from rnascl_keras.report.page import page_environment
 from rnascl_keras.report.sweep_plot import accuracy_by_radius
 from rnascl_keras.units import points
@@ -40,8 +41,13 @@ def write_audit(
     given = zip(files.items(), examples, strict=True)
     audited = [_audited(name, facts, own) for (name, facts), own in given]
     environment = page_environment()
-    environment.filters["points"] = points
-    page = environment.get_template(TEMPLATE).render(files=audited, compared=compared)
+    environment.filters |= {"points": points, "difference_name": difference_name}
+    page = environment.get_template(TEMPLATE).render(
+        files=audited,
+        compared=compared,
+        all_keys=all_keys(facts["accuracy"] for facts in files.values()),
+        attacks={key: own for facts in files.values() for key, own in facts["attacks"].items()},
+    )
     return atomic_write(path, page)
 
 

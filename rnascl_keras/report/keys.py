@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import PurePath
 from typing import Any
 
@@ -89,11 +89,24 @@ def shown_keys(accuracy: Collection[str]) -> list[str]:
     return ["clean"] if set(accuracy) == {"clean", "worst"} else list(accuracy)
 
 
-def accuracy_keys(report: dict[str, Any]) -> list[str]:
-    """Return the accuracy keys of a report's models: clean first, the attacks, worst last."""
-    found = dict.fromkeys(key for model in model_keys(report) for key in report[model]["accuracy"])
+def all_keys(accuracies: Iterable[Collection[str]]) -> list[str]:
+    """Return the keys of all accuracies: clean first, the attacks, worst last."""
+    found = dict.fromkeys(key for accuracy in accuracies for key in accuracy)
     attacked = [key for key in found if key not in ("clean", "worst")]
     return [key for key in ("clean", *attacked, "worst") if key in found]
+
+
+def accuracy_keys(report: dict[str, Any]) -> list[str]:
+    """Return the accuracy keys of a report's models, see `all_keys`."""
+    return all_keys(report[model]["accuracy"] for model in model_keys(report))
+
+
+def difference_name(difference: dict[str, Any]) -> str:
+    """Return how a difference of two files is written, see `evaluation.several.compare`: a worst
+    case over fewer attacks than a file underwent says over which."""
+    name = attack_name(difference["key"])
+    over = ", ".join(map(attack_name, difference.get("attacks", ())))
+    return f"{name} of {over}, which both underwent" if over else name
 
 
 def exported_keys(report: dict[str, Any]) -> list[str]:
