@@ -151,9 +151,9 @@ class SeveralFacts(BaseModel):
     schema_version: int
     files: list[FileFacts]
     differences: list[Difference]
-    transfer: dict[str, list[list[float]]] = Field(
+    transfer: dict[str, list[list[float | None]]] = Field(
         description="by attack, a row for each file that images were made on, and in it the "
-        "accuracy of each file on these"
+        "accuracy of each file on these; null where it did not answer any more"
     )
 
 

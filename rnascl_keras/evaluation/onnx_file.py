@@ -7,13 +7,17 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rnascl_keras.attacks import make_attack
+from rnascl_keras.attacks.classifier import gradient_complaint
 from rnascl_keras.data import ImageData
 from rnascl_keras.data.sources import ImageShape
+from rnascl_keras.errors import UserError, naming
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.facts import SATURATES, input_in_words, saturates
 from rnascl_keras.evaluation.measured import Measured, images_for, measure
@@ -47,7 +51,8 @@ def attack_files(
             providers: onnxruntime's, the preferred first; none means the CPU.
 
     Raises:
-        UserError: of a file, or of the request.
+        UserError: of a file, or of the request. Where it is known only when the file is attacked,
+            the others are measured, printed and written first.
     """
     request.check_paths(*paths)
     given = {key: value for key, value in settings.items() if value}
@@ -58,17 +63,49 @@ def attack_files(
             f"this system cannot limit the {' and '.join(missing)} that a file takes; open those "
             "of people you do not know on Linux, or in a container."
         )
+    # what is wrong with any of them is told before hours of attacks on the others
+    classifiers = {path: opened(path, **given) for path in paths}
+    asked = {path: _told(path, one, request, say) for path, one in classifiers.items()}
+    images = _images_of_all(classifiers, request)
+    _check_gradients(classifiers.values(), images, request)
     measured: list[Measured] = []
-    images: dict[ImageShape, ImageData] = {}
-    for path in paths:
-        classifier = opened(path, **given)
-        asked = _told(path, classifier, request, say)
-        shape = classifier.input_shape
-        if shape not in images:  # files that take the same are measured on the same
-            images[shape] = images_for(request, shape)
-        measured.append(measure(path, classifier, images[shape], asked, keep=keep))
-    give(measured, request)
+    lost = []
+    for path, classifier in classifiers.items():
+        try:
+            measured.append(measure(path, classifier, images, asked[path], keep=keep))
+        except UserError as error:
+            if len(paths) == 1:
+                raise
+            lost.append(f"{path.name} could not be measured: {error}")
+    give(measured, request, lost)
     return [one.evaluation for one in measured]
+
+
+def _images_of_all(classifiers: Mapping[Path, Any], request: Request) -> ImageData:
+    """Return the images that all files are measured on.
+
+    Raises:
+        UserError: a file does not take them, or they differ, being scaled to what each file takes.
+    """
+    found: dict[ImageShape, ImageData] = {}
+    for path, classifier in classifiers.items():
+        shape = classifier.input_shape
+        with naming(path) if len(classifiers) > 1 else nullcontext():
+            found[shape] = found[shape] if shape in found else images_for(request, shape)
+    if len(found) > 1 and len({images.fingerprint() for images in found.values()}) > 1:
+        raise UserError("the files take images of other shapes; attack them one by one.")
+    return next(iter(found.values()))
+
+
+def _check_gradients(classifiers: Iterable[Any], images: ImageData, request: Request) -> None:
+    """Raise UserError where an attack follows a gradient that a file has not."""
+    made = [make_attack(name, request.epsilon, norm=request.norm) for name in request.attacks]
+    if not any(getattr(attack, "follows_gradient", True) for attack in made):
+        return
+    one_image, _ = images.first(1)
+    for classifier in classifiers:
+        if complaint := gradient_complaint(classifier, one_image):
+            raise UserError(complaint)
 
 
 def _told(path: Path, classifier: Any, request: Request, say: Callable[[str], None]) -> Request:

@@ -22,8 +22,13 @@ from rnascl_keras.files.whole import atomic_write, write_json, written_beside
 from rnascl_keras.progress import is_quiet
 
 
-def give(measured: Sequence[Measured], request: Request) -> None:
+def give(measured: Sequence[Measured], request: Request, lost: Sequence[str] = ()) -> None:
     """Print the figures of one or several models, and write what is wanted.
+
+    Args:
+        measured: the models.
+        request: what was asked for.
+        lost: why further models could not be measured.
 
     Raises:
         UserError: the work on a model had ended before all was measured; what was measured is
@@ -34,17 +39,19 @@ def give(measured: Sequence[Measured], request: Request) -> None:
         print_figures(one.path, one.evaluation, one.sweep, one.images.class_names)
         if one.corrupted:
             print_corrupted(one.path, one.corrupted)
-    compared = several.compare(measured) if len(measured) > 1 else None
+    compared, unanswered = None, []
+    if len(measured) + len(lost) > 1:
+        compared, unanswered = several.compare(measured)
     names = several.names_of(measured)
-    if compared:
+    if compared and len(measured) > 1:
         print_comparison(names, [one.evaluation for one in measured], compared)
-    if written := request.written:
+    if measured and (written := request.written):
         first = written[0]
         with reporting_full_disk(first.parent, first.name, then="these figures come again"):
             for file in _write(measured, request, compared):
                 if not is_quiet():
                     print(f"{file} is written", file=sys.stderr)
-    if failed := [one.failed for one in measured if one.failed]:
+    if failed := [*lost, *(one.failed for one in measured if one.failed), *unanswered]:
         raise UserError(" ".join(failed))
     words = [
         below
@@ -79,7 +86,8 @@ def _write(
 
         examples = [one.evaluation.examples for one in measured]
         names = several.names_of(measured)
-        write_audit(request.page, dict(zip(names, facts, strict=True)), examples, compared)
+        beside = compared if len(measured) > 1 else None
+        write_audit(request.page, dict(zip(names, facts, strict=True)), examples, beside)
         yield request.page
     if request.images_out:
         _write_images(request.images_out, measured)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnascl_keras.attacks.classifier import as_classifier
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import ModelFailed
 from rnascl_keras.evaluation.evaluate import accuracy_of
 from rnascl_keras.evaluation.intervals import paired_interval
 from rnascl_keras.evaluation.measured import Measured
@@ -21,11 +22,9 @@ def names_of(measured: Sequence[Measured]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(one.path) for one in measured]
 
 
-def compare(measured: Sequence[Measured]) -> dict[str, Any]:
-    """Return how models differ on the same images.
-
-    Raises:
-        UserError: they were measured on other images.
+def compare(measured: Sequence[Measured]) -> tuple[dict[str, Any], list[str]]:
+    """Return how models that were measured on the same images differ, and what ended those that
+    ended only when they were asked about each other's images.
 
     Returns:
         `differences`: for each pair of models and key of accuracy `first`, `second`, `key`, the
@@ -33,14 +32,11 @@ def compare(measured: Sequence[Measured]) -> dict[str, Any]:
         was attacked otherwise than the other, "worst" is that under the `attacks` that both were,
         which are then named, and is left out where there is none; and
         `transfer`: by attack's key a row for each model that the images were made on, and in it the
-        accuracy of each model on these.
+        accuracy of each model on these, None where it does not answer any more.
     """
-    if len({one.images.fingerprint() for one in measured}) > 1:
-        raise UserError(
-            "the files were measured on images of other shapes; attack them one by one."
-        )
-    names = names_of(measured)
-    return {"differences": _differences(measured, names), "transfer": _transfers(measured)}
+    transfer, failed = _transfers(measured) if len(measured) > 1 else ({}, [])
+    differences = _differences(measured, names_of(measured))
+    return {"differences": differences, "transfer": transfer}, failed
 
 
 def _differences(measured: Sequence[Measured], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -64,18 +60,25 @@ def _right(right: Mapping[str, np.ndarray], key: str, both: Sequence[str]) -> np
     return np.all([right[k] for k in both], axis=0) if key == "worst" else right[key]
 
 
-def _transfers(measured: Sequence[Measured]) -> dict[str, list[list[float]]]:
+def _transfers(
+    measured: Sequence[Measured],
+) -> tuple[dict[str, list[list[float | None]]], list[str]]:
+    ended: dict[Path, str] = {}
+
+    def answered(one: Measured, key: str, made_on: Measured) -> float | None:
+        if one is made_on:
+            return one.evaluation.accuracy[key]
+        try:
+            logits = as_classifier(one.classifier).logits
+            return accuracy_of(logits, made_on.made[key], one.images.labels)
+        except ModelFailed as error:
+            if not one.failed:  # else it is known why
+                ended.setdefault(one.path, str(error))
+            return None
+
     keys = [key for key in measured[0].made if all(key in one.made for one in measured)]
-    classifiers = [as_classifier(one.classifier) for one in measured]
-    return {
-        key: [
-            [
-                one.evaluation.accuracy[key]
-                if one is other
-                else accuracy_of(classifier.logits, one.made[key], one.images.labels)
-                for other, classifier in zip(measured, classifiers, strict=True)
-            ]
-            for one in measured
-        ]
+    found = {
+        key: [[answered(one, key, made_on) for one in measured] for made_on in measured]
         for key in keys
     }
+    return found, list(ended.values())

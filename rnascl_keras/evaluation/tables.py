@@ -65,7 +65,7 @@ def print_comparison(
     table = Table("", *map(attack_name, keys), title="All files, in %")
     for name, evaluation in zip(names, evaluations, strict=True):
         shares = [evaluation.accuracy.get(key) for key in keys]
-        table.add_row(name, *("–" if share is None else percent(share) for share in shares))
+        table.add_row(name, *map(_share, shares))
     console.print(table)
     table = Table("points", "", "difference", "95 % interval", title="Paired, on the same images")
     for pair in compared["differences"]:
@@ -79,7 +79,7 @@ def print_comparison(
         for name in names:
             table.add_column(name, overflow="fold")
         for name, shares in zip(names, rows, strict=True):
-            table.add_row(name, *map(percent, shares))
+            table.add_row(name, *map(_share, shares))
         console.print(table)
 
 
@@ -106,9 +106,12 @@ def _classes(evaluation: Evaluation, class_names: Sequence[str]) -> Table:
         table.add_column(attack_name(key), justify="right")
     for k, name in enumerate(class_names):
         shares = [evaluation.per_class[key][k] for key in keys]
-        cells = ["–" if share is None else percent(share) for share in shares]
-        table.add_row(name, str(evaluation.class_counts[k]), *cells)
+        table.add_row(name, str(evaluation.class_counts[k]), *map(_share, shares))
     return table
+
+
+def _share(share: float | None) -> str:
+    return "–" if share is None else percent(share)
 
 
 def _sweep(sweep: Sweep) -> Table:
