@@ -93,7 +93,7 @@ class FileFacts(BaseModel):
     data: str = Field(description="as it was given: a name, or a path")
     data_origin: str = Field(description="where the images came from, in words")
     data_fingerprint: str = Field(description="hash of the images measured on, and their labels")
-    class_names: list[str]
+    class_names: list[str] = Field(description="of each of the model's outputs")
     image_shape: list[int] = Field(description="height, width and channels")
     command: str
     date: str = Field(description="ISO 8601, in UTC")
@@ -179,7 +179,7 @@ def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
         "data": request.data,
         "data_origin": images.origin,
         "data_fingerprint": images.fingerprint(),
-        "class_names": list(images.class_names),
+        "class_names": measured.class_names,
         "image_shape": list(images.input_shape),
         "command": shlex.join(["rnascl", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

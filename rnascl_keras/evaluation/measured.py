@@ -19,6 +19,7 @@ from rnascl_keras.evaluation.engine import Engine
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
+from rnascl_keras.report.keys import class_names
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Measured:
     made: Mapping[str, np.ndarray]
     failed: str | None
     engine: Engine | None = None
+
+    @property
+    def class_names(self) -> list[str]:
+        """The name of each of the model's outputs."""
+        return class_names(self.images.class_names, len(self.evaluation.class_counts))
 
 
 def images_for(request: Request, input_shape: ImageShape) -> ImageData:

@@ -72,6 +72,10 @@ class Request:
                 raise UserError(f"{option} is {file}; expected a name in {' or '.join(endings)}.")
         for file in self.written:
             check_writable(file)
+        found = [path.resolve() for path in paths]
+        for path, place in zip(paths, found, strict=True):
+            if found.count(place) > 1:
+                raise UserError(f"{path} is given twice; give each file once.")
         for path in paths:
             if path.is_dir():
                 raise UserError(f"{path} is a folder; expected the file of a model.")

@@ -36,7 +36,7 @@ def give(measured: Sequence[Measured], request: Request, lost: Sequence[str] = (
         BelowTheGate: an accuracy is below the least that is wanted.
     """
     for one in measured:
-        print_figures(one.path, one.evaluation, one.sweep, one.images.class_names)
+        print_figures(one.path, one.evaluation, one.sweep, one.class_names)
         if one.corrupted:
             print_corrupted(one.path, one.corrupted)
     compared, unanswered = None, []

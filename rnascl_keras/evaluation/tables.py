@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -32,7 +33,7 @@ def print_figures(
     """Print all that was found of one model."""
     console = Console()
     console.print(_accuracies(path, evaluation))
-    if len(class_names) <= SHOWN_CLASSES:
+    if np.count_nonzero(evaluation.class_counts) <= SHOWN_CLASSES:
         console.print(_classes(evaluation, class_names))
     if sweep:
         console.print(_sweep(sweep))
@@ -99,14 +100,16 @@ def _accuracies(path: Path, evaluation: Evaluation) -> Table:
 
 
 def _classes(evaluation: Evaluation, class_names: Sequence[str]) -> Table:
-    """Return a table with a row for each class."""
+    """Return a table with a row for each class that has images."""
     table = Table("class", "images", title="By class, in %")
     keys = shown_keys(evaluation.per_class)
     for key in keys:
         table.add_column(attack_name(key), justify="right")
-    for k, name in enumerate(class_names):
+    for k, count in enumerate(evaluation.class_counts):
+        if not count:
+            continue
         shares = [evaluation.per_class[key][k] for key in keys]
-        table.add_row(name, str(evaluation.class_counts[k]), *map(_share, shares))
+        table.add_row(class_names[k], str(count), *map(_share, shares))
     return table
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -64,6 +64,12 @@ def attack_how(key: str, norm: str = "Linf") -> str:
         "worst": "right on the clean image and under every attack above",
     }
     return words.get(key, "")
+
+
+def class_names(given: Sequence[str], outputs: int) -> list[str]:
+    """Return a name for each of a model's outputs: those of its data, which may know fewer classes
+    or more, and the number of each further one."""
+    return [*given[:outputs], *map(str, range(len(given), outputs))]
 
 
 def short_layer(name: str) -> str:

@@ -122,10 +122,14 @@ class View:
 
 
 def _headline_figures(report: dict[str, Any], key: str) -> dict[str, Any]:
-    """Return a model's figures and its `class_names`; empty where the report knows no such."""
+    """Return a model's figures and the `class_names` of its outputs; empty where the report knows
+    no such."""
     if not key or not report.get("data"):
         return {}
-    return {**report[key], "class_names": report["data"]["classes"]}
+    names, figures = report["data"]["classes"], report[key]
+    if counts := figures.get("class_counts"):
+        names = keys.class_names(names, len(counts))
+    return {**figures, "class_names": names}
 
 
 def _signs(report: dict[str, Any]) -> list[str]:

@@ -25,6 +25,7 @@ from test_attack_file import (
 
 from rnascl_keras.attacks import ATTACKS, SparseRS
 from rnascl_keras.attacks.norms import NORMS
+from rnascl_keras.data.npz import load_test_npz
 from rnascl_keras.errors import BelowTheGate, UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.facts import FileFacts, SeveralFacts, schema
@@ -33,6 +34,7 @@ from rnascl_keras.evaluation.intervals import paired_interval
 from rnascl_keras.evaluation.onnx_file import attack_files
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.export import OnnxClassifier
+from rnascl_keras.report.keys import class_names
 
 ROOT = Path(__file__).parents[2]
 FEW = 40
@@ -159,6 +161,34 @@ def test_the_page_says_where_false_robustness_was_not_looked_for(tmp_path, check
     short, _, limits = page.read_text().partition("What this does not show")
     told = "False robustness was not looked for"
     assert (told in short, told in limits) == (check == 0, check == 0)
+
+
+def test_a_model_may_tell_more_classes_apart_than_the_data_name(tmp_path, capsys):
+    path, data = linear_classifier(tmp_path / "a.onnx"), tmp_path / "d.npz"
+    np.savez(data, x=IMAGES[LABELS == 0], y=LABELS[LABELS == 0])
+    names = {"out": "a.json", "page": "a.html", "images_out": "made.npz"}
+    files = {name: tmp_path / file for name, file in names.items()}
+    request = Request(str(data), None, ("fgsm",), EPSILON, 10, 0, check=0, **files)
+    (found,) = attack_files([path], request, trust=True, say=lambda line: None)
+    told = FileFacts.model_validate_json(files["out"].read_text())
+    assert (told.class_names, told.class_counts) == (["0", "1"], [10, 0])
+    assert told.data_fingerprint == load_test_npz(data, None).take(10).fingerprint()
+    assert "Which classes fall first" in files["page"].read_text()
+    assert len(found.examples["fgsm"].rows) and files["images_out"].is_file()
+    assert "By class, in %" in capsys.readouterr().out
+
+
+def test_each_output_of_a_model_has_a_name():
+    assert class_names(("ant", "bee"), 4) == ["ant", "bee", "2", "3"]
+    assert class_names(("ant", "bee", "cat"), 2) == ["ant", "bee"]
+
+
+def test_a_file_given_twice_is_refused(tmp_path):
+    path, data = linear_classifier(tmp_path / "a.onnx"), str(images_file(tmp_path / "d.npz"))
+    request = Request(data, None, ("fgsm",), EPSILON, 10, 0, check=0)
+    again = tmp_path / "." / ".." / tmp_path.name / "a.onnx"
+    with pytest.raises(UserError, match=r"a.onnx is given twice"):
+        request.check_paths(path, again)
 
 
 def test_classes_are_confused_as_numpy_counts_them(tmp_path):

@@ -206,6 +206,16 @@ def test_page_without_figures_by_class_shows_none(tmp_path):
     assert len(page.images) == 7 and "fall first" not in page.text
 
 
+def test_a_class_that_the_data_do_not_name_is_shown_by_its_number(tmp_path):
+    report = with_classes(REPORT)
+    report["data"] = {**report["data"], "classes": ["cat"]}
+    page = page_of(tmp_path, report, fooled=fooled_images())
+    assert [row[0].strip() for row in page.cells if row and row[0].strip() in ("1", "cat")] == [
+        "1",
+        "cat",
+    ]
+
+
 def test_many_classes_are_shown_by_the_weakest(tmp_path):
     report = with_classes(REPORT)
     names = [f"c{k}" for k in range(30)]
