@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnascl_keras.attacks import make_attack
+from rnascl_keras.data.folder import SUFFIXES
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.false_robustness import IMAGES
-from rnascl_keras.files.whole import check_writable
+from rnascl_keras.files.whole import check_writable, is_same_file
 
 PLOTS = (".svg", ".png")
 
@@ -70,19 +71,27 @@ class Request:
         ):
             if file and file.suffix not in endings:
                 raise UserError(f"{option} is {file}; expected a name in {' or '.join(endings)}.")
-        for file in self.written:
-            check_writable(file)
-        found = [path.resolve() for path in paths]
-        for path, place in zip(paths, found, strict=True):
-            if found.count(place) > 1:
+        for number, file in enumerate(self.written):
+            check_writable(file, [*paths, Path(self.data), *self._pictures_at(file)])
+            if any(is_same_file(file, other) for other in self.written[:number]):
+                raise UserError(f"{file} is asked for twice; give each output a name of its own.")
+        for number, path in enumerate(paths):
+            if any(is_same_file(path, other) for other in paths[:number]):
                 raise UserError(f"{path} is given twice; give each file once.")
-        for path in paths:
             if path.is_dir():
                 raise UserError(f"{path} is a folder; expected the file of a model.")
             if not path.is_file():
                 raise UserError(f"there is no model file {path}.")
             if not path.stat().st_size:
                 raise UserError(f"{path} is empty; was it copied or downloaded to its end?")
+
+    def _pictures_at(self, file: Path) -> list[Path]:
+        """Return `file` where it is a picture of the folder of images that is read, else nothing;
+        figures may lie in that folder, too."""
+        folders = [Path(self.data).expanduser(), Path(self.data_dir or "", self.data).expanduser()]
+        places = [folder.resolve() for folder in folders if folder.is_dir()]
+        inside = any(place in file.resolve().parent.parents for place in places)
+        return [file] if inside and file.exists() and file.suffix.lower() in SUFFIXES else []
 
     @property
     def written(self) -> list[Path]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,9 +69,19 @@ def write_json(path: Path, content: dict[str, Any]) -> Path:
     return atomic_write(path, json.dumps(content, indent=2) + "\n")
 
 
-def check_writable(path: Path) -> None:
-    """Raise UserError where the file `path` could not be written, before the work that fills it."""
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two paths lead to one file, which need not be there."""
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+def check_writable(path: Path, read: Iterable[Path] = ()) -> None:
+    """Raise UserError where the file `path` could not be written, or is one of those that are
+    `read`, before the work that fills it."""
     path = Path(path)
+    if any(is_same_file(path, Path(other)) for other in read):
+        raise UserError(f"{path} is read too and would be lost; give another name to write to.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():

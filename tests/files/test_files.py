@@ -82,6 +82,17 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(tmp_path):
     assert not (tmp_path / "new" / "out.json").exists()
 
 
+def test_a_file_that_is_read_is_not_written_over(tmp_path):
+    (tmp_path / "a.onnx").write_text("model")
+    (tmp_path / "link.json").symlink_to(tmp_path / "a.onnx")
+    read = [tmp_path / "b.npz", tmp_path / "a.onnx"]
+    for written in ("a.onnx", "link.json", "b.npz", "new/../a.onnx"):
+        with pytest.raises(UserError, match=r"is read too and would be lost; give another name"):
+            check_writable(tmp_path / written, read)
+    check_writable(tmp_path / "c.json", read)
+    assert (tmp_path / "a.onnx").read_text() == "model"
+
+
 def test_nearest_suggests_only_what_is_near():
     assert nearest("serach", ["search", "train"]) == " Did you mean 'search'?"
     assert nearest("zzz", ["search", "train"]) == ""

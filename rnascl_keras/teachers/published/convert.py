@@ -28,7 +28,7 @@ def convert_teacher(
     """Convert a checkpoint, write `out`, and say what it is; arguments as for `load_published`."""
     if out.suffix != ".keras":
         raise UserError(f"--out {out} has to end in .keras.")
-    check_writable(out)
+    check_writable(out, [checkpoint])
     teacher = load_published(
         checkpoint, architecture, classes=classes, image_size=image_size, mean=mean, std=std
     )
