@@ -7,6 +7,8 @@ from fractions import Fraction
 
 from rnascl_keras.errors import UserError
 
+_MOST_DECIMALS = 12
+
 
 def with_capital(words: str) -> str:
     """Begin words with a capital, and leave all other letters as they are."""
@@ -16,6 +18,16 @@ def with_capital(words: str) -> str:
 def percent(share: float) -> str:
     """Write a share of 0 to 1 as a percentage with one decimal, without its sign: 0.842 as 84.2."""
     return f"{100 * share:.1f}"
+
+
+def percents_apart(one: float, other: float) -> tuple[str, str]:
+    """Write two shares as `percent` does, with as many more decimals as tell them apart: 0.3996 and
+    0.4 as 39.96 and 40.00. Where even `_MOST_DECIMALS` do not, they are as good as equal."""
+    for decimals in range(1, _MOST_DECIMALS):
+        written = f"{100 * one:.{decimals}f}", f"{100 * other:.{decimals}f}"
+        if written[0] != written[1]:
+            return written
+    return percent(one), percent(other)
 
 
 def points(difference: float) -> str:
@@ -30,9 +42,14 @@ def count(number: int) -> str:
         # 999,950 and above would round to "1000 k".
         if number >= size * 0.9995:
             scaled = number / size
-            decimals = max(0, 2 - math.floor(math.log10(scaled) + 1e-3))
-            return f"{scaled:.{decimals}f}{suffix}"
+            return f"{scaled:.{_decimals(scaled)}f}{suffix}"
     return str(number)
+
+
+def _decimals(number: float) -> int:
+    """Return how many decimals a number above 0 has when it is rounded to three digits."""
+    _, exponent = f"{number:.2e}".split("e")  # of the rounded one: 9.996 is 10.0
+    return max(0, 2 - int(exponent))
 
 
 def counted(number: int, word: str, plural: str = "s") -> str:
@@ -53,8 +70,7 @@ def size(number: float) -> str:
 
 def milliseconds(number: float) -> str:
     """Write milliseconds to three digits: ``0.0222``, ``12.3``, ``1,240``."""
-    decimals = max(0, 2 - math.floor(math.log10(number))) if number > 0 else 0
-    return f"{number:,.{decimals}f}"
+    return f"{number:,.{_decimals(number) if number > 0 else 0}f}"
 
 
 def radius(epsilon: float) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.errors import UserError, check_name
-from rnascl_keras.units import percent
+from rnascl_keras.units import percent, percents_apart
 
 CORRUPTIONS = "corruptions"
 """Key of the mean accuracy under corruptions."""
@@ -68,7 +68,6 @@ def below_the_gate(
                 f"{name}: {key} was not measured, at least {percent(wanted)} % is required"
             )
         elif found < wanted:
-            words.append(
-                f"{name}: {key} is {percent(found)} %, below the required {percent(wanted)} %"
-            )
+            own, required = percents_apart(found, wanted)
+            words.append(f"{name}: {key} is {own} %, below the required {required} %")
     return words

@@ -30,7 +30,7 @@ from rnascl_keras.data.npz import load_test_npz
 from rnascl_keras.errors import BelowTheGate, UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.facts import FileFacts, SeveralFacts, schema
-from rnascl_keras.evaluation.gate import parse_gate
+from rnascl_keras.evaluation.gate import below_the_gate, parse_gate
 from rnascl_keras.evaluation.intervals import paired_interval
 from rnascl_keras.evaluation.onnx_file import attack_files
 from rnascl_keras.evaluation.request import Request
@@ -245,6 +245,16 @@ def test_the_gate(tmp_path):
     request = Request(data, None, ("fgsm",), EPSILON, 20, 0, least={"fgsm": 0.5}, check=0)
     with pytest.raises(BelowTheGate, match=r"a.onnx: fgsm is .* %, below the required 50.0 %"):
         attack_files([path], request, trust=True, say=lambda line: None)
+
+
+def test_the_gate_s_words_tell_apart_what_it_compares():
+    def words(found, wanted):
+        return below_the_gate("a.onnx", {"pgd20": found}, {"pgd20": wanted})
+
+    assert words(0.3996, 0.4) == ["a.onnx: pgd20 is 39.96 %, below the required 40.00 %"]
+    assert words(0.3, 0.4) == ["a.onnx: pgd20 is 30.0 %, below the required 40.0 %"]
+    assert words(0.39999996, 0.4)[0].endswith("39.999996 %, below the required 40.000000 %")
+    assert words(0.4, 0.4) == [] and len(words(np.nextafter(0.4, 0), 0.4)) == 1
 
 
 @pytest.mark.parametrize(

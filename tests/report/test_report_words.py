@@ -11,7 +11,7 @@ from rnascl_keras.assignments import changed_settings, with_settings
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.report.keys import model_names
 from rnascl_keras.report.words import attention_words, model_card, summary, tutor_reading
-from rnascl_keras.units import radius
+from rnascl_keras.units import count, milliseconds, radius, size
 
 
 def tutors(*places):
@@ -155,3 +155,30 @@ def test_what_was_not_done_is_not_said():
     assert summary(report, None)[1].startswith("Fine-tuning by rslad moved it from")
     assert model_names(report)["student_trades"] == "Student, fine-tuned"
     assert model_names(REPORT)["student_trades"] == "Student, TRADES"
+
+
+@pytest.mark.parametrize(
+    ("number", "written"),
+    [
+        (999, "999"),
+        (1000, "1.00 k"),
+        (9980, "9.98 k"),
+        (9994, "9.99 k"),
+        (9996, "10.0 k"),
+        (99_800, "99.8 k"),
+        (99_960, "100 k"),
+        (113_210, "113 k"),
+        (999_949, "1.00 M"),
+        (9_980_000, "9.98 M"),
+        (2_500_000_000, "2.50 G"),
+    ],
+)
+def test_a_count_has_three_digits(number, written):
+    assert count(number) == written
+    assert size(number) == (f"{written}B" if number >= 1000 else f"{written} B")
+
+
+def test_milliseconds_have_three_digits():
+    written = {0.0222: "0.0222", 0.09998: "0.100", 9.98: "9.98", 9.996: "10.0", 99.96: "100"}
+    written |= {1240.4: "1,240", 0.0: "0"}
+    assert {number: milliseconds(number) for number in written} == written
