@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
@@ -182,38 +181,6 @@ def test_a_model_may_tell_more_classes_apart_than_the_data_name(tmp_path, capsys
 def test_each_output_of_a_model_has_a_name():
     assert class_names(("ant", "bee"), 4) == ["ant", "bee", "2", "3"]
     assert class_names(("ant", "bee", "cat"), 2) == ["ant", "bee"]
-
-
-def test_a_file_given_twice_is_refused(tmp_path):
-    path, data = linear_classifier(tmp_path / "a.onnx"), str(images_file(tmp_path / "d.npz"))
-    request = Request(data, None, ("fgsm",), EPSILON, 10, 0, check=0)
-    again = tmp_path / "." / ".." / tmp_path.name / "a.onnx"
-    with pytest.raises(UserError, match=r"a.onnx is given twice"):
-        request.check_paths(path, again)
-
-
-@pytest.mark.parametrize(
-    ("data", "files", "told"),
-    [
-        ("d.npz", {"images_out": "d.npz"}, "d.npz is read too"),
-        ("d.npz", {"out": "a.onnx"}, "a.onnx is read too"),
-        ("d.npz", {"out": "p.html", "page": "p.html"}, "p.html is asked for twice"),
-        ("images", {"plot": "images/cat/1.png"}, "1.png is read too"),
-        ("images", {"plot": "images/sweep.png", "out": "images/figures.json"}, None),
-    ],
-)
-def test_what_is_read_is_not_written_over(tmp_path, data, files, told):
-    path = linear_classifier(tmp_path / "a.onnx")
-    images_file(tmp_path / "d.npz")
-    (tmp_path / "images" / "cat").mkdir(parents=True)
-    for name in ("cat/1.png", "sweep.png", "figures.json"):
-        (tmp_path / "images" / name).write_bytes(b"")
-    wanted = {option: tmp_path / name for option, name in files.items()}
-    settings = {"radii": (0.1,), "check": 0}
-    asked = (None, ("fgsm",), EPSILON, 10, 0)
-    request = Request(str(tmp_path / data), *asked, **settings, **wanted)
-    with pytest.raises(UserError, match=told) if told else nullcontext():
-        request.check_paths(path)
 
 
 def test_classes_are_confused_as_numpy_counts_them(tmp_path):
