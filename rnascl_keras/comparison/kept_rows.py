@@ -104,6 +104,7 @@ class _Figures(Keys):
 
 class _Network(_Figures, _Measured):
     sha256: str
+    measured_by: str = NOT_YET
     auto_attack: _Strong = NOT_YET
     auto_attack_n: int = 0
 

@@ -16,7 +16,7 @@ from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
 from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.size import model_macs
-from rnascl_keras.pruning.figures import measured
+from rnascl_keras.pruning.figures import measured, measured_by
 from rnascl_keras.pruning.prune import prune_run
 from rnascl_keras.pruning.settings import Pruning
 from rnascl_keras.run.pipeline import run_stages
@@ -89,6 +89,8 @@ def planned(run: Run, spec: NetworkSpec, budget: Budget) -> Plan:
 def network_row(run: Run, plan: Plan, auto_attack: int) -> dict[str, Any]:
     """Return the figures of a network, made now where they are not there yet.
 
+    Where only the measuring has changed, the trained network stays.
+
     Its files are in `networks/<network>_<epochs>/` of the run's folder, where a training that was
     cut short goes on; the figures in `networks/<network>.json`.
 
@@ -105,6 +107,7 @@ def network_row(run: Run, plan: Plan, auto_attack: int) -> dict[str, Any]:
         "epochs": sum(spec.shares(plan.epochs)),
         "auto_attack_n": auto_attack,
         "sha256": content_hash(path),
+        "measured_by": measured_by(sub),
     }
     file = run.path(f"networks/{spec.key}.json")
     noted = read_json(file, NETWORK) if file.exists() else {}

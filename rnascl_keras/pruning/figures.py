@@ -18,7 +18,7 @@ from rnascl_keras.pruning.masks import kept_weights, kernels
 from rnascl_keras.report.keys import attack_name
 from rnascl_keras.run.figures import Speed
 from rnascl_keras.run.origin import Noted
-from rnascl_keras.run.workdir import Run
+from rnascl_keras.run.workdir import Run, digest
 from rnascl_keras.units import count, milliseconds, percent, radius, size
 
 CHECK_IMAGES = 500
@@ -75,6 +75,13 @@ def measured(run: Run, model: keras.Model, folder: Path, name: str) -> dict[str,
         "intervals": evaluation.intervals,
         "near_chance": evaluation.near_chance,
     }
+
+
+def measured_by(run: Run) -> str:
+    """Return a digest of what `measured` goes by beside the model and the images."""
+    recipe, evaluation, export = run.recipe, run.recipe.evaluation, run.recipe.export
+    attacked = {"n": evaluation.n, "seed": recipe.seed, **evaluation.arguments()}
+    return digest([attacked, {"calibration": export.calibration, **export.arguments()}])
 
 
 def macs_kept(model: keras.Model) -> int | None:

@@ -6,10 +6,14 @@ import json
 
 import pytest
 
+from rnascl_keras.assignments import with_settings
+from rnascl_keras.comparison import network_rows
 from rnascl_keras.comparison.network_rows import Budget
 from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.comparison.networks import _published
 from rnascl_keras.errors import UserError
+from rnascl_keras.recipe import load_recipe
+from rnascl_keras.run.workdir import Run
 
 RECIPE = """
 from rnascl_keras.recipe import Data, Evaluation, Recipe, Teacher
@@ -87,6 +91,47 @@ def test_networks_are_trained_pruned_exported_and_attacked_once(rnascl, tmp_path
     again = rnascl(*command)
     assert again.code == 0 and again.err.count("digits_cnn: already done") == 1
     assert json.loads((tmp_path / "run/networks.json").read_text()) == found
+
+
+SIDE = {"bytes": 5000, "latency_ms": 0.1}
+SHARES = {"clean": 0.75, "pgd20": 0.25}
+FIGURES = {"parameters": 9, "macs": 10, "kept": 8, "weights": 8, "accuracy": SHARES}
+FIGURES |= {"intervals": {"clean": [0.1, 0.9], "pgd20": [0.1, 0.9]}, "onnx": SIDE, "int8": SIDE}
+
+
+@pytest.mark.parametrize(
+    "change", ["evaluation.n=5", "evaluation.epsilon=0.05", "seed=3", "export.calibration=64"]
+)
+def test_figures_of_other_measures_are_not_given_again(change, tmp_path, monkeypatch):
+    """The network is the same, and what trains and measures it is stood in for."""
+    network, measured = tmp_path / "teacher.keras", []
+    network.touch()
+
+    def trained(sub):
+        evaluation = sub.recipe.evaluation
+
+        def measure():
+            measured.append(sub)
+            return {**FIGURES, "n": evaluation.n, "epsilon": evaluation.epsilon}
+
+        return network, measure
+
+    monkeypatch.setattr(network_rows, "_trained", trained)
+    plan = network_rows.Plan(NetworkSpec.read("digits_cnn"), macs=10, images=100, epochs=2)
+    (tmp_path / "networks").mkdir()
+
+    def row(*changes):
+        recipe = with_settings(load_recipe("digits"), changes)
+        found = network_rows.network_row(Run(recipe, tmp_path, listener=str), plan, 0)
+        assert (found["n"], found["epsilon"]) == (recipe.evaluation.n, recipe.evaluation.epsilon)
+        return found
+
+    first = row()
+    assert row() == first and len(measured) == 1
+    other = row(change)
+    assert len(measured) == 2
+    assert row(change) == other and len(measured) == 2
+    assert row('evaluation.corruptions=["fog"]', change) == other and len(measured) == 2
 
 
 @pytest.mark.parametrize(
