@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,12 @@ Searched = tuple[Architecture, Sequence[str]]
 """What the search has found, and the names of the teacher's layers."""
 
 
+EQ_3 = {"classification_weight": 1.0, "kl_weight": 1.0, "gradient_weight": 0.0}
+"""Its weights but for gamma_t, which is the recipe's, as the divergence and its softening are."""
+KL_ALONE = {**EQ_3, "kl": "student_teacher", "softening": 1.0}
+"""Of the methods whose names say which divergence it is, and how it is softened."""
+
+
 @dataclass(frozen=True)
 class Method:
     """One way to train a student.
@@ -37,6 +43,7 @@ class Method:
             `searched` with the recipe's `finetune`, otherwise it starts from scratch with `train`.
         architecture: (searched, seed) -> the student's widths and tutors.
         arguments: settings -> what `CrossLayerDistiller` takes besides what the recipe says.
+        stated: what the name says besides, whatever the recipe says, of eq. 3's terms.
         composed: settings -> the terms and the attack in place of eq. 3's; None: eq. 3.
     """
 
@@ -44,7 +51,21 @@ class Method:
     adversarial: bool = False
     architecture: Callable[[Searched, int], Architecture] = lambda searched, seed: searched[0]
     arguments: Callable[[Tutored], dict[str, Any]] = lambda settings: {}
+    stated: Mapping[str, Any] = field(default_factory=lambda: EQ_3)
     composed: Callable[[Tutored], Robust] | None = None
+
+    @property
+    def tutored(self) -> bool:
+        """Whether it learns from tutors, so is another method where `gamma_t` is 0."""
+        return self.architecture is not _without_tutors
+
+    def restored(self, settings: Tutored) -> dict[str, Any]:
+        """Return what is `stated` and the recipe says otherwise; what is `arguments` apart."""
+        if self.composed:
+            return {}
+        own = self.arguments(settings)
+        stated = {key: value for key, value in self.stated.items() if key not in own}
+        return {key: value for key, value in stated.items() if getattr(settings, key) != value}
 
     def distiller(
         self,
@@ -60,9 +81,12 @@ class Method:
             terms, attack = self.composed(settings)
             arguments = {"teacher_taps": recipe.search.taps, **settings.step_arguments()}
             return Distiller(teacher, student, terms, attack, seed=seed, **arguments)
-        arguments = settings.arguments() | self.arguments(settings)
+        arguments = settings.arguments() | self.restored(settings) | self.arguments(settings)
         arguments["teacher_taps"] = recipe.search.taps
         return CrossLayerDistiller(teacher, student, architecture.tutors, seed=seed, **arguments)
+
+
+_kl_alone = partial(Method, stated=KL_ALONE)
 
 
 def _without_tutors(searched: Searched, seed: int) -> Architecture:
@@ -160,33 +184,25 @@ METHODS = {
     ),
     "last_layer": Method("Last-layer distillation", architecture=_without_tutors),
     "gradient_alignment": Method("KDIGA", architecture=_without_tutors, arguments=_aligned),
-    "kl": Method(
+    "kl": _kl_alone(
         "KL(student ‖ teacher) alone", architecture=_without_tutors, arguments=_without_labels
     ),
-    "reversed_kl": Method(
+    "reversed_kl": _kl_alone(
         "KL(teacher ‖ student) alone", architecture=_without_tutors, arguments=_reversed
     ),
-    "softened": Method(
+    "softened": _kl_alone(
         "KL(teacher ‖ student), softened by 4", architecture=_without_tutors, arguments=_softened
     ),
-    "noisy": Method(
-        "KL(teacher ‖ student), noisy images",
-        architecture=_without_tutors,
-        arguments=_noisy,
+    "noisy": _kl_alone(
+        "KL(teacher ‖ student), noisy images", architecture=_without_tutors, arguments=_noisy
     ),
-    "reversed_kl_aligned": Method(
+    "reversed_kl_aligned": _kl_alone(
         "KL(teacher ‖ student), KDIGA",
         architecture=_without_tutors,
         arguments=lambda s: {**_reversed(s), **_aligned(s)},
     ),
-    "strong_attention": Method(
-        "KL(teacher ‖ student), attention × 10",
-        arguments=_attentive,
-    ),
-    "combined": Method(
-        "KL softened, noisy, attention × 10",
-        arguments=_combined,
-    ),
+    "strong_attention": _kl_alone("KL(teacher ‖ student), attention × 10", arguments=_attentive),
+    "combined": _kl_alone("KL softened, noisy, attention × 10", arguments=_combined),
     "matched": Method("Tutors matched by depth", architecture=_matched),
     "uniform": Method("Uniform tutors", arguments=lambda s: {"attention": UniformAttention}),
     "random": Method("Random tutors", architecture=_random),

@@ -66,8 +66,8 @@ def compare_rows(
         The rows, as they are in `compare/<method>_seed<seed>.json`.
 
     Raises:
-        UserError: a method is unknown, or takes adversarial images where `finetune` is null; or
-            several workers are at it.
+        UserError: a method is unknown, takes adversarial images where `finetune` is null, or
+            learns from tutors where `gamma_t` is 0; or several workers are at it.
     """
     methods = find_methods(names)
     sections = _sections(run, names, methods)
@@ -86,7 +86,8 @@ def _sections(run: Run, names: Sequence[str], methods: dict[str, Method]) -> dic
     """Return each method's section of the recipe.
 
     Raises:
-        UserError: the recipe has none for a method, or several hosts are at it.
+        UserError: the recipe has none for a method, or several hosts are at it, or one that has
+            tutors would be trained without them.
     """
     recipe = run.recipe
     _ = recipe.search_space  # a recipe without one is refused
@@ -99,6 +100,11 @@ def _sections(run: Run, names: Sequence[str], methods: dict[str, Method]) -> dic
         raise UserError(
             f"{', '.join(foreign)} take the settings of finetune, which is null in recipe "
             f"{recipe.name}; leave them out, or give it."
+        )
+    if idle := [name for name, own in found.items() if methods[name].tutored and not own.gamma_t]:
+        raise UserError(
+            f"{', '.join(idle)} learn from tutors, and gamma_t of train or finetune is 0 in recipe "
+            f"{recipe.name}; leave them out, and those that go on from {START}, or give it above 0."
         )
     if run.workers > 1:
         raise UserError(
@@ -178,7 +184,7 @@ class _Row:
         values = run.recipe.model_dump(mode="json")
         told = {"data": values["data"], "views": run.recipe.views, "seed": run.recipe.seed}
         told["evaluation"] = values["evaluation"]
-        settings = self.settings.made_from()
+        settings = self.settings.made_from() | self.method.restored(self.settings)
         parts = [self.key, [*told.values()], settings, [*inputs.values()], vars(self.measures)]
         section = "finetune" if self.method.adversarial else "train"
         asked = {"radii": list(self.measures.radii), "auto-attack": self.measures.auto_attack}

@@ -4,18 +4,23 @@ import keras
 import pytest
 from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_teacher
 
+from rnascl_keras.assignments import with_settings
+from rnascl_keras.comparison import methods
 from rnascl_keras.comparison.methods import METHODS, find_methods
 from rnascl_keras.comparison.plot import clean_against_robust
 from rnascl_keras.comparison.published_results import TABLE_1
+from rnascl_keras.comparison.rows import Measures, _Row
 from rnascl_keras.comparison.table import spread
 from rnascl_keras.comparison.tutors import matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
+from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.method.distiller import needs_of_teacher
 from rnascl_keras.method.inner_attacks import GaussianNoise
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.settings import Train
+from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.settings import Finetune, Train
 
 ARCHITECTURE = Architecture(TINY, ((2, 4), (6, 2)), TUTORS, "", IMAGE, CLASSES)
 
@@ -58,6 +63,57 @@ def test_the_terms_of_eq_3_are_weighed_as_the_names_say():
     assert strong == {**given["reversed_kl"], "gamma_t": 5.0}
     combined = METHODS["combined"].arguments(Train(gamma_t=0.5))
     assert combined == {**strong, "softening": 4.0, **noise}
+
+
+ODD = {"classification_weight": 0.0, "kl_weight": 0.5, "gradient_weight": 2.0, "gamma_t": 0.5}
+ODD |= {"kl": "teacher_student", "softening": 2.0}
+
+
+def test_a_row_is_what_its_name_says_whatever_the_recipe_is(monkeypatch):
+    """The weights of eq. 3 are the name's, and so is the divergence where the name has one."""
+    monkeypatch.setattr(methods, "CrossLayerDistiller", lambda *given, **settings: settings)
+    recipe = load_recipe("digits")
+
+    def trained(method, **given):
+        section = (Finetune if method.adversarial else Train)(**given)
+        return method.distiller(None, None, ARCHITECTURE, recipe, section, 0)
+
+    for name, method in METHODS.items():
+        if method.composed:
+            continue
+        expected, found = trained(method, gamma_t=0.5), trained(method, **ODD)
+        free = set() if "KL" in method.name else {"kl", "softening"}
+        free |= {"gradient_weight"} if "align" in name else set()
+        assert {key for key in found if found[key] != expected[key]} <= free | {"trades"}, name
+        assert all(found[key] == ODD[key] for key in free), name
+
+
+def test_rows_made_as_their_names_say_are_known_again_and_others_are_not(tmp_path):
+    """A signature is what it has been, unless the recipe would make a row another method."""
+    for name in ("architecture.json", "teacher.keras", "compare/searched_seed0.keras"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    recipe, odd = load_recipe("digits"), [f"train.{key}={value}" for key, value in ODD.items()]
+
+    def origin(name, *changes):
+        method, run = METHODS[name], Run(with_settings(recipe, changes), tmp_path)
+        own = run.recipe.finetune if method.adversarial else run.recipe.train
+        return _Row(run, name, method, own, 0, Measures((0.1,), 5))._origin()
+
+    settings = recipe.model_dump(mode="json")
+    shared = [settings["data"], recipe.views, recipe.seed, settings["evaluation"]]
+    for name, method in METHODS.items():
+        section = recipe.finetune if method.adversarial else recipe.train
+        inputs = [content_hash(tmp_path / "teacher.keras")] * (3 if method.adversarial else 2)
+        measures = {"radii": (0.1,), "auto_attack": 5}
+        parts = [f"{name}_seed0", shared, section.made_from(), inputs, measures]
+        assert origin(name).signature == digest(parts), name
+    assert origin("cross_entropy", *odd).settings["train"]["classification_weight"] == 1
+    made_as_told = Run(with_settings(recipe, odd), tmp_path).recipe.train.made_from()
+    assert origin("last_layer", *odd).settings["train"] != made_as_told
+    assert origin("rslad", *odd).settings["finetune"] == recipe.finetune.made_from()
+    tuned = origin("searched", "train.kl=teacher_student", "train.softening=2").settings["train"]
+    assert (tuned["kl"], tuned["softening"]) == ("teacher_student", 2)
 
 
 def test_each_method_trains_by_its_own_terms():
@@ -143,3 +199,10 @@ def test_what_cannot_be_compared(refused, tiny, tmp_path):
     assert "--radii must be a number in (0, 1]" in refused(*options, "--radii", "8")
     line = refused(*options, "--set", "finetune=null", "--methods", "ard,matched")
     assert "ard take the settings of finetune, which is null" in line
+    for setting, names, idle in (
+        ("train.gamma_t=0", "last_layer,uniform,combined", "combined, uniform"),
+        ("train.gamma_t=0", "rslad", "searched"),
+        ("finetune.gamma_t=0", "searched_trades,rslad", "searched_trades"),
+    ):
+        line = refused(*options, "--set", setting, "--methods", names)
+        assert f"{idle} learn from tutors, and gamma_t" in line
