@@ -37,6 +37,8 @@ EPOCHS = "tuner/epochs"
 """Where Hyperband's oracle says for how many epochs a trial is trained."""
 
 FIGURES = "trial.json"
+DIVERGED = ""
+"""The signature of a trial without a student."""
 
 
 class _Epochs(Keys):
@@ -150,9 +152,16 @@ class RecipeTuner(BaseTuner):
         return _measured(work)
 
     def figures_of(self, trial: Trial) -> dict[str, Any]:
-        """Return what `made` has returned for a trial that is over."""
-        path = trial_run(self.run, self.recipe_of(trial)).path(FIGURES)
-        return read_json(path, TRIAL) if path.exists() else self.made(trial)
+        """Return what `made` has returned for a trial that is over.
+
+        It is measured anew where another radius, or another number of images, was asked for since.
+        """
+        work = trial_run(self.run, self.recipe_of(trial))
+        path = work.path(FIGURES)
+        if path.exists() and read_json(path, TRIAL)["signature"] == DIVERGED:
+            return _diverged(work)
+        is_there = path.exists() and work.path("student.keras").exists()
+        return _measured(work) if is_there else self.made(trial)
 
     def settings_of(self, trial: Trial) -> dict[str, Any]:
         """Return the values of what is tuned, without what the oracle notes beside them."""
@@ -208,7 +217,7 @@ def _diverged(work: SharingRun) -> dict[str, Any]:
     """Return the figures of a trial without a student."""
     n = min(work.recipe.evaluation.n, len(held_out_images(work)))
     figures = {
-        "signature": "",
+        "signature": DIVERGED,
         **_nothing_right(n),
         "parameters": 0,
         "macs": 0,

@@ -2,6 +2,7 @@
 
 import ast
 import json
+from types import SimpleNamespace
 
 import keras_tuner
 import numpy as np
@@ -247,6 +248,37 @@ def test_a_trial_that_diverges_counts_last_and_ends_nothing(tmp_path, monkeypatc
     assert said == ["tune: search has diverged. It counts as 0 %."]
     monkeypatch.setattr(tuner_module, "run_stages", None)
     assert tuner.figures_of(None) == made
+
+
+def test_a_trial_is_shown_with_the_figures_of_its_own_radius_and_images(tmp_path, monkeypatch):
+    """Measured at one radius, then at another in the same folder, then asked for again."""
+    attacked = []
+
+    def attack(model, images, labels, epsilon, seed):
+        attacked.append((len(images), epsilon))
+        return {"clean": 0.75, "pgd20": epsilon, "intervals": {"clean": [], "pgd20": []}}
+
+    def tuner(*changes):
+        made = object.__new__(tuner_module.RecipeTuner)
+        made.run = Run(with_settings(DIGITS, ["evaluation.n=40", *changes]), tmp_path)
+        made.recipe_of = lambda trial: made.run.recipe
+        return made
+
+    student = trial_run(tuner().run, DIGITS).path("student.keras")
+    student.parent.mkdir(parents=True)
+    student.touch()
+    size = SimpleNamespace(parameters=1, macs=1, widths=[])
+    monkeypatch.setattr(tuner_module, "run_stages", lambda run, names: None)
+    monkeypatch.setattr(tuner_module, "_attacked", attack)
+    monkeypatch.setattr(tuner_module.SharingRun, "architecture", size)
+    monkeypatch.setattr(tuner_module.SharingRun, "student", lambda run, name: None)
+    near, far = tuner("evaluation.epsilon=0.02"), tuner("evaluation.epsilon=0.1")
+    assert far.made(None)["pgd20"] == 0.1 and near.made(None)["pgd20"] == 0.02
+    monkeypatch.setattr(tuner_module, "run_stages", None)  # nothing is trained
+    assert far.figures_of(None)["pgd20"] == far.figures_of(None)["pgd20"] == 0.1
+    fewer = tuner("evaluation.epsilon=0.1", "evaluation.n=30")
+    assert fewer.figures_of(None)["pgd20"] == 0.1
+    assert attacked == [(40, 0.1), (40, 0.02), (40, 0.1), (30, 0.1)]
 
 
 def test_what_cannot_be_tuned(refused, tiny, tmp_path):
