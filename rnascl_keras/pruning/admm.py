@@ -5,6 +5,7 @@ After yeshaokai/Robustness-Aware-Pruning-ADMM, admm/admm.py.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -64,6 +65,8 @@ class AdmmTrainer(AdversarialTrainer):
 class Updates(keras.callbacks.Callback):
     """Updates the pruned copy `UPDATES` times in the training, or before each later epoch.
 
+    What a checkpoint has had of it already, saved inside of an epoch, is not done again.
+
     Args:
         epochs: of the whole training.
     """
@@ -73,8 +76,8 @@ class Updates(keras.callbacks.Callback):
         self.period = max(1, epochs // UPDATES)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if epoch and epoch % self.period == 0:
-            trainer: Any = self.model
+        trainer: Any = self.model
+        if trainer.copies.updates < epoch // self.period:
             trainer.update()
 
 
@@ -95,6 +98,11 @@ class _Copies(keras.layers.Layer):
             self.z.append(self._variable(value.shape, f"z_{k}", project(value, keep)))
             self.u.append(self._variable(value.shape, f"u_{k}", np.zeros_like(value)))
         self.built = True
+
+    @property
+    def updates(self) -> int:
+        """How many there have been, as rho tells, which each multiplies."""
+        return round(math.log(float(self.rho) / RHO) / math.log(GROWTH))
 
     def _variable(self, shape: tuple[int, ...], name: str, value: Any) -> Any:
         made = self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)

@@ -11,7 +11,7 @@ from onnx import numpy_helper
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import export_student, quantise
-from rnascl_keras.pruning.admm import GROWTH, RHO, AdmmTrainer, project
+from rnascl_keras.pruning.admm import GROWTH, RHO, AdmmTrainer, Updates, project
 from rnascl_keras.pruning.hydra import HydraTrainer, first_scores
 from rnascl_keras.pruning.masks import (
     held_at_zero,
@@ -22,6 +22,7 @@ from rnascl_keras.pruning.masks import (
     zero,
 )
 from rnascl_keras.pruning.settings import Pruning
+from rnascl_keras.run.checkpoint import Checkpoint
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 
@@ -119,6 +120,43 @@ def test_admm_projects_and_sums_up_what_differs():
     for found, expected in zip(trainer.copies.z, z, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
     assert float(trainer.copies.rho) == pytest.approx(RHO * GROWTH**2)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_admm_updates_once_an_epoch_wherever_it_is_cut_short(inside, tmp_path):
+    """Saved at the end of an epoch, and inside of the next, which begins with an update."""
+
+    def trainer():
+        made = AdmmTrainer(network(), keep=0.2, epsilon=0.1, method="n_fgsm")
+        made.compile(keras.optimizers.SGD(0.1))
+        made.optimizer.build(made.weight_variables)
+        return made
+
+    def begun(made, *epochs):
+        """Begin the epochs, of 30 of which every third begins with an update."""
+        updates = Updates(30)
+        updates.set_model(made)
+        for epoch in epochs:
+            updates.on_epoch_begin(epoch)
+        return [np.asarray(v) for v in (made.copies.rho, *made.copies.z, *made.copies.u)]
+
+    whole = trainer()
+    expected = begun(whole, *range(28))
+    assert float(expected[0]) == pytest.approx(RHO * GROWTH**9)
+    cut = trainer()
+    begun(cut, *range(27))
+    saved = Checkpoint(tmp_path / "state.npz", every_steps=1, steps_per_epoch=3)
+    saved.set_model(cut)
+    if inside:
+        begun(cut, 27)
+        saved.on_epoch_begin(27)
+        saved.on_train_batch_end(0)
+    else:
+        saved.on_epoch_end(26)
+    resumed = trainer()
+    assert Checkpoint(saved.path).restore(resumed) == 27
+    for value, found in zip(expected, begun(resumed, 27), strict=True):
+        np.testing.assert_array_equal(found, value)
 
 
 def test_the_projection_is_the_nearest_with_so_many_zeros():
