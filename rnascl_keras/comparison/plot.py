@@ -9,7 +9,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rnascl_keras.comparison.published_results import TABLE_1, PublishedResult
+from rnascl_keras.comparison.published_results import (
+    RADII,
+    TABLE_1,
+    PublishedResult,
+    is_published_at,
+)
 from rnascl_keras.comparison.table import by_method
 from rnascl_keras.report.search_plots import spread
 from rnascl_keras.report.style import ACCENT, FAINT, INK, MUTED, report_style, svg
@@ -34,8 +39,15 @@ def clean_against_robust(
 
     Args:
         rows: as `rows.compare_rows` returns them; PGD-20 at their largest radius is drawn.
-        published: points to draw hollow beside, as published.
+        published: points to draw hollow beside, as published, where that radius is theirs.
     """
+    epsilon = rows[0]["pgd20"]["epsilon"][-1]
+    note = "orange: with adversarial images"
+    if published and is_published_at(epsilon):
+        note += "; hollow, *: as published in the paper, not measured here"
+    elif published:
+        note += f"; what is published is at {radius(RADII[0])} and not shown"
+        published = ()
     points = [
         (f"{point.name}*", point.clean, point.pgd20, 1e6 * point.macs, point.adversarial)
         for point in published
@@ -55,11 +67,9 @@ def clean_against_robust(
             else:
                 axes.scatter(clean, robust, _area(macs), colour, edgecolors=INK, zorder=3)
         axes.set_xlabel("clean accuracy, %")
-        axes.set_ylabel(f"PGD-20 at {radius(rows[0]['pgd20']['epsilon'][-1])}, %")
+        axes.set_ylabel(f"PGD-20 at {radius(epsilon)}, %")
         axes.grid(color=FAINT)
         axes.margins(0.08)
-        note = "orange: with adversarial images"
-        note += "; hollow, *: as published in the paper, not measured here" if published else ""
         axes.set_title(note, fontsize=7.5, color=MUTED, fontweight="normal")
         inks = [MUTED] * len(published) + [INK] * (len(points) - len(published))
         _name(axes, [point[:3] for point in points], inks, LINE / (SHARE * height))

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+
+RADII = (8 / 255, 0.031)
+"""Of PGD-20 in all of them; Hydra's is the second, which is as good as the first."""
+
+
+def is_published_at(epsilon: float) -> bool:
+    """Return whether figures at this radius may stand beside the published ones."""
+    return any(math.isclose(epsilon, radius, rel_tol=1e-3) for radius in RADII)
 
 
 @dataclass(frozen=True)

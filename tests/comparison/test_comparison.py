@@ -7,7 +7,8 @@ from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_teacher
 from rnascl_keras.assignments import with_settings
 from rnascl_keras.comparison import methods
 from rnascl_keras.comparison.methods import METHODS, find_methods
-from rnascl_keras.comparison.plot import clean_against_robust
+from rnascl_keras.comparison.networks import networks_picture
+from rnascl_keras.comparison.plot import clean_against_robust, picture
 from rnascl_keras.comparison.published_results import TABLE_1
 from rnascl_keras.comparison.rows import Measures, _Row
 from rnascl_keras.comparison.table import spread
@@ -162,6 +163,23 @@ def test_the_published_points_are_marked_as_such():
     text = clean_against_robust([row], TABLE_1)
     assert ">ARD<" in text and ">RNAS-CL-S3*<" in text and "as published" in text
     assert "published" not in clean_against_robust([row])
+
+
+def drawn(epsilon):
+    """The pictures of both comparisons on CIFAR-10, whose largest radius this is."""
+    row = {"method": "ard", "name": "ARD", "adversarial": True, "macs": 7e6, "accuracy": 0.6}
+    row["pgd20"] = {"epsilon": [epsilon / 2, epsilon], "accuracy": [0.4, 0.3]}
+    network = {"network": "darts", "macs": 7e6, "epsilon": epsilon}
+    network["accuracy"] = {"clean": 0.6, "pgd20": 0.3}
+    return picture("cifar10", [row]), networks_picture("cifar10", [network])
+
+
+def test_the_published_points_are_drawn_at_their_own_radius_only():
+    for epsilon in (8 / 255, 0.031):
+        assert all(">RNAS-CL-S3*<" in text for text in drawn(epsilon))
+    for epsilon in (2 / 255, 0.03, 16 / 255):
+        for text in drawn(epsilon):
+            assert "*<" not in text and "what is published is at 8/255 and not shown" in text
 
 
 @pytest.mark.parametrize(
