@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
@@ -65,6 +67,8 @@ class _Pruned:
     def __init__(self, run: Run, name: str, settings: Pruning) -> None:
         self.run, self.name, self.settings = run, name, settings
         self.key = f"{name}_{settings.title()}"
+        self.steps = [f"{self.key}_{step}" for step in ("mask", "tune")]
+        """Under which names its trainings are saved."""
         self.figures = run.path(f"prune/{self.key}.json")
         self.file = run.path(f"prune/{self.key}.keras")
 
@@ -75,19 +79,27 @@ class _Pruned:
         if noted["signature"] == origin.signature and self.file.exists():
             run.say(f"{self.key}: already done from the same settings")
             return noted
-        check_nothing_is_lost(run, self.key, origin, self.figures, noted)
+        for name in (self.key, *self.steps):
+            check_nothing_is_lost(run, name, origin, self.figures, noted)
         run.path("prune").mkdir(exist_ok=True)
         self.figures.unlink(missing_ok=True)  # they would be of another model
-        with begun.noting(run, self.key, origin), run.strategy.scope():
+        with self._noting(origin), run.strategy.scope():
             model = self._tuned(origin.signature)
         save_model(model, self.file)
         found = measured(run, model, run.path("prune"), self.key)
         figures = {"model": self.name, **origin.as_dict(), **found}
         write_json(self.figures, figures)
-        for step in ("mask", "tune"):
-            begun.end(run, f"{self.key}_{step}")
-        begun.end(run, self.key)
+        for name in (*self.steps, self.key):
+            begun.end(run, name)
         return figures
+
+    @contextmanager
+    def _noting(self, origin: Origin) -> Iterator[None]:
+        """Note what is begun, under the name of each step: so what is saved of any is known."""
+        with ExitStack() as stack:
+            for name in (self.key, *self.steps):
+                stack.enter_context(begun.noting(self.run, name, origin))
+            yield
 
     def _origin(self) -> Origin:
         run, source = self.run, f"{self.name}.keras"

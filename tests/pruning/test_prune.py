@@ -7,7 +7,14 @@ import json
 import keras
 import pytest
 
+from rnascl_keras.assignments import with_settings
+from rnascl_keras.errors import Stopped, UserError
 from rnascl_keras.pruning.masks import kept_weights
+from rnascl_keras.pruning.prune import _Pruned
+from rnascl_keras.pruning.settings import Pruning
+from rnascl_keras.recipe import load_recipe
+from rnascl_keras.run.saved_state import SavedState
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
 
 DATA = ("--data", "digits", "--set", "data.limit_train=120", "--set", "data.validation=40")
@@ -53,6 +60,38 @@ def test_a_file_is_pruned_once(options, name, model, rnascl, tmp_path):
         assert min(zeros) > 0.99 - options[3]
     again = rnascl(*command)
     assert again.code == 0 and f"{name}: already done" in again.err
+
+
+@pytest.mark.parametrize("step", ["mask", "tune"])
+def test_what_was_begun_under_other_settings_is_kept(step, tmp_path, monkeypatch):
+    (tmp_path / ".stages").mkdir()
+    (tmp_path / "teacher.keras").touch()
+    name, said = f"teacher_hydra_0.1_{step}", []
+
+    def cut_short(pruning, signature):
+        SavedState(3, 0, signature, [], []).write(pruning.run.checkpoint(name))
+        raise Stopped
+
+    monkeypatch.setattr(_Pruned, "_tuned", cut_short)
+
+    def made(*changes, overwrite=False, **settings):
+        recipe = with_settings(load_recipe("digits"), changes)
+        run = Run(recipe, tmp_path, listener=said.append, overwrite=overwrite)
+        with pytest.raises(Stopped):
+            _Pruned(run, "teacher", Pruning.checked(way="hydra", **settings)).made()
+
+    made()
+    for changes, settings, told in (
+        (["evaluation.n=5"], {}, "evaluation.n: "),
+        ([], {"epochs": 7}, "prune.epochs: 20 there, 7 now"),
+    ):
+        with pytest.raises(UserError, match=f"{name}: .* after epoch 3, .*{told}.*--overwrite"):
+            made(*changes, **settings)
+    made()
+    assert said == []
+    made(overwrite=True, epochs=7)
+    made(epochs=7)
+    assert len(said) == 1 and "saved after epoch 3, is dropped" in said[0]
 
 
 @pytest.mark.parametrize(
