@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.export import export_student, measure_latency, quantise
 from rnascl_keras.files.shape import Keys, Shape
 from rnascl_keras.models.size import model_macs, model_parameters
-from rnascl_keras.pruning.masks import kept_weights, kernels
+from rnascl_keras.pruning.masks import kept_weights
 from rnascl_keras.report.keys import attack_name
 from rnascl_keras.run.figures import Speed
 from rnascl_keras.run.origin import Noted
@@ -85,17 +86,27 @@ def measured_by(run: Run) -> str:
 
 
 def macs_kept(model: keras.Model) -> int | None:
-    """Return the multiply-adds by weights that are not zero; None for a model of nested ones."""
+    """Return the multiply-adds by weights that are not zero.
+
+    Returns:
+        None where the layers' kernels, all their weights counted, do not give `model_macs`: with
+        nested models, separable or strided transposed convolutions, layers that are called twice,
+        maps of open size.
+    """
     if any(isinstance(layer, keras.Model) for layer in model.layers):
         return None
-    prunable = {id(kernel) for kernel in kernels(model)}
-    total = 0
+    kept = whole = 0
     for layer in model.layers:
         kernel = getattr(layer, "kernel", None)
-        if kernel is not None and id(kernel) in prunable:
-            places = int(np.prod(layer.output.shape[1:-1]))  # each weight counts once at each
-            total += places * int(np.count_nonzero(np.asarray(kernel)))
-    return total
+        if kernel is None:
+            continue
+        sizes = layer.output.shape[1:-1]
+        if None in sizes:
+            return None
+        places = math.prod(sizes)  # each weight counts once at each
+        kept += places * int(np.count_nonzero(np.asarray(kernel)))
+        whole += places * math.prod(kernel.shape)
+    return kept if whole == model_macs(model).total else None
 
 
 def _files(
