@@ -13,7 +13,7 @@ from rich.table import Table
 
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.export import export_student, measure_latency, quantise
-from rnascl_keras.files.shape import Keys, Shape
+from rnascl_keras.files.shape import NOT_YET, Keys, Shape
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.pruning.masks import kept_weights
 from rnascl_keras.report.keys import attack_name
@@ -43,6 +43,7 @@ class _Pruned(Noted):
     epsilon: float
     accuracy: dict[str, float]
     intervals: dict[str, list[float]]
+    measured_by: str = NOT_YET
 
 
 PRUNED = Shape(_Pruned, "is not of a pruned model", "delete it and give the command again")
@@ -54,7 +55,7 @@ def measured(run: Run, model: keras.Model, folder: Path, name: str) -> dict[str,
     Keys: `parameters` of all trainable ones, `weights` of the kernels, `kept` those that are not
     zero; `macs` as the layers compute them, `macs_kept` without the zeros, which no runtime that we
     know saves; `files` by name, `bytes`, `zeros`, `latency_ms`, `clean`; `n`, `epsilon`,
-    `accuracy`, `intervals`.
+    `accuracy`, `intervals`; `measured_by`.
     """
     test, settings = run.data.test, run.recipe.evaluation
     images, labels = test.first(min(settings.n, len(test)))
@@ -75,6 +76,7 @@ def measured(run: Run, model: keras.Model, folder: Path, name: str) -> dict[str,
         "accuracy": evaluation.accuracy,
         "intervals": evaluation.intervals,
         "near_chance": evaluation.near_chance,
+        "measured_by": measured_by(run),
     }
 
 

@@ -14,7 +14,7 @@ from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.saving import load_model, save_model
 from rnascl_keras.pruning.admm import AdmmTrainer, Updates
-from rnascl_keras.pruning.figures import PRUNED, measured, print_figures
+from rnascl_keras.pruning.figures import PRUNED, measured, measured_by, print_figures
 from rnascl_keras.pruning.hydra import HydraTrainer
 from rnascl_keras.pruning.masks import held_at_zero, kept_weights, kernels, magnitude_masks, zero
 from rnascl_keras.pruning.settings import Pruning
@@ -33,7 +33,8 @@ from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 def prune_run(run: Run, name: str | None, settings: Pruning) -> dict[str, Any]:
     """Prune a model of a run, fine-tune it, write its files into `prune/`, and print its figures.
 
-    What is there, made from the same settings, is not made again; what was cut short goes on.
+    What is there, made from the same settings, is not made again; what was cut short goes on. Where
+    only the measuring has changed, or the int8 file's calibration, nothing is trained.
 
     Args:
         run: its data are trained on; the stages that its model needs are done where they are not.
@@ -76,9 +77,26 @@ class _Pruned:
         """Return its figures, made now where they are not there yet."""
         run, origin = self.run, self._origin()
         noted = read_json(self.figures, PRUNED) if self.figures.exists() else {"signature": None}
-        if noted["signature"] == origin.signature and self.file.exists():
+        same = noted["signature"] == origin.signature
+        if not (self.file.exists() and _trained_alike(noted, origin)):
+            model = self._trained(origin, noted)
+        elif same and noted.get("measured_by") == measured_by(run):
             run.say(f"{self.key}: already done from the same settings")
             return noted
+        else:
+            run.say(f"{self.key}: trained already; its files and figures are made anew")
+            write_json(self.figures, noted | {"measured_by": ""})  # they would be of other files
+            model = load_model(self.file)
+        found = measured(run, model, run.path("prune"), self.key)
+        figures = {"model": self.name, **origin.as_dict(), **found}
+        write_json(self.figures, figures)
+        for name in (*self.steps, self.key):
+            begun.end(run, name)
+        return figures
+
+    def _trained(self, origin: Origin, noted: dict[str, Any]) -> keras.Model:
+        """Return the pruned model, trained and kept in its file."""
+        run = self.run
         for name in (self.key, *self.steps):
             check_nothing_is_lost(run, name, origin, self.figures, noted)
         run.path("prune").mkdir(exist_ok=True)
@@ -86,12 +104,7 @@ class _Pruned:
         with self._noting(origin), run.strategy.scope():
             model = self._tuned(origin.signature)
         save_model(model, self.file)
-        found = measured(run, model, run.path("prune"), self.key)
-        figures = {"model": self.name, **origin.as_dict(), **found}
-        write_json(self.figures, figures)
-        for name in (*self.steps, self.key):
-            begun.end(run, name)
-        return figures
+        return model
 
     @contextmanager
     def _noting(self, origin: Origin) -> Iterator[None]:
@@ -156,3 +169,14 @@ class _Pruned:
         told = f"{self.settings.way}, {self.settings.keep:g} kept"
         name = f"{self.key}_{step}"
         fit_stage(run, name, signature, trainer, training, told, callbacks)
+
+
+def _trained_alike(noted: dict[str, Any], now: Origin) -> bool:
+    """Return whether what is noted was trained as it would be now, however it was measured."""
+    if (made_from := noted.get("made_from")) is None:
+        return noted["signature"] == now.signature
+    there, here = (
+        {key: value for key, value in settings.items() if key != "evaluation"}
+        for settings in (made_from["settings"], now.settings)
+    )
+    return there == here and made_from["inputs"] == now.inputs

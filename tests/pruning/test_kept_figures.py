@@ -30,6 +30,7 @@ FIGURES = {
     "accuracy": {"clean": 0.75, "pgd20": 0.25},
     "intervals": {"clean": [0.1, 0.9], "pgd20": [0.1, 0.9]},
     "near_chance": None,
+    "measured_by": "e5",
 }
 
 

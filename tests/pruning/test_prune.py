@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import keras
 import pytest
+from other_versions import changed, without
+from test_kept_figures import FIGURES
 
 from rnascl_keras.assignments import with_settings
 from rnascl_keras.errors import Stopped, UserError
+from rnascl_keras.pruning import prune
+from rnascl_keras.pruning.figures import measured_by
 from rnascl_keras.pruning.masks import kept_weights
 from rnascl_keras.pruning.prune import _Pruned
 from rnascl_keras.pruning.settings import Pruning
@@ -92,6 +97,48 @@ def test_what_was_begun_under_other_settings_is_kept(step, tmp_path, monkeypatch
     made(overwrite=True, epochs=7)
     made(epochs=7)
     assert len(said) == 1 and "saved after epoch 3, is dropped" in said[0]
+
+
+def test_other_files_and_figures_are_made_without_a_training(model, tmp_path, monkeypatch):
+    (tmp_path / ".stages").mkdir()
+    shutil.copy(model, tmp_path / "teacher.keras")
+    trained, found = [], []
+
+    def tuned(pruning, signature):
+        trained.append(signature)
+        return keras.models.load_model(model)
+
+    def measured(run, *given):
+        found.append(run.recipe)
+        if len(found) == 6:
+            raise KeyboardInterrupt
+        told = ("signature", "made_from", "model", "measured_by")
+        figures = {key: value for key, value in FIGURES.items() if key not in told}
+        return figures | {"n": run.recipe.evaluation.n, "measured_by": measured_by(run)}
+
+    monkeypatch.setattr(_Pruned, "_tuned", tuned)
+    monkeypatch.setattr(prune, "measured", measured)
+
+    def made(*changes, **settings):
+        recipe = with_settings(load_recipe("digits"), changes)
+        run = Run(recipe, tmp_path, listener=str)
+        figures = _Pruned(run, "teacher", Pruning.checked(**settings)).made()
+        assert figures["n"] == recipe.evaluation.n
+        return len(trained), len(found)
+
+    assert made() == made() == (1, 1)
+    path = tmp_path / "prune/teacher_magnitude_0.1.json"
+    path.write_text(json.dumps(changed(json.loads(path.read_text()), ("measured_by",), without)))
+    assert made() == (1, 2)  # of an earlier version, which did not note it
+    other = "export.calibration=64"
+    assert made(other) == made(other) == (1, 3)
+    assert made(other, "evaluation.n=5") == (1, 4)
+    assert made(other) == (1, 5)
+    with pytest.raises(KeyboardInterrupt):
+        made()  # its files may be there already
+    assert made(other) == (1, 7)
+    with pytest.raises(UserError, match="prune.epochs: 20 there, 7 now.*--overwrite"):
+        made(epochs=7)
 
 
 @pytest.mark.parametrize(
