@@ -11,7 +11,7 @@ packed student:
                                 --attacks fgsm,pgd,mi_fgsm --json results/students/NAME.json
     NAME_sweep.json         rnascl evaluate NAME --data cifar10 --n 1000 --attacks pgd
                                 --sweep 2/255,4/255,16/255 --json results/students/NAME_sweep.json
-    NAME_auto_attack.json   rnascl attack NAME --data cifar10 --n 1000 --attacks pgd,auto_attack
+    NAME_auto_attack.json   rnascl attack NAME --data cifar10 --n 500 --attacks pgd,auto_attack
                                 --json results/students/NAME_auto_attack.json
 """
 

@@ -30,7 +30,9 @@ def _student(name: str) -> list[str]:
     """Return the row of a packaged student: AutoAttack is that of fewer images, as is said."""
     own = Packaged.of(name)
     shares = [percent(own.figures["accuracy"][key]) for key in ("clean", "pgd20")]
-    left = f"{percent(own.strong['accuracy']['auto_attack'])} (n = {own.strong['n']})"
+    strong = own.strong["accuracy"]
+    left = f"{percent(strong['auto_attack'])} (n = {own.strong['n']}; "
+    left += f"PGD-20 {percent(strong['pgd20'])})"
     sizes = [count(own.size["parameters"]), count(own.size["macs"])]
     return [f"`{name}`, packaged", radius(own.figures["epsilon"]), *sizes, *shares, left]
 

@@ -82,5 +82,5 @@ def test_the_readme_s_figures_are_those_of_the_files(name):
     figures = read_json(RESULTS / f"{name}.json")
     assert cells[5:7] == [percent(figures["accuracy"][key]) for key in ("clean", "pgd20")]
     strong = read_json(RESULTS / f"{name}_auto_attack.json")
-    left = percent(strong["accuracy"]["auto_attack"])
-    assert cells[7] == f"{left} (n = {strong['n']})"
+    left, weaker = (percent(strong["accuracy"][key]) for key in ("auto_attack", "pgd20"))
+    assert cells[7] == f"{left} (n = {strong['n']}; PGD-20 {weaker})"
