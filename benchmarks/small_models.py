@@ -70,9 +70,10 @@ def picture(content: dict[str, Any]) -> str:
                 low, high = (100 * share for share in row["interval"])
                 axes.vlines(where[0], low, high, colors=MUTED, linewidth=1, zorder=1)
             axes.scatter(*where, 60, ACCENT if ours else "none", edgecolors=INK, zorder=2)
-            label = f"{row['name'].strip('`')}, {count(row['weights'])}"
+            # ours stand close together, so their labels are narrow
+            label = row["name"].strip("`"), count(row["weights"])
             axes.annotate(
-                label,
+                ("\n" if ours else ", ").join(label),
                 where,
                 xytext=(8, 0) if where[0] < 100 else (-8, 0),
                 textcoords="offset points",
