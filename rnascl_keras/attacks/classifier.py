@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -103,6 +103,11 @@ def _are_finite(values: np.ndarray) -> bool:
 def gives_gradients(classifier: Any) -> bool:
     """Return whether attacks that follow gradients can be used."""
     return callable(getattr(_bare(classifier), "logits_and_gradient", None))
+
+
+def any_follows_gradient(attacks: Iterable[Any]) -> bool:
+    """Return whether one of the attacks follows a gradient; one that does not say so, does."""
+    return any(getattr(attack, "follows_gradient", True) for attack in attacks)
 
 
 def gradient_complaint(classifier: Any, images: np.ndarray) -> str | None:

@@ -19,6 +19,11 @@ from rnascl_keras.distribution.workers import worker_count
 Tensor = Any
 
 
+def replica_count() -> int:
+    """Return how many replicas share the batch, as seen by one of them."""
+    return tf.distribute.get_replica_context().num_replicas_in_sync
+
+
 def batch_share(labels: Tensor) -> Tensor | float | None:
     """Return the part of the global batch that this replica's `labels`, (batch,), are; None where
     there is but one replica.
@@ -44,8 +49,7 @@ def never_empty(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         images: (b, h, w, c).
         labels: (b,).
     """
-    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-    if replicas == 1 or labels.shape[0] is not None:
+    if replica_count() == 1 or labels.shape[0] is not None:
         return images, labels
     missing: Any = tf.cast(tf.equal(tf.shape(labels)[0], 0), tf.int32)
     return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]]), tf.pad(labels, [[0, missing]])
@@ -100,11 +104,6 @@ def apply_gradients(
         clipped = inner._clip_gradients([g / tf.cast(scale, g.dtype) for g in whole])
         gradients = [g * (tf.cast(scale, g.dtype) / replicas) for g in clipped]
     optimizer.apply(gradients, variables)
-
-
-def replica_count() -> int:
-    """Return how many replicas share the batch, as seen by one of them."""
-    return tf.distribute.get_replica_context().num_replicas_in_sync
 
 
 def moving_statistics(model: keras.Model) -> list[Any]:

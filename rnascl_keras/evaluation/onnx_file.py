@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rnascl_keras.attacks import make_attack
-from rnascl_keras.attacks.classifier import gradient_complaint
+from rnascl_keras.attacks.classifier import any_follows_gradient, gradient_complaint
 from rnascl_keras.data import ImageData
 from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.errors import UserError, naming
@@ -67,7 +67,8 @@ def attack_files(
     classifiers = {path: opened(path, **given) for path in paths}
     asked = {path: _told(path, one, request, say) for path, one in classifiers.items()}
     images = _images_of_all(classifiers, request)
-    _check_gradients(classifiers.values(), images, request)
+    if len(paths) > 1:  # of one, `measure` asks before its first attack
+        _check_gradients(classifiers.values(), images, request)
     measured: list[Measured] = []
     lost = []
     for path, classifier in classifiers.items():
@@ -90,8 +91,10 @@ def _images_of_all(classifiers: Mapping[Path, Any], request: Request) -> ImageDa
     found: dict[ImageShape, ImageData] = {}
     for path, classifier in classifiers.items():
         shape = classifier.input_shape
+        if shape in found:
+            continue
         with naming(path) if len(classifiers) > 1 else nullcontext():
-            found[shape] = found[shape] if shape in found else images_for(request, shape)
+            found[shape] = images_for(request, shape)
     if len(found) > 1 and len({images.fingerprint() for images in found.values()}) > 1:
         raise UserError("the files take images of other shapes; attack them one by one.")
     return next(iter(found.values()))
@@ -100,7 +103,7 @@ def _images_of_all(classifiers: Mapping[Path, Any], request: Request) -> ImageDa
 def _check_gradients(classifiers: Iterable[Any], images: ImageData, request: Request) -> None:
     """Raise UserError where an attack follows a gradient that a file has not."""
     made = [make_attack(name, request.epsilon, norm=request.norm) for name in request.attacks]
-    if not any(getattr(attack, "follows_gradient", True) for attack in made):
+    if not any_follows_gradient(made):
         return
     one_image, _ = images.first(1)
     for classifier in classifiers:

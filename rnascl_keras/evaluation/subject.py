@@ -12,7 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from rnascl_keras.attacks import Attack
-from rnascl_keras.attacks.classifier import Batched, as_classifier, gradient_complaint
+from rnascl_keras.attacks.classifier import (
+    Batched,
+    any_follows_gradient,
+    as_classifier,
+    gradient_complaint,
+)
 from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_labels
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.attacks.verdict import NO_CLASS, given_class, is_right
@@ -99,7 +104,7 @@ class Subject:
 
     def check_gradient(self, attacks: Sequence[Attack]) -> None:
         """Raise UserError where an attack follows a gradient that the classifier has not."""
-        followed = any(getattr(attack, "follows_gradient", True) for attack in attacks)
+        followed = any_follows_gradient(attacks)
         if followed and self.complaint:
             raise UserError(self.complaint)
         agreement = getattr(self.classifier.classifier, "agreement", None)

@@ -68,8 +68,10 @@ class _Pruned:
     def __init__(self, run: Run, name: str, settings: Pruning) -> None:
         self.run, self.name, self.settings = run, name, settings
         self.key = f"{name}_{settings.title()}"
-        self.steps = [f"{self.key}_{step}" for step in ("mask", "tune")]
+        self.steps = {step: f"{self.key}_{step}" for step in ("mask", "tune")}
         """Under which names its trainings are saved."""
+        self.names = (self.key, *self.steps.values())
+        """Under which something may have been begun."""
         self.figures = run.path(f"prune/{self.key}.json")
         self.file = run.path(f"prune/{self.key}.keras")
 
@@ -90,14 +92,14 @@ class _Pruned:
         found = measured(run, model, run.path("prune"), self.key)
         figures = {"model": self.name, **origin.as_dict(), **found}
         write_json(self.figures, figures)
-        for name in (*self.steps, self.key):
+        for name in self.names[::-1]:  # the whole last
             begun.end(run, name)
         return figures
 
     def _trained(self, origin: Origin, noted: dict[str, Any]) -> keras.Model:
         """Return the pruned model, trained and kept in its file."""
         run = self.run
-        for name in (self.key, *self.steps):
+        for name in self.names:
             check_nothing_is_lost(run, name, origin, self.figures, noted)
         run.path("prune").mkdir(exist_ok=True)
         self.figures.unlink(missing_ok=True)  # they would be of another model
@@ -110,7 +112,7 @@ class _Pruned:
     def _noting(self, origin: Origin) -> Iterator[None]:
         """Note what is begun, under the name of each step: so what is saved of any is known."""
         with ExitStack() as stack:
-            for name in (self.key, *self.steps):
+            for name in self.names:
                 stack.enter_context(begun.noting(self.run, name, origin))
             yield
 
@@ -167,8 +169,7 @@ class _Pruned:
         steps = run.data.train.steps_per_epoch(training.batch_size)
         trainer.compile(optimizer=sgd(training, steps))
         told = f"{self.settings.way}, {self.settings.keep:g} kept"
-        name = f"{self.key}_{step}"
-        fit_stage(run, name, signature, trainer, training, told, callbacks)
+        fit_stage(run, self.steps[step], signature, trainer, training, told, callbacks)
 
 
 def _trained_alike(noted: dict[str, Any], now: Origin) -> bool:
