@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
+import os
 import shutil
 import signal
 import sys
@@ -13,6 +15,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 import pytest
+from filelock import FileLock
 
 # What a shell runs in the background is told to ignore it, and so would the commands tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -92,20 +95,38 @@ def snapshot():
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory) -> Path:
+def shared(tmp_path_factory) -> Path:
+    """A folder of this session's that all its processes have, where tests run in several."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(shared) -> Path:
     """The file of a recipe that takes seconds."""
-    path = tmp_path_factory.mktemp("recipe") / "tiny.py"
-    path.write_text(TINY_RECIPE)
+    path = shared / "tiny.py"
+    with FileLock(shared / "tiny.lock"):
+        if not path.exists():
+            path.write_text(TINY_RECIPE)
     return path
 
 
 @pytest.fixture(scope="session")
-def whole_run(tiny, tmp_path_factory) -> SimpleNamespace:
-    """The work folder of a whole run of `tiny`, and what the command printed."""
-    folder = tmp_path_factory.mktemp("whole") / "work"
-    result = call_rnascl("run", tiny, "--workdir", folder)
-    assert result.code == 0, result.err
-    return SimpleNamespace(folder=folder, out=result.out, err=result.err)
+def whole_run(tiny, shared) -> SimpleNamespace:
+    """The work folder of a whole run of `tiny`, and what the command printed.
+
+    The process that asks first makes it; the others wait, which costs them nothing but time.
+    """
+    folder, printed = shared / "work", shared / "printed.json"
+    with FileLock(shared / "whole_run.lock"):
+        if not printed.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            result = call_rnascl("run", tiny, "--workdir", folder)
+            assert result.code == 0, result.err
+            printed.write_text(json.dumps({"out": result.out, "err": result.err}))
+    return SimpleNamespace(folder=folder, **json.loads(printed.read_text()))
 
 
 @pytest.fixture

@@ -13,11 +13,19 @@ from rnascl_keras.method.supernet import Supernet
 
 IMAGE, CLASSES = (8, 8, 1), 3
 TINY = SearchSpace("tiny", (Stage(2, (4, 2), stride=1), Stage(2, (6, 4, 2))), stem_width=4)
+ONE_BLOCK = SearchSpace("one block", (Stage(1, (4, 2)),), stem_width=2)
+"""For what does not depend on how deep a network is: its step is traced in a third of the time."""
+
 TUTORS = (
     Tutor("stem", "conv3"),
     Tutor("stage1_block2_depthwise", "conv1"),
     Tutor("stage2_block1_project", "conv3"),
 )
+STUDENTS = {
+    TINY: (((2, 4), (6, 2)), TUTORS),
+    ONE_BLOCK: (((2,),), (Tutor("stem", "conv3"), Tutor("stage1_block1_depthwise", "conv1"))),
+}
+"""The widths and tutors of the student of each space."""
 
 
 def tiny_batch(n=20, classes=CLASSES):
@@ -66,6 +74,7 @@ def make_search(
     architecture_optimizer=None,
     teacher=None,
     supernet=None,
+    space=TINY,
     compiling=None,
     **settings,
 ):
@@ -73,7 +82,7 @@ def make_search(
     keras.utils.set_random_seed(1)
     search = CrossLayerSearch(
         teacher or make_teacher(),
-        supernet or Supernet(TINY, IMAGE, CLASSES, seed=4),
+        supernet or Supernet(space, IMAGE, CLASSES, seed=4),
         **{"seed": 4, **settings},
     )
     search.compile(
@@ -84,14 +93,17 @@ def make_search(
     return search
 
 
-def make_distiller(*, optimizer=None, teacher=None, student=None, compiling=None, **settings):
+def make_distiller(
+    *, optimizer=None, teacher=None, student=None, space=TINY, compiling=None, **settings
+):
     """Return a compiled distiller; equal settings give equal models."""
     keras.utils.set_random_seed(2)
-    architecture = Architecture(TINY, ((2, 4), (6, 2)), TUTORS, "", IMAGE, CLASSES)
+    widths, tutors = STUDENTS[space]
+    architecture = Architecture(space, widths, tutors, "", IMAGE, CLASSES)
     distiller = CrossLayerDistiller(
         teacher or make_teacher(),
         student or architecture.build(),
-        **{"tutors": TUTORS, "seed": 4, **settings},
+        **{"tutors": tutors, "seed": 4, **settings},
     )
     distiller.compile(optimizer=optimizer or sgd(), **(compiling or {}))
     return distiller

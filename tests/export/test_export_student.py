@@ -51,15 +51,22 @@ def randomised_student(images: np.ndarray, **changes):
     return student
 
 
+@pytest.fixture(scope="module")
+def exported(images, tmp_path_factory):
+    """The student of the paper's own blocks, and what its export left."""
+    student = randomised_student(images)
+    folder = tmp_path_factory.mktemp("exported")
+    return student, export_student(student, folder, "student", images, tolerance=np.inf)
+
+
 def operators(path) -> collections.Counter:
     return collections.Counter(node.op_type for node in onnx.load(path).graph.node)
 
 
-def test_every_batch_normalisation_is_folded_into_its_convolution(images, tmp_path):
+def test_every_batch_normalisation_is_folded_into_its_convolution(exported):
     """Also that of the depthwise convolutions, which the converter leaves as a product and a sum,
     and though every statistic is far from that of a fresh model."""
-    student = randomised_student(images)
-    made = export_student(student, tmp_path, "student", images[:50], tolerance=np.inf)
+    student, made = exported
     found = operators(made.onnx_path)
     kinds = keras.layers.Conv2D, keras.layers.DepthwiseConv2D
     convolutions = [layer for layer in student.layers if isinstance(layer, kinds)]
@@ -71,9 +78,8 @@ def test_every_batch_normalisation_is_folded_into_its_convolution(images, tmp_pa
     assert standard == [""]
 
 
-def test_its_int8_file_runs_in_bytes_from_image_to_pooling(images, tmp_path):
-    student = randomised_student(images)
-    made = export_student(student, tmp_path, "student", images[:50], tolerance=np.inf)
+def test_its_int8_file_runs_in_bytes_from_image_to_pooling(images, exported, tmp_path):
+    made = exported[1]
     int8 = quantise(made.onnx_path, tmp_path / "int8.onnx", images[:200], least_agreement=0.0)
     # What onnxruntime makes of it: a float convolution would have been left as Conv.
     options = onnxruntime.SessionOptions()
@@ -87,9 +93,8 @@ def test_its_int8_file_runs_in_bytes_from_image_to_pooling(images, tmp_path):
     assert int8.bytes < made.bytes / 2.5
 
 
-def test_onnx_agrees_with_keras_on_a_thousand_images(images, tmp_path):
-    student = randomised_student(images)
-    made = export_student(student, tmp_path, "student", images, tolerance=np.inf)
+def test_onnx_agrees_with_keras_on_a_thousand_images(images, exported):
+    student, made = exported
     expected = student.predict(images, verbose=0)
     # The claim is about logits of the usual size, and means nothing where all are alike.
     assert len(np.unique(expected.argmax(axis=1))) > 5

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scipy.special import log_softmax
-from tiny_models import dtype_policy, make_distiller, make_teacher, tiny_batch
+from tiny_models import ONE_BLOCK, dtype_policy, make_distiller, make_teacher, tiny_batch
 
 from rnascl_keras.method.adversarial_terms import IndirectGradients, entropy_weights
 from rnascl_keras.method.inner_attacks import StepPGD, on_labels, uniform_start
@@ -107,7 +107,11 @@ def test_igdm_rises_linearly_over_the_epochs_also_where_a_fit_goes_on():
         robust = terms, StepPGD(on_labels, uniform_start(0.2), 0.2, 0.05, steps=0)
         still = keras.optimizers.SGD(0.0)
         model = make_distiller(
-            teacher=sharp_teacher(), robust=robust, optimizer=still, compiling=compiling
+            space=ONE_BLOCK,
+            teacher=sharp_teacher(),
+            robust=robust,
+            optimizer=still,
+            compiling=compiling,
         )
         settings |= {"batch_size": len(IMAGES), "shuffle": False, "verbose": 0}
         callbacks = [Draws()]

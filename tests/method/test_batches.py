@@ -4,12 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_models import CLASSES, IMAGE, make_distiller, make_search, tiny_batch, values
+from tiny_models import CLASSES, IMAGE, ONE_BLOCK, make_distiller, make_search, tiny_batch, values
 
 from rnascl_keras.attacks import FGSM
 from rnascl_keras.errors import UserError
-from rnascl_keras.method.spaces import SearchSpace, Stage
-from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 
 IMAGES, LABELS = tiny_batch()
@@ -75,7 +73,7 @@ def test_xla_lets_nothing_pass_whatever_feeds_it(way):
 @pytest.mark.parametrize("way", ["arrays", "evaluate"])
 @pytest.mark.parametrize("make_model", [make_search, make_distiller])
 def test_xla_lets_nothing_pass_whatever_is_trained(make_model, way):
-    model = make_model(compiling={"jit_compile": True})
+    model = make_model(space=ONE_BLOCK, compiling={"jit_compile": True})
     start = values(model.variables)
     for fault in SPOILT:
         check_refused(model, way, fault)
@@ -93,8 +91,7 @@ def test_a_later_batch_is_looked_at_as_well(compiling):
 
 
 def test_xla_does_not_split_a_batch_of_one():
-    supernet = Supernet(SearchSpace("one block", (Stage(1, (4, 2)),), 2), IMAGE, CLASSES)
-    search = make_search(supernet=supernet, compiling={"jit_compile": True})
+    search = make_search(space=ONE_BLOCK, compiling={"jit_compile": True})
     spec = tf.TensorSpec((None, *IMAGE)), tf.TensorSpec((None,), tf.int64)
     batches = tf.data.Dataset.from_generator(
         lambda: one_generator(IMAGES[:1], LABELS[:1]), output_signature=spec

@@ -5,7 +5,15 @@ import math
 import keras
 import numpy as np
 import pytest
-from tiny_models import CLASSES, make_distiller, make_search, same, tiny_batch, values
+from tiny_models import (
+    CLASSES,
+    ONE_BLOCK,
+    make_distiller,
+    make_search,
+    same,
+    tiny_batch,
+    values,
+)
 
 from rnascl_keras.data import load_data
 from rnascl_keras.errors import UserError
@@ -72,12 +80,14 @@ def run(model, data, epochs, first=0, callbacks=()):
 
 
 MODELS = {
-    "search": make_search,
+    "search": lambda: make_search(space=ONE_BLOCK),
     "distiller": lambda: make_distiller(
-        trades=Trades(steps=1), optimizer=keras.optimizers.Adam(0.01)
+        space=ONE_BLOCK, trades=Trades(steps=1), optimizer=keras.optimizers.Adam(0.01)
     ),
     "igdm": lambda: make_distiller(
-        robust=igdm(epsilon=0.1, step_size=0.05, steps=1), compiling=EAGER
+        space=ONE_BLOCK,
+        robust=igdm(epsilon=0.1, step_size=0.05, steps=1),
+        compiling=EAGER,
     ),
 }
 

@@ -7,6 +7,7 @@ from scipy.special import log_softmax
 from tiny_models import (
     CLASSES,
     IMAGE,
+    ONE_BLOCK,
     TUTORS,
     dtype_policy,
     make_distiller,
@@ -107,7 +108,7 @@ def trained(distiller, epochs=3):
 def test_the_teacher_never_moves_and_the_student_does():
     teacher = make_teacher()
     before = values(teacher.variables)
-    distiller = make_distiller(teacher=teacher, trades=TRADES)
+    distiller = make_distiller(space=ONE_BLOCK, teacher=teacher, trades=TRADES)
     start = values(distiller.student.variables)
     trained(distiller, 2)
     assert same(values(teacher.variables), before)
@@ -130,7 +131,7 @@ def check_fit(distiller, **settings):
 @pytest.mark.parametrize("trades", [None, TRADES], ids=["plain", "trades"])
 def test_under_mixed_precision(policy, trades):
     with dtype_policy(policy):
-        distiller = make_distiller(trades=trades)
+        distiller = make_distiller(space=ONE_BLOCK, trades=trades)
         check_fit(distiller)
     assert distiller.student.get_layer("stem").compute_dtype == policy.removeprefix("mixed_")
 
@@ -166,7 +167,8 @@ def test_compiled_by_xla():
 
 def test_eagerly_with_a_schedule_adamw_and_usual_callbacks(tmp_path):
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay([2], [0.01, 0.001])
-    distiller = make_distiller(optimizer=keras.optimizers.AdamW(schedule), compiling=EAGER)
+    optimizer = keras.optimizers.AdamW(schedule)
+    distiller = make_distiller(space=ONE_BLOCK, optimizer=optimizer, compiling=EAGER)
     saved = keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.weights.h5", save_weights_only=True)
     history = check_fit(distiller, callbacks=[saved], validation_data=(IMAGES, LABELS))
     assert {"val_loss", "val_accuracy"} <= set(history.history)
@@ -174,14 +176,14 @@ def test_eagerly_with_a_schedule_adamw_and_usual_callbacks(tmp_path):
 
 
 def test_with_a_learning_rate_scheduler_and_short_batches():
-    distiller = make_distiller()
+    distiller = make_distiller(space=ONE_BLOCK)
     halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
     distiller.fit(IMAGES[:17], LABELS[:17], batch_size=8, epochs=2, verbose=0, callbacks=[halve])
     assert float(distiller.optimizer.learning_rate) == pytest.approx(0.025)
 
 
 def test_evaluate_gives_clean_accuracy_of_the_student():
-    distiller = make_distiller()
+    distiller = make_distiller(space=ONE_BLOCK)
     found = distiller.evaluate(IMAGES, LABELS, batch_size=7, verbose=0, return_dict=True)
     logits = distiller.student(IMAGES)
     assert found["accuracy"] == pytest.approx(np.mean(np.argmax(logits, -1) == LABELS))

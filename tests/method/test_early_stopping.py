@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from tiny_models import make_distiller, tiny_batch
+from tiny_models import ONE_BLOCK, make_distiller, tiny_batch
 
 from rnascl_keras.attacks import PGD
 from rnascl_keras.errors import UserError
@@ -27,7 +27,8 @@ def make_trainer(**settings):
 
 def make_student_trainer(**settings):
     compiling = {"jit_compile": False}
-    return make_distiller(optimizer=keras.optimizers.SGD(0.05), compiling=compiling, **settings)
+    optimizer = keras.optimizers.SGD(0.05)
+    return make_distiller(space=ONE_BLOCK, optimizer=optimizer, compiling=compiling, **settings)
 
 
 @pytest.mark.parametrize("make", [make_trainer, make_student_trainer])

@@ -156,8 +156,8 @@ def test_no_two_choices_of_any_two_runs_draw_the_same_noise():
         return [tutor_seed(run), *(choice.seed for choice in supernet.choices)]
 
     assert seeds_of(0) == list(range(99, 99 + 8))
-    seeds = [seed for run in (*range(51), 10**6) for seed in seeds_of(run)]
-    assert len({seed % (2**31 - 2) for seed in seeds}) == 52 * 8
+    seeds = [seed for run in (*range(4), 50, 10**6) for seed in seeds_of(run)]
+    assert len({seed % (2**31 - 2) for seed in seeds}) == 6 * 8
     blocks = max(sum(space.depths) for space in SPACES.values())
     assert blocks < tutor_seed(1) - tutor_seed(0)
     assert tutor_seed(10**6) + blocks < 2**31 - 2

@@ -9,7 +9,17 @@ import tensorflow as tf
 from cached_teacher import build, opened, ten_class_teacher
 from scipy.special import log_softmax
 from test_distill import cross_entropy
-from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_distiller, make_teacher, sgd, tiny_batch
+from tiny_models import (
+    CLASSES,
+    IMAGE,
+    ONE_BLOCK,
+    STUDENTS,
+    TUTORS,
+    make_distiller,
+    make_teacher,
+    sgd,
+    tiny_batch,
+)
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.architecture import Architecture, Tutor
@@ -39,7 +49,7 @@ def kl(p, q, softening=1.0):
 def make(robust, **settings):
     """A compiled trainer of the tiny student; equal settings give equal ones."""
     keras.utils.set_random_seed(2)
-    student = Architecture(TINY, ((2, 4), (6, 2)), TUTORS, "", IMAGE, CLASSES).build()
+    student = Architecture(ONE_BLOCK, *STUDENTS[ONE_BLOCK], "", IMAGE, CLASSES).build()
     trainer = Distiller(make_teacher(), student, *robust(**settings), seed=4)
     trainer.compile(sgd(), **EAGER)
     return trainer
@@ -98,8 +108,7 @@ def test_at_the_published_scale_rslad_is_one_by_the_classes_of_its_sum():
         assert float(found["published"][name]) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("share", [1.0, 0.3])
-@pytest.mark.parametrize("scale", ["sum", "published"])
+@pytest.mark.parametrize(("share", "scale"), [(1.0, "published"), (0.3, "sum")])
 def test_adaad_recomputed(share, scale):
     """Both are asked about the adversarial images; the published scale is the mean."""
     settings = {**INNER, "adversarial_share": share, "scale": scale}

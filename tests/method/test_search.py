@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 from tiny_models import (
     CLASSES,
     IMAGE,
+    ONE_BLOCK,
     TINY,
     make_search,
     make_teacher,
@@ -29,7 +30,7 @@ IMAGES, LABELS = tiny_batch()
 
 
 def one_step(images=IMAGES, labels=LABELS, **settings):
-    search = make_search(**settings, compiling={"run_eagerly": True})
+    search = make_search(space=ONE_BLOCK, **settings, compiling={"run_eagerly": True})
     search.train_on_batch(images, labels)
     return search
 
@@ -114,7 +115,7 @@ def test_eq_2_recomputed(settings):
 def test_the_architecture_step_moves_no_weight_and_the_weight_step_no_choice():
     still = keras.optimizers.SGD(0.0)
     moving = state(default_step())
-    start = state(make_search())
+    start = state(make_search(space=ONE_BLOCK))
     weights_only = state(one_step(architecture_optimizer=still))
     choices_only = state(one_step(optimizer=sgd(0.0)))
     # the architecture step changes neither weights nor their optimizer
@@ -153,7 +154,7 @@ def test_the_first_80_percent_move_the_weights_and_the_last_20_the_choices():
 
 
 def test_weight_decay_is_coupled_and_reaches_kernels_only():
-    start = values(make_search().weight_variables)
+    start = values(make_search(space=ONE_BLOCK).weight_variables)
     ends = [
         values(one_step(weight_decay=rate, optimizer=keras.optimizers.SGD(1.0)).weight_variables)
         for rate in (0.0, 0.05)
@@ -173,7 +174,7 @@ def test_the_teacher_never_moves():
 def test_moving_statistics_move_in_both_steps():
     """The second step runs in training mode: momentum 0.9 is applied twice."""
     search = default_step()
-    resting = make_search()
+    resting = make_search(space=ONE_BLOCK)
     kernel = resting.supernet.get_layer("stem").kernel
     convolved = tf.nn.conv2d(IMAGES, kernel.value, 1, "SAME")
     after_one = 0.1 * np.mean(convolved[:16], (0, 1, 2))

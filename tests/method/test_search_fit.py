@@ -1,13 +1,21 @@
 """Whole searches: known answers, and every way in which `fit` may be called."""
 
-import itertools
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.datasets import load_digits
-from tiny_models import CLASSES, IMAGE, TINY, dtype_policy, make_search, sgd, tiny_batch, values
+from tiny_models import (
+    CLASSES,
+    IMAGE,
+    ONE_BLOCK,
+    TINY,
+    dtype_policy,
+    make_search,
+    sgd,
+    tiny_batch,
+    values,
+)
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method import cost
@@ -103,7 +111,7 @@ def check_trained(search, history, start):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_under_mixed_precision(policy):
     with dtype_policy(policy):
-        search = make_search()
+        search = make_search(space=ONE_BLOCK)
         start = values(search.weight_variables), values(search.architecture_variables)
         history = search.fit(IMAGES, LABELS, batch_size=10, epochs=5, verbose=0)
     check_trained(search, history, start)
@@ -113,10 +121,7 @@ def test_under_mixed_precision(policy):
 
 
 def test_compiled_by_xla():
-    one_block = SearchSpace("one block", (Stage(1, (4, 2)),), stem_width=2)
-    search = make_search(
-        supernet=Supernet(one_block, IMAGE, CLASSES, seed=4), compiling={"jit_compile": True}
-    )
+    search = make_search(space=ONE_BLOCK, compiling={"jit_compile": True})
     start = values(search.weight_variables), values(search.architecture_variables)
     history = search.fit(IMAGES, LABELS, batch_size=10, epochs=1, verbose=0)
     check_trained(search, history, start)
@@ -124,6 +129,7 @@ def test_compiled_by_xla():
 
 def test_eagerly_with_a_schedule_adamw_and_usual_callbacks(tmp_path):
     search = make_search(
+        space=ONE_BLOCK,
         optimizer=keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(0.01, 8)),
         architecture_optimizer="adam",
         compiling={"run_eagerly": True},
@@ -152,7 +158,7 @@ def test_eagerly_with_a_schedule_adamw_and_usual_callbacks(tmp_path):
     check_trained(search, history, start)
     assert set(history.history) >= {"val_loss", "val_accuracy", "gumbel_temperature"}
     assert (tmp_path / "log.csv").exists()
-    again = make_search(optimizer=keras.optimizers.AdamW(0.01))
+    again = make_search(space=ONE_BLOCK, optimizer=keras.optimizers.AdamW(0.01))
     again.load_weights(tmp_path / "best.weights.h5")
 
 
@@ -165,7 +171,7 @@ def test_batches_of_any_size_and_a_learning_rate_scheduler():
 
     spec = tf.TensorSpec((None, *IMAGE), tf.float32), tf.TensorSpec((None,), tf.int64)
     data = tf.data.Dataset.from_generator(batches, output_signature=spec)
-    search = make_search()
+    search = make_search(space=ONE_BLOCK)
     start = values(search.weight_variables), values(search.architecture_variables)
     halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
     history = search.fit(data, epochs=2, verbose=0, callbacks=halve)  # one callback, no list
@@ -185,8 +191,8 @@ def test_a_batch_of_one_is_told_at_once():
 
 
 def all_macs():
-    for a, b, c, d in itertools.product((4, 2), (4, 2), (6, 4, 2), (6, 4, 2)):
-        yield cost.count_macs(TINY, ((a, b), (c, d)), IMAGE, CLASSES)
+    for width in (4, 2):
+        yield cost.count_macs(ONE_BLOCK, ((width,),), IMAGE, CLASSES)
 
 
 def test_a_compiled_step_sees_the_temperature_change():
@@ -199,7 +205,7 @@ def test_a_compiled_step_sees_the_temperature_change():
         def on_epoch_end(self, epoch, logs=None):
             macs.append(logs["expected_macs"])
 
-    search = make_search(architecture_optimizer=keras.optimizers.SGD(0.0))
+    search = make_search(space=ONE_BLOCK, architecture_optimizer=keras.optimizers.SGD(0.0))
     search.fit(IMAGES, LABELS, batch_size=20, epochs=2, verbose=0, callbacks=[Spy()])
     # hot: equal weights, the mean of all students; cold: one of them
     assert macs[0] == pytest.approx(np.mean(list(all_macs())), rel=1e-3)
@@ -218,7 +224,7 @@ def test_a_compiled_step_sees_the_temperature_change():
     ],
 )
 def test_data_out_of_range_are_refused_in_one_line(spoil, fault, eagerly):
-    search = make_search(compiling={"run_eagerly": eagerly})
+    search = make_search(space=ONE_BLOCK, compiling={"run_eagerly": eagerly})
     images, labels = spoil(*tiny_batch())
     assert {0, 2} <= set(LABELS)
     for use in (search.fit, search.evaluate):

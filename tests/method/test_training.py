@@ -5,14 +5,22 @@ import warnings
 import keras
 import numpy as np
 import pytest
-from tiny_models import CLASSES, IMAGE, TINY, make_distiller, make_search, make_teacher, tiny_batch
+from tiny_models import (
+    CLASSES,
+    IMAGE,
+    ONE_BLOCK,
+    TINY,
+    make_distiller,
+    make_search,
+    make_teacher,
+    tiny_batch,
+)
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.callbacks import GumbelTemperatureDecay
 from rnascl_keras.method.distill import CrossLayerDistiller
 from rnascl_keras.method.distiller import Distiller
 from rnascl_keras.method.search import CrossLayerSearch
-from rnascl_keras.method.spaces import SearchSpace, Stage
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.terms import CrossEntropy
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
@@ -164,13 +172,8 @@ def test_an_override_that_would_never_be_called_is_told(base, settings, instead,
         mine(**given)
 
 
-def one_block_search():
-    space = SearchSpace("one block", (Stage(1, (4, 2)),), stem_width=2)
-    return make_search(supernet=Supernet(space, IMAGE, CLASSES, seed=4))
-
-
 def test_a_search_in_several_calls_is_told_that_it_begins_anew():
-    search = one_block_search()
+    search = make_search(space=ONE_BLOCK)
 
     def fit(**epochs):
         return search.fit(IMAGES, LABELS, batch_size=20, verbose=0, **epochs)
@@ -185,7 +188,7 @@ def test_a_search_in_several_calls_is_told_that_it_begins_anew():
 
 
 def test_a_search_in_parts_of_one_has_the_temperatures_of_the_whole():
-    search = one_block_search()
+    search = make_search(space=ONE_BLOCK)
     seen = []
     settings = {"callbacks": [GumbelTemperatureDecay(epochs=3)], "verbose": 0}
     for k in range(3):

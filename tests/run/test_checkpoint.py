@@ -5,7 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
-from tiny_models import CLASSES, make_distiller, make_search, same, values
+from tiny_models import CLASSES, ONE_BLOCK, make_distiller, make_search, same, values
 
 from rnascl_keras.data import load_data
 from rnascl_keras.errors import Stopped, UserError
@@ -45,17 +45,24 @@ class StopAt(keras.callbacks.Callback):
             self.request.note()
 
 
+@pytest.fixture(scope="module")
+def whole():
+    """A search that was not asked to stop, and its logs."""
+    search = make_search(space=ONE_BLOCK)
+    return search, fit(search)
+
+
 @pytest.mark.parametrize("step", [1, 3, 5])  # inside the first epoch, at its end, inside the next
-def test_a_fit_that_was_asked_to_stop_goes_on_to_the_very_same_end(tmp_path, step):
-    whole = make_search()
-    logs = fit(whole)
+def test_a_fit_that_was_asked_to_stop_goes_on_to_the_very_same_end(tmp_path, whole, step):
+    whole, logs = whole
     request = StopRequest()
     settings = {"steps_per_epoch": STEPS, "stop": request}
-    cut = make_search()
+    cut = make_search(space=ONE_BLOCK)
     with pytest.raises(Stopped):
         fit(cut, Checkpoint(tmp_path / "state.npz", **settings), [StopAt(request, step)])
 
-    again, checkpoint = make_search(), Checkpoint(tmp_path / "state.npz", steps_per_epoch=STEPS)
+    again = make_search(space=ONE_BLOCK)
+    checkpoint = Checkpoint(tmp_path / "state.npz", steps_per_epoch=STEPS)
     assert checkpoint.restore(again) == step // STEPS
     assert checkpoint.step == step % STEPS
     rest = fit(again, checkpoint)
@@ -73,9 +80,9 @@ def test_it_saves_after_so_many_steps(tmp_path):
 
     checkpoint = Checkpoint(tmp_path / "state.npz", every_steps=2, steps_per_epoch=STEPS)
     with pytest.raises(KeyError):
-        fit(make_distiller(), checkpoint, [Crash()])
+        fit(make_distiller(space=ONE_BLOCK), checkpoint, [Crash()])
     again = Checkpoint(tmp_path / "state.npz")
-    assert (again.restore(make_distiller()), again.step) == (0, 2)
+    assert (again.restore(make_distiller(space=ONE_BLOCK)), again.step) == (0, 2)
 
 
 def saved_twice(tmp_path):
