@@ -21,6 +21,7 @@ from rnascl_keras.cli import (
     networks,
     stages,
 )
+from rnascl_keras.cli.freed_memory import keep_freed_memory
 from rnascl_keras.cli.options import FLAG, INSTALL
 from rnascl_keras.cli.telling import with_telling
 from rnascl_keras.errors import (
@@ -86,6 +87,7 @@ STOPPED = 130
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
     _print_whatever_comes()
+    keep_freed_memory()
     try:
         with own_temporary_folder(), stopped_by_sigterm():
             code = app(sys.argv[1:] or ["--help"], prog_name="rnascl", standalone_mode=False)
