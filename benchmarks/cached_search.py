@@ -9,7 +9,6 @@ peak memory of a process that does the former, over one that does the latter: at
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.peak import peak
+from benchmarks.peak import of_another_process, peak
 from benchmarks.timing import compare
 from rnascl_keras import CrossLayerSearch, Supernet
 from rnascl_keras.data import ImageData
@@ -86,10 +85,8 @@ def peak_memory(side: str, folder: Path) -> float:
 
 def compare_memory(folder: Path) -> None:
     cache_of("resnet20", random_images(100 * BATCH), folder)  # so that neither side builds it
-    peaks = []
-    for side in ("cached search", "plain supernet"):
-        with multiprocessing.get_context("spawn").Pool(1) as process:
-            peaks.append(process.apply(peak_memory, (side, folder)))
+    sides = "cached search", "plain supernet"
+    peaks = [of_another_process(peak_memory, side, folder) for side in sides]
     print(
         f"peak memory, cached search over plain supernet: ratio {peaks[0] / peaks[1]:.3f} "
         f"({peaks[0]:.0f} MiB over {peaks[1]:.0f} MiB)"

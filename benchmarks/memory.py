@@ -10,12 +10,10 @@ cache: there, only the images themselves, a byte a value, should grow.
 
 from __future__ import annotations
 
-import multiprocessing
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.peak import peak
+from benchmarks.peak import of_another_process, peak
 
 
 def search_peak(folder: Path, batch: int, replicas: int) -> float:
@@ -51,11 +49,6 @@ def cache_peak(folder: Path, count: int) -> float:
 
     cache_of("digits_cnn", random_images(count), folder / str(count))
     return peak()
-
-
-def of_another_process(measure: Callable[..., float], *given: object) -> float:
-    with multiprocessing.get_context("spawn").Pool(1) as process:
-        return process.apply(measure, given)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 
 def compare(
@@ -28,19 +28,29 @@ def compare(
         clock: in seconds. `time.process_time` counts what this process computes, in all its
             threads, so that others on the same machine disturb little.
     """
-    seconds: dict[str, list[float]] = {"ours": [], "other": []}
+    milliseconds: dict[str, list[float]] = {"ours": [], "other": []}
     for turn in range(repeats + 1):
         for side, function in (("ours", ours), ("other", other))[:: 1 if turn % 2 else -1]:
             start = clock()
             function()
             if turn:
-                seconds[side].append(clock() - start)
-    medians = {side: statistics.median(times) for side, times in seconds.items()}
-    ratios = sorted(a / b for a, b in zip(seconds["ours"], seconds["other"], strict=True))
-    ratio = medians["ours"] / medians["other"]
+                milliseconds[side].append(1000 * (clock() - start))
+    return say_ratio(what, milliseconds["ours"], milliseconds["other"], "ms")
+
+
+def say_ratio(what: str, ours: Sequence[float], others: Sequence[float], unit: str) -> float:
+    """Print and return the ratio of two sides' medians, with how it went turn by turn.
+
+    Args:
+        what: is compared, in words.
+        ours, others: what each turn found.
+        unit: of that.
+    """
+    ratios = sorted(a / b for a, b in zip(ours, others, strict=True))
+    mine, theirs = statistics.median(ours), statistics.median(others)
     print(
-        f"{what}: ratio {ratio:.3f} (turn by turn {ratios[0]:.3f} to {ratios[-1]:.3f}; "
-        f"{1000 * medians['ours']:.1f} ms over {1000 * medians['other']:.1f} ms, {repeats} turns)",
+        f"{what}: ratio {mine / theirs:.3f} (turn by turn {ratios[0]:.3f} to {ratios[-1]:.3f}; "
+        f"{mine:.1f} {unit} over {theirs:.1f} {unit}, {len(ratios)} turns)",
         flush=True,
     )
-    return ratio
+    return mine / theirs

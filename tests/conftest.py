@@ -104,29 +104,39 @@ def shared(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny(shared) -> Path:
-    """The file of a recipe that takes seconds."""
-    path = shared / "tiny.py"
-    with FileLock(shared / "tiny.lock"):
-        if not path.exists():
-            path.write_text(TINY_RECIPE)
-    return path
-
-
-@pytest.fixture(scope="session")
-def whole_run(tiny, shared) -> SimpleNamespace:
-    """The work folder of a whole run of `tiny`, and what the command printed.
+def made_once(shared):
+    """A function: (name of a file, what writes it last of all that it makes) -> its path.
 
     The process that asks first makes it; the others wait, which costs them nothing but time.
     """
-    folder, printed = shared / "work", shared / "printed.json"
-    with FileLock(shared / "whole_run.lock"):
-        if not printed.exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            result = call_rnascl("run", tiny, "--workdir", folder)
-            assert result.code == 0, result.err
-            printed.write_text(json.dumps({"out": result.out, "err": result.err}))
-    return SimpleNamespace(folder=folder, **json.loads(printed.read_text()))
+
+    def take(name, make) -> Path:
+        path = shared / name
+        with FileLock(f"{path}.lock"):
+            if not path.exists():
+                make(path)
+        return path
+
+    return take
+
+
+@pytest.fixture(scope="session")
+def tiny(made_once) -> Path:
+    """The file of a recipe that takes seconds."""
+    return made_once("tiny.py", lambda path: path.write_text(TINY_RECIPE))
+
+
+@pytest.fixture(scope="session")
+def whole_run(tiny, shared, made_once) -> SimpleNamespace:
+    """The work folder of a whole run of `tiny`, and what the command printed."""
+    folder = shared / "work"
+
+    def make(printed):
+        result = call_rnascl("run", tiny, "--workdir", folder)
+        assert result.code == 0, result.err
+        printed.write_text(json.dumps({"out": result.out, "err": result.err}))
+
+    return SimpleNamespace(folder=folder, **json.loads(made_once("printed.json", make).read_text()))
 
 
 @pytest.fixture

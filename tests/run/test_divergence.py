@@ -101,9 +101,8 @@ def test_a_checkpoint_never_holds_nan(tmp_path, make, step):
     """In the middle of an epoch, at its end, and in the middle of the next."""
     checkpoint = Checkpoint(tmp_path / "state.npz", every_steps=1, steps_per_epoch=STEPS)
     with pytest.raises(Diverged, match=f"in epoch {(step - 1) // STEPS + 1} "):
-        fit(
-            make(space=ONE_BLOCK), checkpoint, [Spoils(step)]
-        )  # which come after it: the next save finds it
+        # which come after it: the next save finds it
+        fit(make(space=ONE_BLOCK), checkpoint, [Spoils(step)])
     saved = SavedState.read(checkpoint.path)
     # at the end of an epoch they come after the step's save too, so before the epoch's
     done = step if step % STEPS else step - 1
