@@ -85,6 +85,23 @@ def test_the_gradient_equals_finite_differences():
         assert abs(float(by_weight[index]) - exact) < 1e-6
 
 
+def test_a_maps_own_gradient_and_that_gradients():
+    rng = np.random.default_rng(5)
+    x, v = (rng.normal(size=(2, *SIZE, 5)).astype("float32") for _ in range(2))
+    u = rng.normal(size=(2, *SIZE)).astype("float32")
+    variable, upstream = tf.Variable(x), tf.Variable(u)
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as tape:
+            weighted = tf.reduce_sum(upstream * attention_map(variable))
+        first = tape.gradient(weighted, variable)
+        along = tf.reduce_sum(v * first)
+    by_x, by_u = outer.gradient(along, [variable, upstream])
+    x, v, u = (np.float64(array) for array in (x, v, u))
+    np.testing.assert_allclose(first, 2 * u[..., None] * x, rtol=1e-6)
+    np.testing.assert_allclose(by_x, 2 * u[..., None] * v, rtol=1e-6)
+    np.testing.assert_allclose(by_u, 2 * np.sum(v * x, axis=-1), atol=1e-5)
+
+
 @pytest.mark.parametrize("distance", [1e-2, 1e-3, 1e-4, 1e-5])
 def test_nearly_equal_maps(distance):
     rng = np.random.default_rng(2)
