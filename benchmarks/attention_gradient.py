@@ -1,7 +1,7 @@
 """A search step of S3 with our gradient of attention maps, over one with the chain rule's.
 
 Command: python -m benchmarks.attention_gradient
-Both sides are CPU time, beside other work too, with a cached teacher, at a batch of 128 random images. Wanted: below 1.
+Both sides are CPU time, with a cached teacher, at a batch of 128 random images. Wanted: below 1.
 """
 
 from __future__ import annotations

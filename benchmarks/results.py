@@ -7,7 +7,7 @@ A table stands between `<!-- table: KIND FILE -->` and `<!-- end -->`, where KIN
 and FILE, without its `.json`, is in results/: a `compare.json` as `rnascl compare` leaves it;
 for `run` the `report.json` of `rnascl run`; for `deployed` what `benchmarks.deployed_sizes` has
 printed; for `small_models` what others have published; for `networks` the `networks.json` of
-`rnascl compare-networks`.
+`rnascl compare-networks`. `paper_search` takes a search's `outcome.json`, always the same.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Any
 from benchmarks.headline import headline
 from benchmarks.markdown import markdown
 from benchmarks.networks import networks
+from benchmarks.paper_search import paper_search
+from benchmarks.paper_search import picture as tutors_picture
 from benchmarks.small_models import picture as small_picture
 from benchmarks.small_models import small_models
 from rnascl_keras.comparison.methods import METHODS
@@ -170,6 +172,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
         headline,
         small_models,
         networks,
+        paper_search,
     )
 }
 
@@ -200,6 +203,7 @@ if __name__ == "__main__":
         (ROOT / f"results/{name}.svg").write_text(drawn)
     small = ROOT / "results/small_models.json"
     small.with_suffix(".svg").write_text(small_picture(read_json(small)))
+    (ROOT / "results/cifar10_s3_wrt34_tutors.svg").write_text(tutors_picture())
     compared_networks = ROOT / "results/networks.json"
     found = read_json(compared_networks)
     drawn = networks_picture(found["settings"]["data"]["source"], found["rows"])

@@ -75,3 +75,25 @@ def test_the_table_of_deployed_files_is_what_was_printed():
     assert [(name, form) for name, form, *_ in rows] == [(m["name"], m["form"]) for m in measured]
     for (_, _, number, unit), row in zip(rows, measured, strict=True):
         assert float(number) * {"k": 1e3, "M": 1e6}[unit] == pytest.approx(row["bytes"], rel=5e-3)
+
+
+def test_the_paper_s_search_is_told_and_drawn_as_its_outcome_says():
+    """Block by block, without the code that fills the table."""
+    outcome = read_json(ROOT / "results/cifar10_s3_wrt34_search.json")
+    (table,) = re.findall(r"<!-- table: paper_search -->(.*?)<!-- end -->", RESULTS, re.DOTALL)
+    lines = [line.split("|") for line in table.splitlines() if line.startswith("|")]
+    rows = {cells[1].strip(): cells for cells in lines}
+    drawn = (ROOT / "results/cifar10_s3_wrt34_tutors.svg").read_text()
+    tutors = dict(zip(outcome["student_layers"], outcome["tutor_logits"], strict=True))
+    options = [s["widths"] for s in outcome["space"]["stages"] for _ in range(s["depth"])]
+    for (choice, logits), widths in zip(outcome["channel_logits"].items(), options, strict=True):
+        stage, block = re.findall(r"\d+", choice)
+        cells = rows[f"{stage}.{block}"]
+        assert cells[2].split()[0] == str(widths[logits.index(max(logits))])
+        for cell, part in zip(cells[3:], ("expand", "depthwise", "project"), strict=False):
+            logits = tutors[f"stage{stage}_block{block}_{part}"]
+            layer = outcome["teacher_layers"][logits.index(max(logits))]
+            short = re.sub(r"stage(\d+)_block(\d+)_", r"\1.\2 ", layer)
+            assert cell.strip() == short
+            assert f">{short}<" in drawn
+    assert "](results/cifar10_s3_wrt34_tutors.svg)" in RESULTS
