@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.markdown import markdown
-from rnascl_keras.method.blocks import block_names
 from rnascl_keras.method.derive import select
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.report.keys import short_layer
@@ -13,7 +12,8 @@ from rnascl_keras.report.search_plots import tutor_map
 from rnascl_keras.units import count
 
 OUTCOME = Path(__file__).parent.parent / "results" / "cifar10_s3_wrt34_search.json"
-"""A run's `search/outcome.json`, as it was left."""
+"""A search's `outcome.json`; the search was cut short, so it is made of the probabilities that were
+written down (`search/choices.csv`): each parameter is the logarithm of one."""
 
 PARTS = ("expand", "depthwise", "project")
 
@@ -23,7 +23,7 @@ def paper_search(content: None) -> str:
     outcome = SearchOutcome.load(OUTCOME)
     found = select(outcome)
     tutors = {tutor.student_layer: short_layer(tutor.teacher_layer) for tutor in found.tutors}
-    blocks = [name for stage in block_names(outcome.space.depths) for name in stage]
+    blocks = [choice.removesuffix("_choice") for choice in outcome.channel_logits]
     options = [stage.widths for stage in outcome.space.stages for _ in range(stage.depth)]
     widths = [width for stage in found.widths for width in stage]
     lines = [["stem", str(outcome.space.stem_width), tutors["stem"], "", ""]]
