@@ -1,6 +1,7 @@
 """Two real processes that search together over loopback; and what if one of them dies."""
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ from workers import finished, started
 
 HERE = Path(__file__).parents[1]
 SYNCHRONIZED = ("--set", "distribution.synchronized_batch_norm=true")
+SLOWLY = ("--set", "search.learning_rate=0.01")
+"""At the recipe's 0.05 one process alone, with oneDNN's kernels or without, ends 0.005 apart."""
 
 
 def weights(folder):
@@ -30,10 +33,10 @@ def log(folder, index):
 
 
 def assert_same_search(folder, other):
-    """Equal but for float32's rounding, which Adam, dividing by tiny gradients, makes visible, most
-    where registers are wide; in float64 see `test_two_workers_train_as_one`."""
+    """Equal but for float32's rounding, which Adam, dividing by tiny gradients, makes visible; in
+    float64 see `test_two_workers_train_as_one`."""
     for ours, theirs in zip(weights(folder), weights(other), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1.5e-2)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-2, atol=1e-3)
     ours, theirs = outcome(folder), outcome(other)
     np.testing.assert_allclose(ours["tutor_logits"], theirs["tutor_logits"], atol=2e-3)
     assert ours["channel_logits"].keys() == theirs["channel_logits"].keys()
@@ -41,21 +44,23 @@ def assert_same_search(folder, other):
         np.testing.assert_allclose(ours["channel_logits"][choice], logits, atol=2e-3)
 
 
-def test_two_workers_search_as_one_process(unsearched, whole_run, tiny, tmp_path, rnascl):
+def test_two_workers_search_as_one_process(unsearched, tiny, tmp_path, rnascl):
     """The chief alone writes and speaks; then one process goes on with what they made."""
-    command = ("search", tiny, "--workdir", unsearched, *SYNCHRONIZED)
-    with started(*command, logs=tmp_path) as processes:
+    alone = Path(shutil.copytree(unsearched, tmp_path / "alone"))
+    command = ("search", tiny, *SLOWLY, "--workdir")
+    assert rnascl(*command, alone).code == 0
+    with started(*command, unsearched, *SYNCHRONIZED, logs=tmp_path) as processes:
         assert finished(processes) == [0, 0], log(tmp_path, 0) + log(tmp_path, 1)
     assert "2 epochs of 4 batches of 60 images on 2 replicas" in log(tmp_path, 0)
     assert "search:" not in log(tmp_path, 1) and "Epoch" not in log(tmp_path, 1)
-    assert_same_search(unsearched, whole_run.folder)
+    assert_same_search(unsearched, alone)
     assert sorted(p.name for p in (unsearched / "search").iterdir()) == sorted(
-        p.name for p in (whole_run.folder / "search").iterdir()
+        p.name for p in (alone / "search").iterdir()
     )
-    histories = [f / "search" / "choices.csv" for f in (unsearched, whole_run.folder)]
+    histories = [f / "search" / "choices.csv" for f in (unsearched, alone)]
     assert len({len(path.read_text().splitlines()) for path in histories}) == 1
     assert not (unsearched / ".stages" / "lock").exists()
-    result = rnascl("search", tiny, "--workdir", unsearched)
+    result = rnascl(*command, unsearched)
     assert "search: already done from the same settings" in result.err
 
 
