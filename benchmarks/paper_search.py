@@ -12,8 +12,7 @@ from rnascl_keras.report.search_plots import tutor_map
 from rnascl_keras.units import count
 
 OUTCOME = Path(__file__).parent.parent / "results" / "cifar10_s3_wrt34_search.json"
-"""A search's `outcome.json`; the search was cut short, so it is made of the probabilities that were
-written down (`search/choices.csv`): each parameter is the logarithm of one."""
+"""The `outcome.json` that the search has left."""
 
 PARTS = ("expand", "depthwise", "project")
 

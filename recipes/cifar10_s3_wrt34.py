@@ -4,7 +4,7 @@ Command:   rnascl run cifar10_s3_wrt34 --set teacher.weights=wide_resnet34_10.ke
            without --set: under the ResNet-18 that comes with the package
 Hardware:  one GPU
 Duration:  not yet run whole; under the packaged teacher, with --set cache.views=10, on two CPU
-           cores: cache 16 minutes, an epoch of the search a minute and a half
+           cores: cache 16 minutes, search two and a half hours
 Measured:  what the search finds under that teacher (RESULTS.md); no robustness yet
 Published: 0.11 M parameters and 6.64 M MACs; clean 89.4, PGD-20 34.3 %; with TRADES 83.45 and
            43.07 % (Table 1).
