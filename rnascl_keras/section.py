@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.models.included import included
@@ -81,7 +81,8 @@ class Training(Settings):
         schedule: how the rate moves; A.1 has step and cosine.
         momentum: of SGD.
         weight_decay: rate of the coupled L2 term on kernels.
-        decay_epochs (epochs): after each, step divides the rate by 10; none: at 75 and 90 %.
+        decay_epochs (epochs): after each, step divides the rate by 10; none: at 75 and 90 %;
+            [], without any: it stays.
         clip_norm: bound of the norm of all gradients together; none: without.
     """
 
@@ -95,3 +96,12 @@ class Training(Settings):
     weight_decay: Annotated[float, Field(ge=0)] = 2e-4
     decay_epochs: tuple[Count, ...] | None = None
     clip_norm: Positive | None = None
+
+    @model_validator(mode="after")
+    def _decay_one_after_another(self) -> Training:
+        epochs = list(self.decay_epochs or ())
+        if epochs != sorted(set(epochs)):
+            raise UserError(
+                f"decay_epochs have to ascend; got {','.join(map(str, epochs))}: put them in order."
+            )
+        return self

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from rnascl_keras.errors import UserError
 from rnascl_keras.section import Count, Positive, Radius, Start, Training
 
 
@@ -40,8 +41,8 @@ class Tutored(Distillation):
         gradient_weight: of input-gradient alignment (Shao et al., 2021); 0: without it.
         robust: a method of robust distillation in place of eq. 3's terms on logits; none: eq. 3.
         adversarial_share (share, 0 to 1): of its loss, what is on adversarial images; none is the
-            method's own. At 1 the others move no weight, but batch normalisation of `ard`, `adaad`
-            and `igdm` sees them still.
+            method's own. At 0 none are made, but for `igdm`. At 1 the others move no weight, but
+            batch normalisation of `ard`, `adaad` and `igdm` sees them still.
         epsilon (pixels of [0, 1]): radius of the attack in training, and of `keep`'s.
         step_size (pixels of [0, 1]): of its steps.
         steps: of that attack.
@@ -70,6 +71,15 @@ class Tutored(Distillation):
     steps: Count = 10
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     keep: Literal["last", "best"] = "last"
+
+    @model_validator(mode="after")
+    def _share_a_robust_loss(self) -> Tutored:
+        if self.adversarial_share is not None and self.robust is None:
+            raise UserError(
+                f"adversarial_share={self.adversarial_share} is of the loss of a robust method, "
+                "but robust is none; give one, e.g. robust=rslad, or adversarial_share=none."
+            )
+        return self
 
     def arguments(self) -> dict[str, Any]:
         """Return those of `CrossLayerDistiller`."""

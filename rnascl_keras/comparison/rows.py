@@ -23,7 +23,7 @@ from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.models.saving import load_model, save_model
 from rnascl_keras.run import begun
-from rnascl_keras.run.fitting import fit_stage
+from rnascl_keras.run.fitting import fit_stage, seed_stage
 from rnascl_keras.run.lost_work import check_nothing_is_lost
 from rnascl_keras.run.origin import Origin
 from rnascl_keras.run.pipeline import run_stages
@@ -196,7 +196,7 @@ class _Row:
 
     def _trained(self, architecture: Architecture, signature: str) -> keras.Model:
         run, settings = self.run, self.settings
-        keras.utils.set_random_seed(1000 * self.seed + 7)
+        seed_stage(self.seed, 7)
         student = load_model(self.searched) if self.method.adversarial else architecture.build()
         trainer = self.method.distiller(
             run.who_answers, student, architecture, run.recipe, settings, self.seed

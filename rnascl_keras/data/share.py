@@ -17,7 +17,8 @@ class Share:
 
     They are dealt like cards: replica r gets the batch's images r, r + replicas, ..., so what
     counts off the first part of a batch, as the search does, counts off the same images on one
-    replica as on several. Dealing comes before reading: no host decodes another one's images.
+    replica as on several, but for what each rounds of its own part. Dealing comes before reading:
+    no host decodes another one's images.
 
     Attributes:
         replicas: how many share a batch.

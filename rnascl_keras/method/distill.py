@@ -32,7 +32,8 @@ class CrossLayerDistiller(Distiller):
         kl, softening: of the distillation term, see `losses.distillation_kl`.
         gradient_weight: of one further term, see `gradient_alignment.alignment_loss`; 0: without
             it. The teacher has to be a model, or a cache that holds its input gradients.
-        trades: replaces the cross-entropy by TRADES' objective (section 4.1).
+        trades: replaces the cross-entropy by TRADES' objective (section 4.1), in which
+            `classification_weight` is that of its cross-entropy alone.
         robust: replaces the cross-entropy and the distillation term by others on adversarial
             images, with their attack: one of `robust_distillation.ROBUST`, say.
         attention: makes the attention term of tutors and gamma_t: `TutoredAttention` or
@@ -99,4 +100,4 @@ def classification_terms(trades: Trades | None, weight: float) -> list[Term]:
     """Return eq. 3's first term; with TRADES in its place the cross-entropy is only reported."""
     if trades is None:
         return [CrossEntropy(weight)]
-    return [CrossEntropy(None), TradesTerm(trades.beta, weight)]
+    return [CrossEntropy(None), TradesTerm(trades.beta, classification_weight=weight)]

@@ -36,11 +36,17 @@ class RobustEarlyStopping(keras.callbacks.Callback):
         return self.patience is not None and 0 <= best < epochs_done - self.patience
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        trainer: Any = self.model
+        if getattr(trainer, "best", None) is None:
+            raise UserError(
+                f"{trainer.name} keeps no best epoch for RobustEarlyStopping to find; give it "
+                "robust_at, the radius of validation's attack."
+            )
         if logs is None or "val_robust_accuracy" not in logs:
             raise UserError(
-                "RobustEarlyStopping needs validation_data in fit: images held out of training."
+                "RobustEarlyStopping needs validation_data in fit, images held out of training, "
+                "and looks at them after every epoch: leave validation_freq at 1."
             )
-        trainer: Any = self.model  # one that keeps its best weights
         robust, before = float(logs["val_robust_accuracy"]), float(trainer.best.score.numpy())
         if robust < COLLAPSED * before:
             self.say(

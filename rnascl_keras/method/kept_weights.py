@@ -103,10 +103,13 @@ class KeepsWeights(TrainingModel):
     def finish(self) -> None:
         """Put the best epoch's weights into the classifier, or if none is kept the averaged ones.
 
-        To be called once `fit` is done.
+        To be called once `fit` is done. The average goes on from there, so that `evaluate` tells
+        of the weights that the classifier then has.
         """
         if self.best is not None and self.best.epoch.numpy() >= 0:
             self.best.put()
+            if self.averaged:
+                self.averaged.follow()
         elif self.averaged:
             self.averaged.put()
 

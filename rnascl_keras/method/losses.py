@@ -108,14 +108,18 @@ def search_loss(
 
 
 def trades_loss(
-    labels: Tensor, clean_logits: Tensor, adversarial_logits: Tensor, beta: float = 6.0
+    labels: Tensor,
+    clean_logits: Tensor,
+    adversarial_logits: Tensor,
+    beta: float = 6.0,
+    classification_weight: float = 1.0,
 ) -> Tensor:
     """Return CE(clean) + beta KL(clean || adversarial) for each image, shape (batch,).
 
-    Zhang et al. (2019), eq. 5 and their published script.
+    Zhang et al. (2019), eq. 5 and their published script; there the cross-entropy weighs 1.
     """
     robust = kl_divergence(clean_logits, adversarial_logits)
-    return cross_entropy(labels, clean_logits) + beta * robust
+    return classification_weight * cross_entropy(labels, clean_logits) + beta * robust
 
 
 def l2_penalty(variables: Iterable[Any], rate: float) -> Tensor:

@@ -63,10 +63,9 @@ def ard(
         UserError: unknown `scale`.
     """
     divergence = _divergence(scale, softening)
-    terms = [
-        OutputTerm(divergence, adversarial_share, "kl", adversarial=True),
-        CrossEntropy(1 - adversarial_share),
-    ]
+    clean = CrossEntropy(1 - adversarial_share)
+    robust = OutputTerm(divergence, adversarial_share, "kl", adversarial=True)
+    terms = [robust, clean] if adversarial_share else [clean]
     return terms, StepPGD(on_labels, uniform_start(epsilon), epsilon, step_size, steps)
 
 
@@ -103,7 +102,7 @@ def rslad_n_fgsm(*, epsilon: float, adversarial_share: float = 5 / 6, scale: str
     Args:
         epsilon: of `inner_attacks.n_fgsm`, in pixel units of [0, 1].
         adversarial_share, scale: as of `rslad`; at a share of 1 the student never sees the images
-            themselves, which spares a third of the work.
+            themselves, which spares a third of the work, and at 0 it never sees others.
 
     Raises:
         UserError: unknown `scale`.
@@ -121,9 +120,9 @@ def adversarial_training(*, epsilon: float, adversarial_share: float = 1.0) -> R
         epsilon: of `inner_attacks.n_fgsm`, in pixel units of [0, 1].
         adversarial_share: of the second.
     """
+    clean = CrossEntropy(1 - adversarial_share)
     robust = CrossEntropy(adversarial_share, "robust_cross_entropy", adversarial=True)
-    terms = [robust] if adversarial_share == 1 else [CrossEntropy(1 - adversarial_share), robust]
-    return terms, n_fgsm(on_labels, epsilon)
+    return _weighed(clean, robust), n_fgsm(on_labels, epsilon)
 
 
 def adaad(
@@ -153,10 +152,9 @@ def adaad(
     """
     divergence = _divergence(scale)
     weighing = entropy_weights if entropy_weighted else None
-    terms = [
-        OutputTerm(divergence, 1 - adversarial_share, "kl"),
-        AdaptiveKL(divergence, adversarial_share, weighing=weighing),
-    ]
+    clean = OutputTerm(divergence, 1 - adversarial_share, "kl")
+    robust = AdaptiveKL(divergence, adversarial_share, weighing=weighing)
+    terms = [clean, robust] if adversarial_share else [clean]
     live = (Need.LIVE_TEACHER,)
     return terms, StepPGD(on_both, normal_start(0.001), epsilon, step_size, steps, needs=live)
 
@@ -223,10 +221,14 @@ def make_robust(
 
 def _soft_labels(adversarial_share: float, scale: str) -> list[Term]:
     divergence = _divergence(scale)
+    clean = OutputTerm(divergence, 1 - adversarial_share, "kl")
     robust = OutputTerm(divergence, adversarial_share, "robust_kl", adversarial=True)
-    if adversarial_share == 1:
-        return [robust]
-    return [OutputTerm(divergence, 1 - adversarial_share, "kl"), robust]
+    return _weighed(clean, robust)
+
+
+def _weighed(*terms: Term) -> list[Term]:
+    """Return those that have a weight, so that the student never sees the others' images."""
+    return [term for term in terms if term.weight]
 
 
 def _divergence(scale: str, softening: float = 1.0) -> KLDistillation:

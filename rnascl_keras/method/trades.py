@@ -70,15 +70,24 @@ class TradesTerm(Term):
     Args:
         beta: see `losses.trades_loss`.
         weight: as of `Term`.
+        classification_weight: of the cross-entropy alone; 0: without labels.
     """
 
     needs = (Need.ADVERSARIAL,)
 
-    def __init__(self, beta: float = 6.0, weight: float | None = 1.0) -> None:
+    def __init__(
+        self,
+        beta: float = 6.0,
+        weight: float | None = 1.0,
+        *,
+        classification_weight: float = 1.0,
+    ) -> None:
         super().__init__("trades", weight)
         self.beta = beta
+        self.classification_weight = classification_weight
 
     def compute(self, step: Step) -> Tensor:
+        both = step.logits, step.adversarial_logits
         return tf.reduce_mean(
-            trades_loss(step.labels, step.logits, step.adversarial_logits, self.beta)
+            trades_loss(step.labels, *both, self.beta, self.classification_weight)
         )

@@ -27,9 +27,13 @@ class _Copy(keras.layers.Layer):
             )
             for k, weight in enumerate(self.originals)
         ]
+        self.follow()
+        self.built = True
+
+    def follow(self) -> None:
+        """Copy the model's present weights."""
         for copy, weight in zip(self.copies, self.originals, strict=True):
             copy.assign(weight)
-        self.built = True
 
     def put(self) -> None:
         """Give the model these weights."""
@@ -81,8 +85,7 @@ class WeightCopy(_Copy):
         )
 
     def take(self, score: float, epoch: int) -> None:
-        """Copy the model's present weights."""
-        for copy, weight in zip(self.copies, self.originals, strict=True):
-            copy.assign(weight)
+        """Copy the model's present weights, and note what they are worth."""
+        self.follow()
         self.score.assign(score)
         self.epoch.assign(epoch)

@@ -20,7 +20,7 @@ from rnascl_keras.pruning.masks import held_at_zero, kept_weights, kernels, magn
 from rnascl_keras.pruning.settings import Pruning
 from rnascl_keras.pruning.structured import without_channels
 from rnascl_keras.run import begun
-from rnascl_keras.run.fitting import fit_stage
+from rnascl_keras.run.fitting import fit_stage, seed_stage
 from rnascl_keras.run.lost_work import check_nothing_is_lost
 from rnascl_keras.run.origin import Origin
 from rnascl_keras.run.pipeline import run_stages
@@ -127,7 +127,7 @@ class _Pruned:
     def _tuned(self, signature: str) -> keras.Model:
         """Return the pruned model after its fine-tuning."""
         run, settings = self.run, self.settings
-        keras.utils.set_random_seed(1000 * run.recipe.seed + 8)
+        seed_stage(run.recipe.seed, 8)
         model = load_model(run.path(f"{self.name}.keras"))
         if settings.structured:
             model = without_channels(model, settings.keep)

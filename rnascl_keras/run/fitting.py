@@ -30,9 +30,16 @@ UNUSED = 0.1
 """Part of the images that may be left out of an epoch without a word."""
 
 
-def seed_stage(run: Run, stage: int) -> None:
-    """Make a stage's random numbers its own, whatever ran before it in this process."""
-    keras.utils.set_random_seed(1000 * run.recipe.seed + stage)
+def seed_stage(seed: int, stage: int) -> None:
+    """Make a training's random numbers its own, whatever ran before it in this process.
+
+    Besides, what is computed is the same each time; on one GPU Keras otherwise compiles by XLA.
+
+    Args:
+        seed: of the run, or of a comparison's row.
+        stage: number of the training, another for each that may be of one seed.
+    """
+    keras.utils.set_random_seed(1000 * seed + stage)
     tf.config.experimental.enable_op_determinism()
 
 

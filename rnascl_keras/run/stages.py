@@ -75,7 +75,7 @@ def _given(weights: str) -> str:
 
 def cache(run: Run, _: str) -> None:
     """Ask the teacher once about every view of every image; write the folder `cache/`."""
-    seed_stage(run, 5)
+    seed_stage(run.recipe.seed, 5)
     fill_cache(
         run.path("cache"),
         run.teacher,
@@ -92,7 +92,7 @@ def search(run: Run, signature: str) -> None:
     budget = run.recipe.derive.max_macs
     if budget is not None:
         check_budget(run.recipe.search_space, data.input_shape, data.classes, budget)
-    seed_stage(run, 2)
+    seed_stage(run.recipe.seed, 2)
     model = _search_model(run)
     folder = run.path("search")
     what = (
@@ -148,7 +148,7 @@ def derive(run: Run, _: str) -> None:
 def train(run: Run, signature: str) -> None:
     """Train the derived student by eq. 3, or robustly; write `student.keras`."""
     settings, architecture = run.recipe.train, run.architecture
-    seed_stage(run, 3)
+    seed_stage(run.recipe.seed, 3)
     student = architecture.build()
     if settings.start == "supernet":
         supernet = Supernet(architecture.space, architecture.input_shape, architecture.classes)
@@ -168,7 +168,7 @@ def finetune(run: Run, signature: str) -> None:
     settings = run.recipe.finetune
     if settings is None:
         raise UserError(f"recipe {run.recipe.name} is without finetune: it is null.")
-    seed_stage(run, 4)
+    seed_stage(run.recipe.seed, 4)
     student = run.student("student")
     if robust := make_robust(**settings.robust_arguments()):
         _distill(run, "finetune", signature, student, settings, _robustly(settings), robust=robust)

@@ -23,7 +23,7 @@ from rnascl_keras.teachers.natural_training import (
 def train_teacher(run: Run, signature: str) -> keras.Model:
     """Train the recipe's teacher, adversarially but for method "natural"; return it in float32."""
     settings = run.recipe.teacher
-    seed_stage(run, 1)
+    seed_stage(run.recipe.seed, 1)
     train = _train_naturally if settings.method == "natural" else _train_adversarially
     with _precision(settings.precision):
         trained = train(run, signature)

@@ -129,6 +129,32 @@ def test_without_validation_images_it_says_so():
         make_trainer().fit(IMAGES, LABELS, verbose=0, callbacks=[RobustEarlyStopping()])
 
 
+def test_without_a_radius_it_says_so():
+    images, labels = tiny_batch()
+    trainer = make_student_trainer()
+    with pytest.raises(UserError, match="give it robust_at"):
+        trainer.fit(
+            images,
+            labels,
+            validation_data=(images, labels),
+            verbose=0,
+            callbacks=[RobustEarlyStopping()],
+        )
+
+
+def test_what_is_evaluated_after_the_end_are_the_weights_that_were_kept():
+    """Not the average over the last steps, which had gone on from the best epoch."""
+    images, labels = tiny_batch()
+    trainer = make_student_trainer(robust_at=0.05, average=0.5)
+    trainer.keep_best(0.9, 0)
+    expected = trainer.evaluate(images, labels, return_dict=True, verbose=0)
+    trainer.fit(images, labels, verbose=0)
+    trainer.finish()
+    kept = trainer.student(images)
+    assert trainer.evaluate(images, labels, return_dict=True, verbose=0) == pytest.approx(expected)
+    np.testing.assert_array_equal(trainer.student(images), kept)
+
+
 def test_a_student_without_a_best_epoch_is_validated_on_clean_images():
     images, labels = tiny_batch()
     plain, kept = make_student_trainer(), make_student_trainer(robust_at=0.05)

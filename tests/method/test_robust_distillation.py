@@ -250,6 +250,20 @@ def test_a_student_that_sees_adversarial_images_alone_is_not_asked_about_others(
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("robust", [ard, rslad, rslad_n_fgsm, adversarial_training, adaad])
+def test_a_student_that_is_to_see_no_adversarial_image_sees_none(robust):
+    """Its moving statistics, too, are those of one pass over the images themselves."""
+    inner = INNER if robust in (ard, rslad, adaad) else {"epsilon": 0.1}
+    again, trained = (make(robust, **inner, adversarial_share=0.0) for _ in range(2))
+    again.student(IMAGES, training=True)
+    (term,) = trained.terms
+    assert (term.weight, term.clean) == (1, True)
+    trained.train_on_batch(IMAGES, LABELS)
+    for ours, theirs in zip(again.student.weights, trained.student.weights, strict=True):
+        if "moving" in ours.path:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
 def test_a_robust_method_takes_the_place_of_eq_3_s_terms_on_logits():
     """The attention stays, and its tutors."""
     robust = make_robust("rslad", **INNER)

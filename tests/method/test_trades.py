@@ -21,6 +21,18 @@ def test_trades_replaces_the_cross_entropy():
     assert float(found["loss"]) == pytest.approx(total, rel=1e-5)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.5])
+def test_the_weight_of_the_labels_leaves_the_robust_term_of_trades(weight):
+    settings = {"trades": TRADES, "classification_weight": weight, "gamma_t": 0.0}
+    distiller, again = make_distiller(compiling=EAGER, **settings), make_distiller(**settings)
+    adversarial = again.trades.adversarial(again.student, tf.constant(IMAGES), again.noise)
+    logits = [again.student(x, training=True) for x in (IMAGES, adversarial)]
+    found = distiller.train_on_batch(IMAGES, LABELS, return_dict=True)
+    expected = weight * cross_entropy(logits[0]) + 6 * kl(*logits)
+    assert float(found["trades"]) == pytest.approx(expected, rel=1e-4)
+    assert float(found["loss"]) == pytest.approx(expected + float(found["kl"]), rel=1e-4)
+
+
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_trades_images_stay_in_the_ball_and_raise_the_kl(policy):
     with dtype_policy(policy):

@@ -36,6 +36,10 @@ def test_steps_of_a_tenth_after_given_epochs():
     np.testing.assert_allclose(middle, [0.1] * 3 + [1e-2] * 2 + [1e-3] * 3 + [1e-4] * 2, rtol=1e-5)
 
 
+def test_a_rate_without_steps_stays():
+    np.testing.assert_allclose(rates(learning_rate=0.1, decay_epochs=(), epochs=3), 0.1, rtol=1e-6)
+
+
 def test_the_norm_of_all_gradients_together_is_bounded():
     variables = [keras.Variable(np.zeros(2, "f4")), keras.Variable(np.zeros(1, "f4"))]
     settings = Training(epochs=1, learning_rate=1, clip_norm=2.5, momentum=0)
