@@ -11,7 +11,7 @@ from rnascl_keras.data import load_data
 from rnascl_keras.teachers.cache import build_cache, open_cache
 
 SETTINGS = {"views": 2, "augmentation": "shift", "seed": 3}
-ROW = 10 + 3 * 16  # ten logits; three layers' maps of 4 x 4
+ROW = 10 + 1 + 3 * 16  # ten logits and the largest; three layers' maps of 4 x 4
 IMAGES_PER_SHARD = 25
 
 

@@ -57,14 +57,16 @@ class AskedTeacher:
     def _row(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return float16 (batch, row), and whether each row is finite, (batch,).
 
-        Of the logits, the distance to the largest is kept: a softmax does not see the shift, and
-        float16 is finest near 0, where the probable classes then are.
+        Of the logits, the distance to the largest is kept, and the largest apart: float16 is finest
+        near 0, where the probable classes then are, and a softmax sees the distances alone.
         """
         logits, maps = self._live.answers(images)
         logits = tf.cast(logits, tf.float32)
-        logits -= tf.reduce_max(logits, axis=-1, keepdims=True)
+        largest = tf.reduce_max(logits, axis=-1, keepdims=True)
+        logits -= largest
         size = tf.shape(maps)[0]
-        said = [tf.reshape(maps, (size, -1))]  # (batch, n_t, p) -> (batch, n_t * p)
+        said = [tf.clip_by_value(largest, LOWEST, -LOWEST)]
+        said.append(tf.reshape(maps, (size, -1)))  # (batch, n_t, p) -> (batch, n_t * p)
         if self._gradients:
             gradients = self._live.input_gradients(images, labels)
             said.append(tf.reshape(gradients, (size, -1)))

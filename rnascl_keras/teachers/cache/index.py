@@ -17,7 +17,7 @@ INDEX = "cache.json"
 
 
 class _Index(OnlyKeys):
-    format: Literal["rnascl-keras teacher cache 1"]
+    format: Literal["rnascl-keras teacher cache 1", "rnascl-keras teacher cache 2"]
     settings: dict[str, Any]
     name: str
     layers: list[str]

@@ -19,7 +19,14 @@ from rnascl_keras.method.need import Need
 from rnascl_keras.progress import progress_bar
 from rnascl_keras.teachers.cache.index import read_index
 from rnascl_keras.teachers.cache.settings import CacheSettings
-from rnascl_keras.teachers.cache.shards import DAMAGED, VALUE, Shard, listed, plan
+from rnascl_keras.teachers.cache.shards import (
+    DAMAGED,
+    VALUE,
+    WITHOUT_LARGEST,
+    Shard,
+    listed,
+    plan,
+)
 
 if TYPE_CHECKING:
     from rnascl_keras.data import ImageData
@@ -66,6 +73,7 @@ class TeacherCache:
         self._folder = folder
         self._shards = shards
         self._images_per_shard: int = content["images_per_shard"]
+        self._largest = int(content["format"] != WITHOUT_LARGEST)  # values of a row
 
     @property
     def source(self) -> TeacherCache:
@@ -89,9 +97,10 @@ class TeacherCache:
             first_epoch, first_step, share: as of `ImageData.training_batches`.
 
         Returns:
-            ``({"images": float32 (b, h, w, c), "teacher_logits": float16 (b, classes),
+            ``({"images": float32 (b, h, w, c), "teacher_logits": float32 (b, classes),
             "teacher_maps": float16 (b, n_t, p)}, labels int64 (b,))``, without end. Of the
-            logits, the distance to the largest. Where gradients are kept, also
+            logits, the distances to the largest are as fine as float16, and so is the largest,
+            which older caches lack: there it is 0. Where gradients are kept, also
             "teacher_gradients": float16 (b, h, w, c).
         """
         batches = self._data.training_batches(
@@ -165,13 +174,17 @@ class TeacherCache:
         # Not stateful, so tf.data runs it in parallel and ahead also where all is deterministic.
         rows = tf.numpy_function(self._look_up, (indices, views), tf.float16, stateful=False)
         rows = tf.ensure_shape(rows, (size, self._shards[0].row))
-        # (b, classes + n_t * p (+ h * w * c)) -> (b, classes), (b, n_t, p) (, (b, h, w, c))
+        # (b, row) -> (b, classes), (b, 1 or 0), (b, n_t * p), and (b, h * w * c) or (b, 0)
         p = self.map_size[0] * self.map_size[1]
-        end = self.classes + len(self.layers) * p
-        maps = tf.reshape(rows[:, self.classes : end], (size, len(self.layers), p))
-        answers = {"teacher_logits": rows[:, : self.classes], "teacher_maps": maps}
+        parts = [self.classes, self._largest, len(self.layers) * p, -1]
+        distances, largest, maps, gradients = tf.split(rows, parts, axis=1)
+        largest = tf.reduce_sum(tf.cast(largest, tf.float32), axis=1, keepdims=True)
+        answers = {
+            "teacher_logits": tf.cast(distances, tf.float32) + largest,
+            "teacher_maps": tf.reshape(maps, (size, len(self.layers), p)),
+        }
         if self._settings.gradients:
-            answers["teacher_gradients"] = tf.reshape(rows[:, end:], (size, *self.input_shape))
+            answers["teacher_gradients"] = tf.reshape(gradients, (size, *self.input_shape))
         return {"images": images, **answers}, labels
 
     def _look_up(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
@@ -225,7 +238,9 @@ def open_whole(folder: Path, data: ImageData, wanted: CacheSettings, *, mend: st
             f"again with {mend}."
         )
     row = wanted.row(content["image_shape"], content["classes"], len(content["layers"]))
-    shards = plan(wanted.fingerprint, wanted.views, len(data), row, content["images_per_shard"])
+    row -= content["format"] == WITHOUT_LARGEST
+    length, kind = content["images_per_shard"], content["format"]
+    shards = plan(wanted.fingerprint, wanted.views, len(data), row, length, kind)
     _check_shards(folder, shards, content["shards"], mend)
     return TeacherCache(content, wanted, data, folder, shards)
 

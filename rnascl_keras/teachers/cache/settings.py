@@ -101,7 +101,7 @@ class CacheSettings:
         return content if self.gradients else {k: v for k, v in content.items() if k != "gradients"}
 
     def row(self, input_shape: Sequence[int], classes: int, layers: int) -> int:
-        """Return how many values are kept of each image: logits, maps, then gradients.
+        """Return how many values are kept of each image, see `shards`.
 
         Args:
             input_shape: (height, width, channels) of the images.
@@ -109,7 +109,7 @@ class CacheSettings:
             layers: of the teacher that are tapped.
         """
         maps = layers * math.prod(self.map_size)
-        return classes + maps + (math.prod(input_shape) if self.gradients else 0)
+        return classes + 1 + maps + (math.prod(input_shape) if self.gradients else 0)
 
     @property
     def fingerprint(self) -> str:

@@ -1,7 +1,8 @@
 """The files of a cache: a header that says what a file holds, then a row for each image.
 
 The header is one line of JSON, filled up with blanks to `HEADER_BYTES`; the rows are float16,
-little-endian: the logits, then the attention maps. A shard is whole or absent.
+little-endian: each logit's distance to the largest, the largest itself, the attention maps, and
+where they are kept the input gradients. A shard is whole or absent.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import numpy as np
 
 from rnascl_keras.files.hashes import content_hash
 
-FORMAT = "rnascl-keras teacher cache 1"
+FORMAT = "rnascl-keras teacher cache 2"
+WITHOUT_LARGEST = "rnascl-keras teacher cache 1"
+"""Of older caches, which are read as they are: their rows lack the largest logit."""
 SUFFIX = ".shard"
 HEADER_BYTES = 1024
 SHARD_BYTES = 32 * 2**20
@@ -40,6 +43,7 @@ class Shard:
         first: number of the block's first image.
         length: images.
         row: values for each image.
+        format: of the rows, `FORMAT` or `WITHOUT_LARGEST`.
     """
 
     fingerprint: str
@@ -47,6 +51,7 @@ class Shard:
     first: int
     length: int
     row: int
+    format: str = FORMAT
 
     @property
     def name(self) -> str:
@@ -118,14 +123,16 @@ class Shard:
         return np.memmap(folder / self.name, VALUE, "r", offset=HEADER_BYTES, shape=shape)
 
     def _content(self) -> dict[str, Any]:
-        return {"format": FORMAT, **asdict(self)}
+        return asdict(self)
 
     def _header(self, sha256: str) -> bytes:
         text = json.dumps({**self._content(), "sha256": sha256})
         return text.ljust(HEADER_BYTES - 1).encode() + b"\n"
 
 
-def plan(fingerprint: str, views: int, images: int, row: int, length: int) -> list[Shard]:
+def plan(
+    fingerprint: str, views: int, images: int, row: int, length: int, format: str = FORMAT
+) -> list[Shard]:
     """Return the shards of a cache, view by view.
 
     Args:
@@ -133,9 +140,10 @@ def plan(fingerprint: str, views: int, images: int, row: int, length: int) -> li
         views, images: of the cache.
         row: values for each image and view.
         length: images in a shard; a view's last may have fewer.
+        format: of the rows.
     """
     return [
-        Shard(fingerprint, view, first, min(length, images - first), row)
+        Shard(fingerprint, view, first, min(length, images - first), row, format)
         for view in range(views)
         for first in range(0, images, length)
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import weakref
 
 import keras
 import numpy as np
 import pytest
-from cached_teacher import build, live_batches, opened, ten_class_teacher
+from cached_teacher import ROW, build, live_batches, opened, shard_files, ten_class_teacher
 from scipy.special import log_softmax
 from tiny_models import IMAGE, TINY, TUTORS, make_distiller, make_search, values
 
@@ -19,6 +21,7 @@ from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.teacher import LiveTeacher
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.teachers.cache import shards
+from rnascl_keras.teachers.cache.index import write_index
 
 FLOAT16 = 2e-3
 """Relative difference that float16 is allowed to make."""
@@ -45,14 +48,40 @@ def test_it_says_what_the_live_teacher_says(cache):
     for (inputs, labels), (images, same_labels) in batches:
         np.testing.assert_array_equal(inputs["images"], images)
         np.testing.assert_array_equal(labels, same_labels)
-        assert inputs["teacher_logits"].dtype == inputs["teacher_maps"].dtype == "float16"
+        dtypes = inputs["teacher_logits"].dtype, inputs["teacher_maps"].dtype
+        assert dtypes == ("float32", "float16")
         (logits, maps), (right_logits, right_maps) = cache.answers(inputs), live.answers(images)
+        np.testing.assert_allclose(logits, right_logits, rtol=1e-3, atol=1e-3)
         found, right = (log_softmax(np.float64(x), -1) for x in (logits, right_logits))
         np.testing.assert_allclose(found, right, rtol=1e-3, atol=1e-5)
         np.testing.assert_allclose(maps, right_maps, atol=3e-4)
         np.testing.assert_allclose(np.linalg.norm(np.float64(maps), axis=-1), 1, atol=1e-6)
         _, chosen = cache.answers(inputs, [2, 0])
         np.testing.assert_allclose(chosen, maps.numpy()[:, [2, 0]], rtol=1e-6)
+
+
+def test_a_cache_of_before_is_read_with_its_logits_up_to_a_constant(folder, cache, tmp_path):
+    """Its rows lack the largest logit, which no softmax sees."""
+    index = json.loads((folder / "cache.json").read_text())
+    for path in shard_files(folder):
+        content = path.read_bytes()
+        header, rows = json.loads(content[:1024]), np.frombuffer(content[1024:], "<f2")
+        older = np.delete(rows.reshape(-1, ROW), 10, axis=1).tobytes()
+        told = {"format": shards.WITHOUT_LARGEST, "row": ROW - 1}
+        header |= told | {"sha256": hashlib.sha256(older).hexdigest()}
+        index["shards"][path.name] = header["sha256"]
+        start = json.dumps(header).ljust(1023).encode() + b"\n"
+        (tmp_path / path.name).write_bytes(start + older)
+    del index["checksum"]
+    write_index(tmp_path, index | {"format": shards.WITHOUT_LARGEST})
+    before = opened(tmp_path)
+    for (theirs, _), (ours, _) in zip(
+        before.training_batches(20).take(3), cache.training_batches(20), strict=False
+    ):
+        np.testing.assert_array_equal(theirs["teacher_maps"], ours["teacher_maps"])
+        assert np.all(np.max(theirs["teacher_logits"], -1) == 0)
+        both = (log_softmax(np.float64(x["teacher_logits"]), -1) for x in (theirs, ours))
+        np.testing.assert_allclose(*both, atol=1e-5)
 
 
 def test_maps_of_zeros_stay_zeros(tmp_path):
@@ -180,7 +209,7 @@ def test_a_cached_search_selects_the_same_architecture(cache):
 
 def test_a_look_up_maps_the_shards_it_needs_and_keeps_none(tmp_path, monkeypatch):
     """Four shards a view; in the order asked for, against a look-up of each image alone."""
-    monkeypatch.setattr(shards, "SHARD_BYTES", 16 * 58 * 2)
+    monkeypatch.setattr(shards, "SHARD_BYTES", 16 * ROW * 2)
     build(tmp_path)
     cache, opened_shards = opened(tmp_path), []
     open_shard = shards.Shard.open

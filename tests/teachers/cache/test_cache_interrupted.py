@@ -90,11 +90,11 @@ def test_input_gradients_too_large_for_half_precision_are_refused(tmp_path):
 KILLED = """
 import os, random, signal, sys, threading, time
 from pathlib import Path
-from cached_teacher import build
+from cached_teacher import ROW, build
 from rnascl_keras.teachers.cache import building, shards
 
 folder, seed = sys.argv[1], int(sys.argv[2])
-shards.SHARD_BYTES = 5 * 58 * 2 + 1  # twelve shards a view
+shards.SHARD_BYTES = 5 * ROW * 2 + 1  # twelve shards a view
 fill = building._Build.fill
 
 def written():
