@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import ModelFailed
 from rnascl_keras.export.onnx_session import CPU
 from rnascl_keras.hardware import usable_cores
 
@@ -78,7 +78,7 @@ class Batches:
             whole: whether a batch is run in one piece.
 
         Raises:
-            UserError: onnxruntime fails, or there is not one row for each image.
+            ModelFailed: onnxruntime fails, or there is not one row for each image.
         """
         images, input_name = np.asarray(images), session.inputs[0].name
         kind = session.inputs[0].type
@@ -138,10 +138,10 @@ def _rows(session: Session, names: Sequence[str], feeds: dict[str, np.ndarray]) 
     batch = len(next(iter(feeds.values())))
     for name, result in zip(names, results, strict=True):
         if np.ndim(result) < 1 or len(result) != batch or np.size(result) == 0:
-            raise UserError(
+            raise ModelFailed(
                 f"{session.path}: expected {name} of one row for each of {batch} images, got an "
                 f"array of shape {np.shape(result)}; export an image classifier whose scores have "
-                "the images along their first axis."
+                "the images along their first axis"
             )
     return results
 

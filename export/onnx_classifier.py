@@ -126,10 +126,15 @@ class OnnxClassifier(AnyLoss):
         self._batches.one_by_one = mixes(
             self.path,
             self._input.batch,
-            alone=lambda: self._own(images[:1], 1),
+            alone=lambda k: self._own(images[k : k + 1], 1),
             beside=lambda: self._own(images, len(images), whole=True),
         )
         self._tried = True  # at last: one that is refused is refused again
+
+    def look_again(self) -> None:
+        """Find out anew whether the file mixes images, on the next: those it had were none of a
+        data set's, whose range, say, may be what it divides by."""
+        self._tried = self._batches.one_by_one
 
     def _own(self, images: np.ndarray, batch_size: int, *, whole: bool = False) -> np.ndarray:
         names = [self._session.outputs[0].name]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnascl_keras.errors import UserError, nearest, one_line
+from rnascl_keras.errors import ModelFailed, UserError, nearest, one_line
 from rnascl_keras.hardware import memory
 
 if TYPE_CHECKING:
@@ -108,14 +108,13 @@ class Session:
         """Return the outputs of these names.
 
         Raises:
-            UserError: onnxruntime fails on these images.
+            ModelFailed: onnxruntime fails on these images.
         """
         try:
             results: Any = self._session.run(names, feeds)
         except Exception as error:  # as above
-            raise UserError(
-                f"{self.path}: onnxruntime fails on these images: {one_line(error)}"
-            ) from error
+            said = one_line(error).removesuffix(".")
+            raise ModelFailed(f"{self.path}: onnxruntime fails on these images: {said}") from error
         return results
 
 

@@ -42,30 +42,35 @@ def check_repeated(path: Path, first: np.ndarray, again: np.ndarray) -> None:
 def mixes(
     path: Path,
     batch: int | None,
-    alone: Callable[[], np.ndarray],
+    alone: Callable[[int], np.ndarray],
     beside: Callable[[], np.ndarray],
 ) -> bool:
-    """Whether a file says otherwise of an image where others lie beside it, so that each has to be
+    """Whether a file says otherwise of images where others lie beside them, so that each has to be
     asked about alone.
+
+    Each is compared: what runs over the batch from its first image on leaves that one as it is.
 
     Args:
         path: of the file, for error messages.
         batch: how many images it takes at once; None where it leaves that open.
-        alone: asks about one image.
-        beside: asks about several, that image the first.
+        alone: asks about one of several images, by its number.
+        beside: asks about all of them at once.
 
     Raises:
         UserError: it says otherwise when it is asked again; or it mixes, and cannot be given one
             image alone.
     """
-    first = alone()
-    check_repeated(path, first, alone())
+    first = alone(0)
+    check_repeated(path, first, alone(0))
     if batch == 1:
         return False
     try:
-        found = differ(first, beside()[:1])
+        together = beside()
     except UserError:  # made for one image, whatever it says of its batches
         found = True
+    else:
+        each = [first, *(alone(k) for k in range(1, len(together)))]
+        found = differ(np.concatenate(each), together)
     if found:
         check_open_batch(path, batch)
     return found

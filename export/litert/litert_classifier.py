@@ -145,14 +145,18 @@ class LiteRTClassifier(AnyLoss):
     def _see_whether_images_mix(self, images: np.ndarray) -> None:
         """Find out whether the file takes several images, and says the same of each as alone."""
         session, batch = self._session, self._input.batch
-        values = self._input.encode(images[: batch or COMPARED])
+        values = self._input.encode(images[: min(batch or COMPARED, COMPARED)])
         session.one_by_one = mixes(
             self.path,
             batch,
-            alone=lambda: session.run(values[:1]),
+            alone=lambda k: session.run(values[k : k + 1]),
             beside=lambda: session.run(values, together=True),
         )
         self._tried = True
+
+    def look_again(self) -> None:
+        """See `OnnxClassifier.look_again`."""
+        self._tried = self._tried and self._session.one_by_one
 
     def loss_and_gradient(
         self,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.errors import ModelFailed, UserError, one_line
 from rnascl_keras.export.litert.image_numbers import ImageNumbers
 from rnascl_keras.export.litert.quiet import quiet_libraries
 from rnascl_keras.export.litert.reading import Tensor
@@ -113,9 +113,9 @@ class Interpreter:
             self._inner.invoke()
             made = self._inner.get_tensor(self._made)
         if made.ndim < 2 or len(made) != len(values) or made.size == 0:
-            raise UserError(
+            raise ModelFailed(
                 f"{self._path}: expected one row for each of {len(values)} images, got an array of "
-                f"shape {made.shape}; give an image classifier."
+                f"shape {made.shape}; give an image classifier"
             )
         return made.reshape(len(made), -1)
 
@@ -134,4 +134,5 @@ def _told_in_one_line(path: Path, what: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # LiteRT's errors have no common class
-        raise UserError(f"{path} {what}: {one_line(error)}") from error
+        said = one_line(error).removesuffix(".")
+        raise ModelFailed(f"{path} {what}: {said}") from error

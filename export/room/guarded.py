@@ -99,6 +99,7 @@ class GuardedClassifier(AnyLoss):
         if self._process.poll() is None:
             described = self._arrays.put([np.ascontiguousarray(array) for array in given])
             answer = self._exchange({"do": what, "given": described, "with": settings})
+            self.in_words = printable(answer["in_words"])
             return self._arrays.take(answer["made"])
         raise ModelFailed(f"{self.path}: {self._cause()}")
 
@@ -129,7 +130,7 @@ class GuardedClassifier(AnyLoss):
         if "refused" in answer:
             raise UserError(printable(answer["refused"]))
         if "failed" in answer:
-            raise ModelFailed(f"{self.path}: {printable(answer['failed'])}")
+            raise ModelFailed(printable(answer["failed"]))
         return answer
 
     def _next_line(self) -> str | None:

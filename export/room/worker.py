@@ -18,7 +18,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.errors import ModelFailed, UserError, one_line
 from rnascl_keras.export.deployed import open_classifier
 from rnascl_keras.export.onnx_session import most_memory
 from rnascl_keras.export.room.arrays import SharedArrays
@@ -55,6 +55,11 @@ class Worker:
         facts = {name: getattr(classifier, name) for name in names.split()}
         return facts | {"straight_through": self._rounding}
 
+    @property
+    def in_words(self) -> str:
+        """Which output is attacked, and how, as far as that is known by now."""
+        return self._classifier.in_words
+
     def logits(self, images: np.ndarray) -> list[np.ndarray]:
         """Return the logits."""
         with self._limited_by(images):
@@ -89,6 +94,7 @@ class Worker:
             self._classifier.logits(images)
         with contextlib.suppress(UserError):
             self._classifier.loss_and_gradient(images, np.zeros(2, int))
+        self._classifier.look_again()
         return (time.process_time() - before) / 2
 
     def _limited_by(self, images: np.ndarray) -> contextlib.AbstractContextManager[None]:
@@ -137,21 +143,24 @@ def main() -> None:
     _limit_memory()
     worker: Worker | None = None
     arrays: SharedArrays | None = None
+    path: Path | None = None
     for line in sys.stdin:
         asked = json.loads(line)
         try:
             if worker is None or arrays is None:
-                arrays = SharedArrays(asked["arrays"])
-                worker = Worker(Path(asked["path"]), asked["settings"], asked["trying"])
+                arrays, path = SharedArrays(asked["arrays"]), Path(asked["path"])
+                worker = Worker(path, asked["settings"], asked["trying"])
                 answer: dict[str, Any] = {"facts": worker.facts()}
             else:
                 given = arrays.take(asked["given"])
                 made = getattr(worker, asked["do"])(*given, **asked["with"])
-                answer = {"made": arrays.put(made)}
+                answer = {"made": arrays.put(made), "in_words": worker.in_words}
+        except ModelFailed as error:
+            answer = {"failed": error.what}
         except UserError as error:
             answer = {"refused": str(error)}
         except Exception as error:  # whatever a file can bring about
-            answer = {"failed": one_line(error)}
+            answer = {"failed": f"{path}: {one_line(error)}"}
         print(json.dumps(answer), file=answers, flush=True)
 
 

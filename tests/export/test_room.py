@@ -100,6 +100,24 @@ def test_a_death_is_named_with_its_images_and_loses_nothing(save):
         classifier.logits(IMAGES)
 
 
+@pytest.mark.parametrize("kind", [OnnxClassifier, GuardedClassifier])
+def test_what_the_runtime_refuses_of_later_images_loses_nothing(kind, save):
+    """Gather beyond its end, where the first pixel is above 0.95."""
+    nodes = """
+      u1 = Slice(x, first, last, axes) u2 = ReduceMax<keepdims=0>(u1) on = Greater(u2, high)
+      u3 = Cast<to=7>(on) u4 = Gather(only, u3) n = Add(x, u4)
+    """
+    path = save(nodes + CONVOLUTIONS, only=np.zeros(1, np.float32), **ARRAYS)
+    classifier = kind(path)
+    labels = classifier.logits(IMAGES).argmax(1)
+    settings = {"attacks": ("square", "pgd"), "epsilon": 0.6, "check": 0, "progress": False}
+    cut_short, _ = evaluate(classifier, IMAGES, labels, **settings)
+    assert cut_short.accuracy["clean"] == 1
+    assert cut_short.failed.startswith(f"{path}: onnxruntime fails on these images: ")
+    assert cut_short.failed.endswith("(images 0 to 5).")
+    assert cut_short.failed.count(str(path)) == 1
+
+
 def test_clean_images_that_end_it_are_named(save):
     classifier = GuardedClassifier(save(DIES_LATER + CONVOLUTIONS, **ARRAYS))
     bright = IMAGES.copy()

@@ -30,6 +30,30 @@ def test_images_that_change_each_others_answers_are_run_alone(save):
     np.testing.assert_allclose(gradient[2:3], own, atol=1e-6)
 
 
+LATER = {"axis": np.int64(0), "part": np.float32(0.3)}
+RANGE = "m = ReduceMax<keepdims=0>(x) n = Div(x, m)" + CONVOLUTIONS
+BRIGHT = np.linspace(0.3, 1, 6, dtype=np.float32)[:, None, None, None]
+
+
+@pytest.mark.parametrize("reverse", [0, 1])
+def test_each_image_is_compared_for_the_first_or_the_last_can_stay_as_it_is(save, reverse):
+    """What runs over the batch, such as a recurrent layer, sees nothing before its first image."""
+    nodes = "n = Identity(x)" + CONVOLUTIONS.replace("z = Flatten(f)", "k = Flatten(f)")
+    nodes += f" s = CumSum<reverse={reverse}>(k, axis) p = Mul(s, part) z = Add(k, p)"
+    path = save(nodes, **LATER)
+    alone = np.concatenate([OnnxClassifier(path).logits(IMAGES[k : k + 1]) for k in range(6)])
+    np.testing.assert_allclose(OnnxClassifier(path).logits(IMAGES), alone, atol=1e-6)
+
+
+def test_the_images_themselves_are_compared_and_not_the_noise_of_the_first_try(save):
+    """Of noise, each image has the range of all; of images that differ in brightness, none has."""
+    path, images = save(RANGE), BRIGHT * IMAGES / IMAGES.max()
+    guarded = GuardedClassifier(path)
+    alone = np.concatenate([OnnxClassifier(path).logits(images[k : k + 1]) for k in range(6)])
+    np.testing.assert_allclose(guarded.logits(images), alone, atol=1e-6)
+    assert "each image alone" in guarded.in_words
+
+
 def test_a_file_that_was_made_for_one_image_whatever_it_says(save):
     nodes = "n = Identity(x)" + CONVOLUTIONS.replace("z = Flatten(f)", "z = Reshape(f, one)")
     classifier = OnnxClassifier(save(nodes, one=np.array([1, 5])))
