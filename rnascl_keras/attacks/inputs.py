@@ -32,7 +32,7 @@ def checked_images(images: np.ndarray) -> np.ndarray:
     low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise UserError(
-            f"pixels range from {low:g} to {high:g}; expected [0, 1]. Divide by 255 what is not "
+            f"pixels range from {low!r} to {high!r}; expected [0, 1]. Divide by 255 what is not "
             "uint8, and leave normalisation to the model."
         )
     return images

@@ -10,7 +10,7 @@ import numpy as np
 from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.labels import as_classes
 from rnascl_keras.data.order import stratified_order
-from rnascl_keras.data.pixels import ArrayPixels
+from rnascl_keras.data.pixels import ArrayPixels, check_whole_pixels
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.arrays import array_names, read_arrays
 
@@ -146,10 +146,9 @@ def _channels_last(
 
 
 def _pixels(images: np.ndarray, what: str) -> np.ndarray:
-    if images.dtype == np.uint8:
-        return images
     if images.dtype.kind in "iu":
-        return _whole_pixels(images, what)
+        check_whole_pixels(images, what)
+        return images.astype(np.uint8, copy=False)
     if images.dtype.kind != "f":
         raise UserError(f"{what} is {images.dtype}; expected uint8 or float.")
     undefined = int(np.sum(~np.isfinite(images).all(axis=(1, 2, 3))))
@@ -158,22 +157,10 @@ def _pixels(images: np.ndarray, what: str) -> np.ndarray:
             f"{what} holds NaN or infinite pixels in {undefined} of {len(images)} images; "
             "mend or leave out these images."
         )
-    low, high = images.min(), images.max()
+    low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise UserError(
-            f"{what} goes from {low:g} to {high:g}; expected float pixels in [0, 1]. "
+            f"{what} goes from {low!r} to {high!r}; expected float pixels in [0, 1]. "
             "Divide by 255, undo a normalisation, or store uint8."
         )
     return images.astype(np.float32)
-
-
-def _whole_pixels(images: np.ndarray, what: str) -> np.ndarray:
-    """Return whole numbers of a wide type as the bytes that they must be, for 0 and 1 alone could
-    be of either scale."""
-    low, high = images.min(), images.max()
-    if low < 0 or high > 255 or high <= 1:
-        raise UserError(
-            f"{what} is {images.dtype} from {low} to {high}; expected whole pixels from 0 to 255, "
-            "or floats in [0, 1]."
-        )
-    return images.astype(np.uint8)

@@ -24,6 +24,24 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 
+FEWEST_LEVELS = 16
+"""Whole pixels of which none is above: numbers of another scale, such as 0 and 1."""
+
+
+def check_whole_pixels(images: np.ndarray, what: str) -> None:
+    """Raise UserError where whole numbers, (n, h, w, c), cannot be pixels from 0 to 255.
+
+    Those that end at 1 or at 16, as scikit-learn's digits do, would be nearly black as bytes; radii
+    in [0, 1] would then be so many times too large.
+    """
+    low, high = (int(images.min()), int(images.max())) if images.size else (0, 0)
+    if low < 0 or high > 255 or 0 < high <= FEWEST_LEVELS:
+        raise UserError(
+            f"{what} is {images.dtype} from {low} to {high}; expected whole pixels from 0 to 255, "
+            "or floats in [0, 1]. Store x / m as float32, m being what white is."
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class ArrayPixels:
     """Images in memory.

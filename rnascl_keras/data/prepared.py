@@ -13,7 +13,7 @@ import numpy as np
 
 from rnascl_keras.data.folder import what_is_in
 from rnascl_keras.data.image_data import ImageData
-from rnascl_keras.data.pixels import ArrayPixels
+from rnascl_keras.data.pixels import ArrayPixels, check_whole_pixels
 from rnascl_keras.errors import UserError, nearest
 
 RETRIES = 4
@@ -52,6 +52,7 @@ def load_prepared(
         images, labels = tfds.as_numpy(
             builder.as_dataset(split=split, as_supervised=True, batch_size=-1)
         )
+        check_whole_pixels(images, f"{name}'s images")
         loaded.append(ImageData(ArrayPixels(images), np.asarray(labels), names))
     return tuple(loaded)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnascl_keras.attacks.inputs import checked_images
 from rnascl_keras.data.image_data import ImageData
+from rnascl_keras.data.pixels import check_whole_pixels
 
 PART = 32 * 2**20
 """Bytes of float images in a part: attacks hold several arrays of that size, however many images
@@ -21,11 +22,16 @@ class Parts:
     Args:
         images: (n, h, w, c), float pixels in [0, 1] or uint8; or a split, whose pixels may lie in
             files.
+
+    Raises:
+        UserError: bytes that are not of 0 to 255.
     """
 
     def __init__(self, images: Any) -> None:
         self._data = images if isinstance(images, ImageData) else None
         self._array = np.asarray(images if self._data is None else [])
+        if self._array.dtype == np.uint8:
+            check_whole_pixels(self._array, "what images hold")
 
     def __len__(self) -> int:
         return len(self._array if self._data is None else self._data)

@@ -104,12 +104,15 @@ LABELS = np.arange(4)
         ({"x": IMAGES, "y": LABELS[:, None, None]}, "an integer class for each image"),
         ({"x": IMAGES, "y": 3}, "an integer class for each image"),
         ({"x": 3, "y": LABELS}, "has shape"),
-        ({"x": IMAGES.astype(np.int64), "y": LABELS}, "x is int64 from 0 to 0"),
+        ({"x": IMAGES + np.int64(1), "y": LABELS}, "x is int64 from 1 to 1"),
+        ({"x": IMAGES + np.uint8(1), "y": LABELS}, "x is uint8 from 1 to 1; expected whole"),
+        ({"x": IMAGES + np.uint8(16), "y": LABELS}, "x is uint8 from 16 to 16; expected whole"),
         ({"x": IMAGES + np.int64(300), "y": LABELS}, "whole pixels from 0 to 255"),
         ({"x": IMAGES.astype(complex), "y": LABELS}, "expected uint8 or float"),
         ({"pictures": IMAGES, "classes": LABELS}, "holds 'pictures', 'classes'; expected"),
         ({"x_test": IMAGES, "y_test": LABELS}, "holds test images only"),
-        ({"x": IMAGES + 200.0, "y": LABELS}, "from 200 to 200"),
+        ({"x": IMAGES + 200.0, "y": LABELS}, "from 200.0 to 200.0"),
+        ({"x": IMAGES + np.float32(1.0000001), "y": LABELS}, "to 1.00000011"),
         ({"x": IMAGES - 0.5, "y": LABELS}, r"expected float pixels in \[0, 1\]"),
         ({"x": IMAGES * np.nan, "y": LABELS}, "NaN or infinite pixels in"),
         ({"x": np.zeros((4, 5, 5, 7)), "y": LABELS}, "1, 3 or 4 channels"),
@@ -142,11 +145,11 @@ def test_labels_and_pixels_of_other_types_are_read_where_nothing_else_can_be_mea
 def test_the_names_of_well_known_files(tmp_path, train, test):
     path = str(tmp_path / "data.npz")
     names = dict(zip(train.split(), (IMAGES, LABELS[:, None]), strict=True))
-    names |= dict(zip(test.split(), (IMAGES[:2] + 9, LABELS[:2, None]), strict=True))
+    names |= dict(zip(test.split(), (IMAGES[:2] + 90, LABELS[:2, None]), strict=True))
     np.savez(path, val_images=IMAGES, **names)
     splits = load_data(path)
     assert (len(splits.train), len(splits.test)) == (4, 2)
-    assert load_test_data(path).first(2)[0].max() == np.float32(9 / 255)
+    assert load_test_data(path).first(2)[0].max() == np.float32(90 / 255)
 
 
 def test_a_file_of_another_kind_is_named_as_such(tmp_path):
