@@ -13,7 +13,11 @@ import onnx
 from onnx import TensorProto, helper
 
 from rnascl_keras.errors import UserError, check_name
-from rnascl_keras.export.gradient.final_activation import final_activation, without_final_activation
+from rnascl_keras.export.gradient.final_activation import (
+    TANH,
+    final_activation,
+    without_final_activation,
+)
 from rnascl_keras.export.gradient.known import true_inputs
 from rnascl_keras.export.gradient.largest_scores import holds_largest_only
 from rnascl_keras.export.gradient.mixture import MIXTURE, logarithm, mixes_probabilities
@@ -32,7 +36,8 @@ class ClassScores:
 
     Attributes:
         name: what the file calls it.
-        activation: what it ends in: "softmax", "sigmoid", a "mixture" of several, or None.
+        activation: what it ends in: "softmax", "sigmoid", "tanh", a "mixture" of several softmaxes
+            or sigmoids, or None.
         classes: how many; None where the file leaves it open.
         is_binary: whether the file gives one number z a row, here made into the logits (0, z).
         others: the file's outputs left aside.
@@ -47,12 +52,12 @@ class ClassScores:
     @property
     def in_words(self) -> str:
         """What is attacked, in a phrase."""
-        gives = "probabilities" if self.activation else "logits"
+        gives = {None: "logits", TANH: "scores"}.get(self.activation, "probabilities")
         words = f"gives {gives}, {self.classes or 'so many'} classes in {self.name!r}"
         if self.is_binary:
             words += ", of one number z a row, taken as the logits (0, z)"
         if self.activation == MIXTURE:
-            words += ", mixed of several softmaxes or sigmoids; the logarithm of them is attacked"
+            words += ", of no single softmax or sigmoid; the logarithm of them is attacked"
         elif self.activation:
             words += f"; the logits before its {self.activation} are attacked"
         if self.others:
@@ -107,7 +112,9 @@ def attacked_output(model: onnx.ModelProto, name: str | None = None) -> Attacked
 
 def _only_scores(model: onnx.ModelProto) -> str:
     whole = [v for v in model.graph.output if not holds_largest_only(model.graph, v.name)]
-    for kinds in (_FLOATS, _WHOLE):
+    # beside how sure the file is, whole numbers say of which class
+    has_labels = len(whole) < len(model.graph.output)
+    for kinds in (_FLOATS,) if has_labels else (_FLOATS, _WHOLE):
         able = [value for value in whole if _can_be_scores(value, kinds)]
         by_logits = {_logits(model.graph, value.name): value.name for value in able[::-1]}
         if len(by_logits) == 1:

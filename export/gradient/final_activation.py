@@ -1,7 +1,7 @@
 """The softmax or the sigmoids that many classifiers end with; attacks go to the tensor before them.
 
-Where a model is sure, both are flat in float32: their gradient vanishes, and what is attacked
-through them looks robust (Carlini and Wagner, 2017, section V).
+Where a model is sure, both are flat in float32, and so is a tanh: their gradient vanishes, and what
+is attacked through them looks robust (Carlini and Wagner, 2017, section V).
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from onnx import helper
 
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD, attributes_of
+from rnascl_keras.export.gradient.written_out import sigmoid_written_out
 
-SOFTMAX = "softmax"
+SOFTMAX, SIGMOID, TANH = "softmax", "sigmoid", "tanh"
 _ACTIVATIONS = {
     "Softmax": SOFTMAX,
     "LogSoftmax": SOFTMAX,
-    "Sigmoid": "sigmoid",
+    "Sigmoid": SIGMOID,
+    "Tanh": TANH,
 }
+LOGARITHMS = {"LogSoftmax", "Neg", "Sub"}
+"""What an activation ends in whose numbers are the logarithms of probabilities."""
 # What may follow: nothing that mixes classes, and nothing that changes their order.
 SAME_NUMBERS = {"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"}
 SHAPE_ONLY = {"Cast"} | SAME_NUMBERS
@@ -34,7 +38,7 @@ class FinalActivation:
     """How a graph ends.
 
     Attributes:
-        kind: "softmax" or "sigmoid".
+        kind: "softmax", "sigmoid" or "tanh".
         logits: the tensor that goes into it.
         trail: from the activation to the first output, the activation first: each node, and which
             of its inputs holds the scores.
@@ -106,6 +110,8 @@ def activation_of(node: onnx.NodeProto, known: KnownTensors) -> tuple[str, str] 
         if before is None or before.op_type != "LogSoftmax":
             return None
         return SOFTMAX, before.input[0]
+    if z := sigmoid_written_out(node, known):
+        return SIGMOID, z
     if node.op_type != "Div":
         return None
     # a softmax written out: exp(z) / sum exp(z)

@@ -10,8 +10,8 @@ from rnascl_keras.export.gradient.registry import STANDARD
 
 
 def holds_largest_only(graph: onnx.GraphProto, name: str) -> bool:
-    """Whether a tensor is the values of a TopK, or the maximum over all classes: how sure the file
-    is of the class that another output names.
+    """Whether a tensor is the values of a TopK, the maximum over all classes, or the larger of p
+    and 1 - p: how sure the file is of the class that another output names.
 
     Args:
         graph: with inferred shapes.
@@ -22,7 +22,7 @@ def holds_largest_only(graph: onnx.GraphProto, name: str) -> bool:
         node = known.producers.get(name)
         if node is None or node.domain not in STANDARD:
             return False
-        if node.op_type == "TopK":
+        if node.op_type == "TopK" or _is_of_opposites(node, known):
             return True
         if node.op_type == "ReduceMax":
             before, after = known.shape(node.input[0]), known.shape(node.output[0])
@@ -31,4 +31,20 @@ def holds_largest_only(graph: onnx.GraphProto, name: str) -> bool:
             rows = before is not None and len(before) == 2
             return rows or final_activation(graph, node.input[0]) is not None
         name = in_same_order(node, known)
+    return False
+
+
+def _is_of_opposites(node: onnx.NodeProto, known: KnownTensors) -> bool:
+    """Whether a node chooses between p and 1 - p, by Max or by Where."""
+    places = {"Max": slice(0, 2), "Where": slice(1, 3)}
+    if node.op_type not in places or len(node.input) < 2:
+        return False
+    pair = list(node.input[places[node.op_type]])
+    for p, rest in (pair, pair[::-1]):
+        made = known.producers.get(rest)
+        if made is None or made.op_type != "Sub" or made.input[1] != p:
+            continue
+        one = known.value(made.input[0])
+        if one is not None and (one == 1).all():
+            return True
     return False

@@ -1,6 +1,7 @@
 """Probabilities that are mixed of several: a mean, a weighted mean or a product of softmaxes.
 
-An ensemble that is averaged in probability has no tensor of logits. The logarithm of what it gives
+An ensemble that is averaged in probability has no tensor of logits, and neither have trees that
+vote, or one operator that holds a model and its softmax. The logarithm of what it gives
 serves as one: its softmax are the same probabilities, and it has a gradient where these are flat
 because a class is sure.
 """
@@ -11,9 +12,12 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from rnascl_keras.export.gradient.classical import gives_shares, scales_shares
 from rnascl_keras.export.gradient.final_activation import (
+    LOGARITHMS,
     SHAPE_ONLY,
     SOFTMAX,
+    TANH,
     activation_of,
     axis_of,
 )
@@ -36,8 +40,9 @@ _OF_THE_FIRST = SHAPE_ONLY | {
 
 
 def mixes_probabilities(graph: onnx.GraphProto, name: str) -> bool:
-    """Whether a tensor is made of softmaxes and sigmoids by sums, products and whatever else leaves
-    what is not negative so, with weights that are not negative; one at least is over the classes.
+    """Whether a tensor is made of softmaxes, sigmoids or votes by sums, products and whatever else
+    leaves what is not negative so, with weights that are not negative; one at least is over the
+    classes.
 
     Args:
         graph: with inferred shapes.
@@ -56,10 +61,18 @@ def mixes_probabilities(graph: onnx.GraphProto, name: str) -> bool:
             if not (value >= 0).all():
                 return False
             continue
+        if node is not None and gives_shares(node):
+            kinds.add(SOFTMAX)
+            continue
+        if node is not None and scales_shares(node):
+            pending += node.input
+            continue
         if node is None or node.domain not in STANDARD:
             return False
         found = activation_of(node, known)
-        if found is not None and node.op_type != "LogSoftmax":
+        if found is not None and found[0] == TANH:
+            return False
+        if found is not None and node.op_type not in LOGARITHMS:
             kinds |= _kinds_over(classes, node, *found, known, cut=bool(passed & _CUTTING))
             continue
         rest = _rest_of_one(node, known)
@@ -121,7 +134,8 @@ def _rest_of_one(node: onnx.NodeProto, known: KnownTensors) -> str:
         return ""
     name = node.input[1]
     while (before := known.producers.get(name)) is not None and before.domain in STANDARD:
-        if before.op_type != "LogSoftmax" and activation_of(before, known) is not None:
+        found = activation_of(before, known)
+        if found is not None and found[0] != TANH and before.op_type not in LOGARITHMS:
             return node.input[1]
         if before.op_type not in SHAPE_ONLY | _CUTTING:
             break

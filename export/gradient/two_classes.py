@@ -8,7 +8,12 @@ import onnx
 from onnx import helper
 
 from rnascl_keras.export.gradient.definitions import SOFTMAX_OF_ONE_AXIS, opset_of
-from rnascl_keras.export.gradient.final_activation import SAME_NUMBERS
+from rnascl_keras.export.gradient.final_activation import (
+    LOGARITHMS,
+    SAME_NUMBERS,
+    SIGMOID,
+    activation_of,
+)
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD, attributes_of
 
@@ -76,11 +81,12 @@ def _sigmoid_of(name: str, known: KnownTensors) -> _Sigmoid | None:
         node = known.producers.get(name)
         if node is None or node.domain not in STANDARD:
             return None
-        if node.op_type == "Sigmoid":
-            before = known.producers.get(node.input[0])
+        found = activation_of(node, known) if node.op_type not in LOGARITHMS else None
+        if found is not None and found[0] == SIGMOID:
+            before = known.producers.get(found[1])
             if before is not None and before.op_type == "Neg" and before.domain in STANDARD:
                 return _Sigmoid(before.input[0], not is_opposite, trail)
-            return _Sigmoid(node.input[0], is_opposite, trail)
+            return _Sigmoid(found[1], is_opposite, trail)
         if node.op_type == "Sub":
             one, shape = known.value(node.input[0]), known.shape(node.input[1])
             if one is None or one.size != 1 or not (one == 1).all():

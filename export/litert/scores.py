@@ -13,7 +13,12 @@ from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.export.attacked_output import ClassScores
 from rnascl_keras.export.litert.reading import LiteRTFile, Operator, Tensor
 
-_ACTIVATIONS = {"SOFTMAX": "softmax", "LOG_SOFTMAX": "softmax", "LOGISTIC": "sigmoid"}
+_ACTIVATIONS = {
+    "SOFTMAX": "softmax",
+    "LOG_SOFTMAX": "softmax",
+    "LOGISTIC": "sigmoid",
+    "TANH": "tanh",
+}
 # They leave classes in their order.
 _SHAPE_ONLY = {"RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
 _QUANTISING = {"QUANTIZE", "DEQUANTIZE"}

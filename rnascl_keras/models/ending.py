@@ -1,4 +1,4 @@
-"""How a classifier ends: the softmax or sigmoid between its logits and its output.
+"""How a classifier ends: the softmax, sigmoid or tanh between its logits and its output.
 
 What follows the logits is found by following the output back through operations that have no
 weights, also out of nested models, and is known by what it does to numbers. So a layer, an
@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 Tensor = Any
 
@@ -25,6 +25,8 @@ ENDINGS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "softmax": lambda z: softmax(z, axis=-1),
     "log-softmax": lambda z: log_softmax(z, axis=-1),
     "sigmoid": expit,
+    "log-sigmoid": log_expit,
+    "tanh": np.tanh,
 }
 TOLERANCE = 0.01
 """Of a comparison in half precision; the functions compared differ by far more."""

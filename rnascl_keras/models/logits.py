@@ -53,8 +53,8 @@ class Logits:
 def logits_of(model: keras.Model) -> Logits:
     """Return the logits of a classifier.
 
-    A softmax, log-softmax or sigmoid at the end is left out: as a layer, an operation, an
-    activation or a function, in nested models, and whatever follows it that changes nothing. The
+    A softmax, sigmoid, logarithm of one, or tanh at the end is left out: as a layer, an operation,
+    an activation or a function, in nested models, and whatever follows it that changes nothing. The
     result shares all weights with `model`, which stays as it is, so to train it is to train that.
     One output z is two classes of logits (0, z): the softmax of these is the sigmoid of z. What
     is not known to give logits is asked about a few images.

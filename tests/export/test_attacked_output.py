@@ -36,8 +36,20 @@ SOFTMAX_ENDINGS = (
     "k = Reshape(z, apart) e = Exp(k) t = ReduceSum<keepdims=1>(e, places) q = Div(e, t)"
     " p = Flatten(q)",
 )
-OTHER_ENDINGS = {"p = Sigmoid(z)": "sigmoid", "q = Sigmoid(z) p = Log(q)": "sigmoid"}
+OTHER_ENDINGS = {
+    "p = Sigmoid(z)": "sigmoid",
+    "q = Sigmoid(z) p = Log(q)": "sigmoid",
+    # written out
+    "m = Neg(z) e = Exp(m) t = Add(one, e) p = Reciprocal(t)": "sigmoid",
+    "m = Mul(minus, z) e = Exp(m) t = Add(e, one) p = Div(one, t)": "sigmoid",
+    "e = Exp(z) t = Add(e, one) p = Div(e, t)": "sigmoid",
+    "m = Neg(z) s = Softplus(m) p = Neg(s)": "sigmoid",
+    "s = Softplus(z) p = Sub(z, s)": "sigmoid",
+    "p = Tanh(z)": "tanh",
+    "q = Tanh(z) p = Mul(q, hundred)": "tanh",
+}
 NUMBERS = {"small": np.float32(1e-7), "one": np.float32(1), "hundred": np.float32(100)}
+NUMBERS |= {"minus": np.float32(-1)}
 NUMBERS |= {"axes": np.array([1]), "every": np.array([], np.int64), "places": np.array([2, 1])}
 NUMBERS |= {"batch_first": np.array([0, 1]), "batch_last": np.array([1, 0])}
 NUMBERS |= {"apart": np.array([0, 5, 1])}
@@ -73,6 +85,10 @@ def test_a_final_activation_is_taken_off(ending, activation, save):
     "ending",
     [
         "p = Neg(z)",
+        "m = Neg(z) e = Exp(m) p = Reciprocal(e)",
+        "m = Softplus(z) p = Neg(m)",
+        "e = Exp(z) t = Add(one, e) p = Reciprocal(t)",
+        "q = Tanh(z) p = MatMul(q, mix)",
         "q = Softmax(z) p = Neg(q)",  # turns the order of the classes round
         "q = Softmax(z) p = Sub(one, q)",
         "q = Sigmoid(z) p = MatMul(q, mix)",

@@ -8,6 +8,8 @@ import onnxruntime
 import pytest
 
 from rnascl_keras.attacks import PGD
+from rnascl_keras.errors import UserError
+from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.export import OnnxClassifier
 from tests.small_onnx import CONVOLUTIONS
 
@@ -52,6 +54,71 @@ MIXTURES = {
     " s = Add(q, r) p = Mul(s, half)",
     "sigmoids": "q = Sigmoid(u) r = Sigmoid(v) s = Add(q, r) p = Mul(s, half)",
 }
+
+
+LINEAR = {"coefficients": RANDOM.normal(size=3 * 16).tolist(), "intercepts": [0.1, 0.0, -0.1]}
+CLASSICAL = {
+    "a linear model behind a softmax": (
+        "LinearClassifier",
+        {**LINEAR, "post_transform": "SOFTMAX"},
+    ),
+    "one a class behind sigmoids": (
+        "LinearClassifier",
+        {**LINEAR, "post_transform": "LOGISTIC"},
+    ),
+    "trees that vote": (
+        "TreeEnsembleClassifier",
+        {
+            # a stump each: where its pixel is at most a half, the first leaf's class
+            "nodes_treeids": [0, 0, 0, 1, 1, 1],
+            "nodes_nodeids": [0, 1, 2] * 2,
+            "nodes_featureids": [3, 0, 0, 5, 0, 0],
+            "nodes_values": [0.5, 0.0, 0.0] * 2,
+            "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"] * 2,
+            "nodes_truenodeids": [1, 0, 0] * 2,
+            "nodes_falsenodeids": [2, 0, 0] * 2,
+            "class_treeids": [0, 0, 1, 1],
+            "class_nodeids": [1, 2, 1, 2],
+            "class_ids": [0, 1, 0, 2],
+            "class_weights": [0.6, 0.6, 0.4, 0.4],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+@pytest.mark.parametrize("kind", CLASSICAL)
+def test_a_classifier_of_one_operator_is_attacked_by_score(kind, normalised, tmp_path):
+    """The logarithm of the probabilities that scikit-learn's converter leaves beside a label."""
+    operator, attributes = CLASSICAL[kind]
+    labels = "classlabels_ints" if operator == "LinearClassifier" else "classlabels_int64s"
+    attributes = {**attributes, labels: [0, 1, 2]}
+    scaling = onnx.helper.make_node("Normalizer", ["s"], ["p"], domain="ai.onnx.ml", norm="L1")
+    nodes = [
+        onnx.helper.make_node(
+            operator, ["x"], ["l", "s" if normalised else "p"], domain="ai.onnx.ml", **attributes
+        ),
+        *([scaling] if normalised else []),
+    ]
+    described = [("x", 1, ["N", 16]), ("l", 7, ["N"]), ("p", 1, ["N", 3])]
+    x, label, p = (onnx.helper.make_tensor_value_info(*value) for value in described)
+    opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
+    graph = onnx.helper.make_graph(nodes, "g", [x], [label, p])
+    path = tmp_path / "classical.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+
+    images = RANDOM.uniform(0, 1, (12, 4, 4, 1)).astype(np.float32)
+    given = onnxruntime.InferenceSession(path).run(["p"], {"x": images.reshape(12, 16)})[0]
+    classifier = OnnxClassifier(path)
+    logits = classifier.logits(images)
+    np.testing.assert_allclose(np.exp(logits), given, atol=1e-6)
+    assert "the logarithm of them is attacked" in classifier.in_words
+    found, _ = evaluate(
+        classifier, images, given.argmax(1), attacks=("square",), epsilon=0.3, check=0
+    )
+    assert found.accuracy["clean"] == 1 and found.accuracy["square"] < 1
+    with pytest.raises(UserError, match="square, which needs logits only"):
+        classifier.loss_and_gradient(images, given.argmax(1))
 
 
 def run(path, images):

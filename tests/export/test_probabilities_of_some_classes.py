@@ -22,6 +22,7 @@ NUMBERS = {
     "most": np.float32(255),
     "row": np.array([-1]),
     "k": np.array([3]),
+    "start": np.array([0]),
     "first": np.array([1]),
     "last": np.array([9]),
     "pair": np.random.default_rng(0).normal(0, 9, (5, 2)),
@@ -79,6 +80,12 @@ def test_a_background_that_is_cut_off(save):
     np.testing.assert_allclose(classifier.logits(IMAGES), expected, atol=1e-5)
 
 
+CONFIDENCE = """
+  q = Slice(z, start, first, first) s = Sigmoid(q) o = Sub(one, s) on = Greater(s, o)
+"""
+"""p and 1 - p, and which is the larger."""
+
+
 @pytest.mark.parametrize(
     ("ending", "gives", "name"),
     [
@@ -86,6 +93,12 @@ def test_a_background_that_is_cut_off(save):
         ("p, l = TopK<axis=1>(z, k)", "float[N, 3] p, int64[N, 3] l", "p"),
         ("p = ReduceMax<keepdims=1>(z, first) l = ArgMax(z)", "float[N, 1] p, int64[M, 5] l", "p"),
         ("q = Softmax(z) p = ReduceMax<keepdims=0>(q, first)", "float[N] p", None),
+        (CONFIDENCE + "p = Max(s, o) l = Cast<to=6>(on)", "int32[N, 1] l, float[N, 1] p", None),
+        (
+            CONFIDENCE + "p = Where(on, s, o) l = Cast<to=6>(on)",
+            "int32[N, 1] l, float[N, 1] p",
+            "p",
+        ),
     ],
 )
 def test_the_largest_scores_alone_are_not_attacked(ending, gives, name, save):

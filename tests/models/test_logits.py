@@ -99,6 +99,8 @@ ENDINGS = {
     "log-softmax": ("log-softmax", lambda: then(layers.Activation("log_softmax"))),
     "dense sigmoid": ("sigmoid", lambda: then(activation="sigmoid")),
     "sigmoid": ("sigmoid", lambda: then(layers.Activation("sigmoid"), layers.Identity())),
+    "log-sigmoid": ("log-sigmoid", lambda: then(layers.Activation("log_sigmoid"))),
+    "dense tanh": ("tanh", lambda: then(activation="tanh")),
     "operation sigmoid": ("sigmoid", lambda: nested(layers.Lambda(tf.sigmoid))),
 }  # fmt: skip
 
@@ -174,7 +176,7 @@ def test_probabilities_that_cannot_be_left_out_are_refused(make, what):
         subclassed_end,
         lambda: then(layers.Rescaling(0.5)),
         lambda: then(layers.BatchNormalization()),
-        lambda: then(ops.tanh),
+        lambda: then(ops.softsign),
         lambda: then(activation="relu"),
         lambda: subclassed_end(lambda x: ops.clip(x, 0, 1)),  # in [0, 1], as no sigmoid would be
         lambda: then(layers.UnitNormalization(axis=-1)),
