@@ -32,7 +32,7 @@ def padded(times: int) -> str:
     for k in range(times):
         x = f"c{k - 1}" if k else "x"
         layers.append(PADS.format(k=k, x=x, y=f"y{k}") + f"c{k} = Conv<strides=[2, 2]>(y{k}, w)")
-    return " ".join(layers) + f" h = Tanh(c{times - 1})"
+    return " ".join(layers) + f" h = Sin(c{times - 1})"
 
 
 SIZES = """
