@@ -20,6 +20,7 @@ from rnascl_keras.attacks.norms import check_epsilon
 from rnascl_keras.attacks.runs import Runs
 from rnascl_keras.attacks.state import Found, State, margins
 from rnascl_keras.attacks.verdict import is_right
+from rnascl_keras.attacks.whole_pixels import rounded_into_ball, takes_whole_pixels
 from rnascl_keras.attacks.words import WHERE_IT_STARTS, counted_steps, runs_in_words
 from rnascl_keras.errors import ModelFailed, UserError
 
@@ -182,9 +183,15 @@ class IteratedAttack(Attack):
         """Drop the images that have fallen at `state.x`, and note which points are best so far."""
         inside = self._inside(state)
         if self.stop_early or last:
-            fallen = inside & ~is_right(state.logits, state.labels)
-            margin = margins(state.logits[fallen], state.labels[fallen])
-            found.fell(state.rows[fallen], state.x[fallen], margin)
+            fallen = np.flatnonzero(inside & ~is_right(state.logits, state.labels))
+            points, logits = state.x[fallen], state.logits[fallen]
+            if len(fallen) and takes_whole_pixels(state.classifier):
+                # rounded into the ball they may not have fallen: the attack then goes on
+                points = rounded_into_ball(points, state.images[fallen], self)
+                logits = state.classifier.logits(points)
+                wrong = ~is_right(logits, state.labels[fallen])
+                fallen, points, logits = fallen[wrong], points[wrong], logits[wrong]
+            found.fell(state.rows[fallen], points, margins(logits, state.labels[fallen]))
             left = found.robust[state.rows]
             state.keep(left)
             inside = inside[left]

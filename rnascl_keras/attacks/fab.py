@@ -81,7 +81,7 @@ class FAB(IteratedAttack):
         share = share.reshape(-1, 1, 1, 1).astype(state.x.dtype)
         moved = (1 - share) * (state.x + self.overshoot * d_point)
         moved += share * (state.images + self.overshoot * d_image)
-        return np.clip(moved, 0, 1)
+        return np.clip(moved, 0, 1).astype(state.images.dtype)
 
     def look(self, state: State, gradient: bool) -> None:
         """Only the logits: the gradient is wanted where the points are after the step back."""

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rnascl_keras.attacks.attack import Attack
 from rnascl_keras.attacks.classifier import Batched
 from rnascl_keras.attacks.state import Found, choose, margins
 from rnascl_keras.attacks.verdict import is_right
 
+if TYPE_CHECKING:
+    from rnascl_keras.attacks.attack import Attack
+
 LEVELS = 255
+HALVINGS = 12
+"""Of the share of a change that stays in the ball."""
+
+
+def whole_pixels(images: np.ndarray) -> np.ndarray:
+    """Return images, (n, h, w, c) in [0, 1], rounded to whole levels, of the same type."""
+    return (np.rint(images * LEVELS) / LEVELS).astype(images.dtype)
 
 
 def takes_whole_pixels(classifier: Any) -> bool:
@@ -63,17 +72,40 @@ def as_it_sees(
 
 
 def rounded_into_ball(points: np.ndarray, images: np.ndarray, attack: Attack) -> np.ndarray:
-    """Return `points` in whole pixels: the nearest, or where these leave the ball, nearer ones to
-    the image's own.
+    """Return `points` in whole pixels: the nearest, or where these leave the ball, those nearest to
+    as much of the way there as does not.
 
     Args:
         points: (n, h, w, c), in the ball around `images` and in [0, 1].
-        images: (n, h, w, c).
+        images: (n, h, w, c), of whole pixels.
         attack: says the ball.
     """
-    nearest = np.rint(points * LEVELS)
     own = np.rint(images * LEVELS)
-    nearer = own + np.trunc((points - images) * LEVELS + 1e-3 * np.sign(points - images))
-    change = (nearest - LEVELS * images) / LEVELS
-    leaves = attack.norm.length(change) > attack.epsilon * (1 + 1e-5)
-    return (choose(leaves, nearer, nearest) / LEVELS).astype(points.dtype)
+    change = LEVELS * (points - images)
+    whole = np.rint(own + change)
+    leaves = np.flatnonzero(~_is_inside(whole - own, attack))
+    whole[leaves] = _shortened(own[leaves], change[leaves], attack)
+    return (whole / LEVELS).astype(points.dtype)
+
+
+def _shortened(own: np.ndarray, change: np.ndarray, attack: Attack) -> np.ndarray:
+    """Return `own` plus as much of each change as stays in the ball once it is rounded.
+
+    Args:
+        own: (n, h, w, c), of whole levels.
+        change: (n, h, w, c), in levels.
+        attack: says the ball.
+    """
+    best, least, most = own, np.zeros(len(own)), np.ones(len(own))
+    for _ in range(HALVINGS):
+        share = (least + most) / 2
+        tried = np.rint(own + share.reshape(-1, 1, 1, 1) * change)
+        fits = _is_inside(tried - own, attack)
+        best = choose(fits, tried, best)
+        least, most = np.where(fits, share, least), np.where(fits, most, share)
+    return best
+
+
+def _is_inside(change: np.ndarray, attack: Attack) -> np.ndarray:
+    """Return which changes, (n, h, w, c) in levels, stay in the ball, (n,)."""
+    return attack.norm.length(change / LEVELS) <= attack.epsilon * (1 + 1e-5)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.attacks.inputs import checked_images
+from rnascl_keras.attacks.whole_pixels import whole_pixels
 from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.pixels import check_whole_pixels
 
@@ -23,11 +24,15 @@ class Parts:
         images: (n, h, w, c), float pixels in [0, 1] or uint8; or a split, whose pixels may lie in
             files.
 
+    Attributes:
+        whole: whether they are rounded to whole levels, as a file that takes bytes sees them.
+
     Raises:
         UserError: bytes that are not of 0 to 255.
     """
 
-    def __init__(self, images: Any) -> None:
+    def __init__(self, images: Any, *, whole: bool = False) -> None:
+        self.whole = whole
         self._data = images if isinstance(images, ImageData) else None
         self._array = np.asarray(images if self._data is None else [])
         if self._array.dtype == np.uint8:
@@ -47,8 +52,11 @@ class Parts:
             UserError: they are no images, or pixels are outside of [0, 1] or undefined.
         """
         if self._data is not None:
-            return checked_images(self._data.pixels.slice(rows.start, rows.stop).all())
-        return checked_images(self._array[rows])
+            given = self._data.pixels.slice(rows.start, rows.stop).all()
+        else:
+            given = self._array[rows]
+        images = checked_images(given)
+        return whole_pixels(images) if self.whole else images
 
     def rows(self) -> Iterator[slice]:
         """Yield which images are in each part."""

@@ -21,7 +21,7 @@ from rnascl_keras.attacks.classifier import (
 from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_labels
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.attacks.verdict import NO_CLASS, given_class, is_right
-from rnascl_keras.attacks.whole_pixels import as_it_sees
+from rnascl_keras.attacks.whole_pixels import as_it_sees, takes_whole_pixels
 from rnascl_keras.errors import ModelFailed, UserError
 from rnascl_keras.evaluation.examples import SHOWN, Examples
 from rnascl_keras.evaluation.false_robustness import Check, check_robustness
@@ -83,7 +83,7 @@ class Subject:
         Raises:
             UserError: images, labels and model do not fit each other, or the seed is negative.
         """
-        parts = Parts(images)
+        parts = Parts(images, whole=takes_whole_pixels(model))
         parts.first(1)  # that they are images is told before anything else
         labels = checked_labels(labels, len(parts))
         check_seed(seed)

@@ -63,7 +63,7 @@ class AdmmTrainer(AdversarialTrainer):
 
 
 class Updates(keras.callbacks.Callback):
-    """Updates the pruned copy `UPDATES` times in the training, or before each later epoch.
+    """Updates the pruned copy after equally many epochs each time, less than `UPDATES` times.
 
     What a checkpoint has had of it already, saved inside of an epoch, is not done again.
 
@@ -73,7 +73,7 @@ class Updates(keras.callbacks.Callback):
 
     def __init__(self, epochs: int) -> None:
         super().__init__()
-        self.period = max(1, epochs // UPDATES)
+        self.period = -(-epochs // UPDATES)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         trainer: Any = self.model

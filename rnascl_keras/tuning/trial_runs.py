@@ -65,7 +65,8 @@ def shortened(recipe: Recipe, views: int, fraction: float) -> ShortenedRecipe:
     values = recipe.model_dump()
     values["cache"]["views"] = views
     for section in ("search", "train"):
-        values[section]["epochs"] = math.ceil(fraction * values[section]["epochs"])
+        # what a quotient of whole numbers loses is no epoch more
+        values[section]["epochs"] = math.ceil(round(fraction * values[section]["epochs"], 6))
     return ShortenedRecipe.model_validate(values)
 
 

@@ -56,6 +56,33 @@ def test_what_fell_is_asked_about_as_the_file_sees_it():
     np.testing.assert_array_equal(seen.robust, right)
 
 
+def test_rounding_loses_no_more_than_it_must():
+    """Of a change on the ball's surface; towards the image it would lose half a level a pixel."""
+    attack, shape = PGD(0.5, norm="L2"), (20, 16, 16, 3)
+    random = np.random.default_rng(0)
+    images = random.integers(40, 216, shape) / 255
+    points = attack.norm.project(images + random.normal(0, 0.1, shape), images, 0.5)
+    lengths = attack.norm.length(rounded_into_ball(points, images, attack) - images)
+    assert (lengths <= 0.5 * (1 + 1e-4)).all() and lengths.min() > 0.97 * 0.5
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2", "L1"])
+@pytest.mark.parametrize("off", [0, 0.3 / 255])
+def test_the_attack_goes_on_where_rounding_takes_an_image_back(norm, off):
+    """Many steps then fool no fewer images than one, as without rounding; also where the images
+    given lie between the levels."""
+    radius = {"Linf": 0.04, "L2": 0.25, "L1": 1.2}[norm]
+    settings = {"attacks": ("fgsm", "pgd"), "epsilon": radius, "norm": norm}
+    images = np.clip(IMAGES + off, 0, 1)
+    labels = OfBytes().logits(images).argmax(1)
+    found, made = evaluate(OfBytes(), images, labels, check=0, progress=False, **settings)
+    floats, _ = evaluate(OfBytes.inner, images, labels, check=0, progress=False, **settings)
+    assert 0 < found.accuracy["pgd20"] <= found.accuracy["fgsm"] < 1
+    assert found.accuracy["pgd20"] <= floats.accuracy["pgd20"] + 0.051
+    change = made["pgd20"] - np.rint(images * 255) / 255
+    assert (PGD(radius, norm=norm).norm.length(change) <= radius * (1 + 1e-4)).all()
+
+
 def test_the_radius_is_cut_to_whole_levels():
     assert whole_radius(OfBytes(), 2.5 / 255, "Linf") == pytest.approx(2 / 255)
     assert whole_radius(OfBytes(), 8 / 255, "Linf") == pytest.approx(8 / 255)
