@@ -89,6 +89,8 @@ def load_folder(
         raise UserError(f"{path} has no folder {TRAIN_SPLIT!r}; expected train/<class>/*.jpg.")
     test_folder = _test_folder(path)
     names = _class_names(train_folder, class_list)
+    if class_list is None:
+        _say_other_classes(test_folder, names, say)
     return (
         _load_split(train_folder, names, image_size, say),
         _load_split(test_folder, names, image_size, say),
@@ -107,6 +109,7 @@ def load_test_folder(path: Path, image_size: int | None, say: Say = no_one) -> I
     test_folder = _test_folder(path)
     train_folder = path / TRAIN_SPLIT
     names = _class_names(train_folder if train_folder.is_dir() else test_folder, None)
+    _say_other_classes(test_folder, names, say)
     return _load_split(test_folder, names, image_size, say)
 
 
@@ -124,6 +127,13 @@ def _test_folder(path: Path) -> Path:
         if (path / split).is_dir():
             return path / split
     raise UserError(f"{path} has none of the folders {', '.join(TEST_SPLITS)}; one is expected.")
+
+
+def _say_other_classes(split: Path, names: tuple[str, ...], say: Say) -> None:
+    """Say which folders are left out since they are no class that training knows."""
+    if others := [name for name in _folders(split) if name not in names]:
+        few = ", ".join(map(shown_path, others[:3])) + (", ..." if len(others) > 3 else "")
+        say(f"{split}: {few} left out, no class of {TRAIN_SPLIT}")
 
 
 def _class_names(split: Path, class_list: str | os.PathLike[str] | None) -> tuple[str, ...]:

@@ -81,6 +81,9 @@ def _write(
         whole = {"schema_version": SCHEMA_VERSION, "files": facts}
         write_json(request.out, whole | compared if compared else facts[0])
         yield request.out
+    if request.images_out:  # before what is drawn of them
+        _write_images(request.images_out, measured)
+        yield request.images_out
     if request.page:
         from rnascl_keras.report.audit import write_audit
 
@@ -89,9 +92,6 @@ def _write(
         beside = compared if len(measured) > 1 else None
         write_audit(request.page, dict(zip(names, facts, strict=True)), examples, beside)
         yield request.page
-    if request.images_out:
-        _write_images(request.images_out, measured)
-        yield request.images_out
 
 
 def _drawn_sweep(measured: Measured, swept: Sweep, path: Path) -> bytes:

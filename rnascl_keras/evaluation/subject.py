@@ -25,7 +25,9 @@ from rnascl_keras.attacks.whole_pixels import as_it_sees, takes_whole_pixels
 from rnascl_keras.errors import ModelFailed, UserError
 from rnascl_keras.evaluation.examples import SHOWN, Examples
 from rnascl_keras.evaluation.false_robustness import Check, check_robustness
+from rnascl_keras.evaluation.mixing import FEW, mixes_images
 from rnascl_keras.evaluation.parts import Parts
+from rnascl_keras.export.same_function import EACH_ALONE
 from rnascl_keras.progress import progress_bar
 from rnascl_keras.units import percent
 
@@ -88,6 +90,10 @@ class Subject:
         labels = checked_labels(labels, len(parts))
         check_seed(seed)
         classifier = Batched(_as_classifier(model, progress), batch_size)
+        if classifier.classifier is not model and mixes_images(classifier, parts.first(FEW)):
+            classifier = Batched(classifier.classifier, 1)
+            if progress:
+                print(f"The model: {EACH_ALONE}.", file=sys.stderr)
         logits = np.concatenate([_logits(classifier, parts, rows) for rows in parts.rows()])
         check_logits(logits, labels)
         return cls(classifier, parts, labels, logits, seed, progress)

@@ -38,7 +38,7 @@ def unpack_batch(data: Any, classes: int) -> tuple[Tensor, Tensor]:
         classes: that there are.
 
     Raises:
-        UserError: sample weights are given, or labels are not class indices.
+        UserError: sample weights are given, labels are not class indices, or pixels no floats.
     """
     inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if labels is None or sample_weight is not None:
@@ -54,6 +54,10 @@ def unpack_batch(data: Any, classes: int) -> tuple[Tensor, Tensor]:
     if isinstance(inputs, dict) and "images" not in inputs:
         raise UserError(f"a batch that is a dict must hold 'images'; got {', '.join(inputs)}.")
     images = tf.convert_to_tensor(inputs["images"] if isinstance(inputs, dict) else inputs)
+    if not images.dtype.is_floating:
+        raise UserError(
+            f"images are {images.dtype.name}; expected floats in [0, 1]: divide 0 to 255 by 255."
+        )
     # TensorFlow's argmax gives no other integers; uint64 beyond int64 becomes negative
     return images, tf.cast(labels, tf.int64)
 

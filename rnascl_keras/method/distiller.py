@@ -17,7 +17,7 @@ from rnascl_keras.method.kept_weights import KeepsWeights
 from rnascl_keras.method.need import OF_TEACHER, Need
 from rnascl_keras.method.step import Step
 from rnascl_keras.method.taps import tap
-from rnascl_keras.method.teacher import Chooser, Teacher, as_teacher, chosen
+from rnascl_keras.method.teacher import Chooser, Teacher, as_teacher, check_apart, chosen
 from rnascl_keras.method.terms import Term, as_terms
 from rnascl_keras.method.training import accuracy, descend
 
@@ -85,6 +85,7 @@ class Distiller(KeepsWeights):
             teacher, teacher_taps, map_size, student.input_shape[1:], self.classes
         )
         check_needs(terms, attack, shown, self._teacher)
+        check_apart(self._teacher, student)
         self.student = student
         self.terms = terms
         self.attack = attack

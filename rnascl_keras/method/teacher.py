@@ -16,6 +16,7 @@ from rnascl_keras.method.need import OF_TEACHER, Need
 from rnascl_keras.method.taps import tap
 from rnascl_keras.models.classifiers import check_classifier
 from rnascl_keras.models.fingerprint import fingerprint
+from rnascl_keras.models.finite import check_finite
 from rnascl_keras.models.logits import logits_model
 
 Tensor = Any
@@ -171,6 +172,7 @@ def as_teacher(
     if isinstance(teacher, keras.Model):
         source = logits_model(teacher)
         check_teacher(source, tuple(input_shape), classes)
+        check_finite(source.weights, f"the teacher {teacher.name!r}", "give another")
         return LiveTeacher(source, taps or "conv", map_size or default_map_size(input_shape))
     check_fits: Any = getattr(teacher, "check_fits", None)
     if check_fits is None:
@@ -180,6 +182,18 @@ def as_teacher(
         )
     check_fits(taps=taps, map_size=map_size, input_shape=input_shape, classes=classes)
     return teacher
+
+
+def check_apart(teacher: Teacher, student: keras.Model) -> None:
+    """Raise UserError where a student trains weights of its teacher's, which is never updated."""
+    weights = {id(v) for v in getattr(teacher.source, "weights", ())}
+    shared = [v.path for v in student.trainable_variables if id(v) in weights]
+    if shared:
+        raise UserError(
+            f"teacher and student share {shared[0]} and {len(shared) - 1} more weights, so that "
+            "training the student would change the teacher; make the student of layers of its own, "
+            "e.g. by keras.models.clone_model and set_weights."
+        )
 
 
 def check_teacher(model: keras.Model, input_shape: Sequence[int], classes: int) -> None:

@@ -16,6 +16,7 @@ from rnascl_keras.report.style import (
     MUTED,
     WRONG,
     axes_in_inches,
+    drawable,
     report_style,
     svg,
 )
@@ -122,7 +123,7 @@ def gallery(examples: Any, facts: dict[str, Any]) -> str:
             top = 0.3 + row * PITCH
             for column in range(count):
                 axes = axes_in_inches(figure, LEFT + column * PITCH, top, TILE, TILE)
-                axes.imshow(np.clip(pictures[column], 0, 1).squeeze(), cmap="gray", vmin=0, vmax=1)
+                axes.imshow(drawable(pictures[column]), cmap="gray", vmin=0, vmax=1)
                 axes.set_axis_off()
                 if row == 0:
                     own = names[examples.labels[column]]

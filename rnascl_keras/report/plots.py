@@ -17,6 +17,7 @@ from rnascl_keras.report.style import (
     MUTED,
     WRONG,
     axes_in_inches,
+    drawable,
     label_room,
     report_style,
     svg,
@@ -104,8 +105,7 @@ def attention_maps(
     with report_style():
         tiles = _Tiles(left, len(images), len(attention), couple_gap=0.14 if attacked else 0.0)
         for column, image in enumerate(images):
-            # (h, w, 1) -> (h, w); colour images stay (h, w, 3)
-            axes = tiles.draw(0, column, image.squeeze(), cmap="gray", vmin=0, vmax=1)
+            axes = tiles.draw(0, column, drawable(image), cmap="gray", vmin=0, vmax=1)
             shown = "attacked" if attacked and column % 2 else labels[column]
             _verdict(axes, shown, labels[column] == predictions[column], predictions[column])
         for row, (who, layer, maps) in enumerate(rows, start=1):

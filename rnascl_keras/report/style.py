@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -69,6 +70,13 @@ def drawn(figure: Figure, file_format: str) -> bytes:
     plain = {"Date": None, "Creator": None} if file_format == "svg" else None
     figure.savefig(made, format=file_format, metadata=plain, dpi=200)
     return made.getvalue()
+
+
+def drawable(image: np.ndarray) -> np.ndarray:
+    """Return an image, (h, w, c), as matplotlib draws it: colours as they are, of any other number
+    of channels than 3 or 4 the mean, (h, w); in [0, 1]."""
+    image = np.clip(image, 0, 1)
+    return image if image.shape[-1] in (3, 4) else image.mean(axis=-1)
 
 
 def label_room(names: Sequence[str]) -> float:

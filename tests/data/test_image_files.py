@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import struct
 import zlib
 
@@ -136,6 +137,17 @@ def test_skipped_files_are_counted_aloud(folder):
     (line,) = said
     assert "4 files left out, no JPEG or PNG: 2 .heic" in line
     assert "1 .txt" in line and "1 without a suffix" in line
+
+
+def test_classes_that_training_does_not_know_are_left_out_aloud(folder):
+    shutil.copytree(folder / "val" / "a", folder / "val" / "c")
+    said, again = [], []
+    test = load_data(str(folder), image_size=8, say=said.append).test
+    assert test.class_names == ("a", "b")
+    assert len(load_test_data(str(folder), input_shape=(8, 8, 3), say=again.append)) == len(test)
+    for line in said + again:
+        assert line.endswith("val: c left out, no class of train")
+    assert len(said) == len(again) == 1
 
 
 def test_a_folder_without_splits_says_what_it_holds(folder):

@@ -221,3 +221,26 @@ def test_pgd_agrees_with_what_others_measured_on_robust_weights():
         check=0,
     )
     assert result.accuracy["pgd20"] == pytest.approx(0.436, abs=0.02)
+
+
+@pytest.mark.parametrize("subclassed", [False, True])
+def test_a_model_that_mixes_the_images_of_a_batch_is_asked_about_each_alone(subclassed, capsys):
+    """Then the figures are those of its own answers to the images made, in whatever batches."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    images, labels = images_of(24).astype(np.float32), np.arange(24) % 3
+    given = keras.Input(images.shape[1:])
+    x = keras.layers.Dense(3)(keras.layers.Flatten()(given))
+    whole = keras.Model(given, x - 0.5 * keras.ops.mean(x, axis=0, keepdims=True))
+
+    class Wrapped(keras.Model):
+        def call(self, images, training=None):
+            return whole(images)
+
+    model = Wrapped() if subclassed else whole
+    found, made = evaluate(model, images, labels, attacks=("pgd",), epsilon=0.1, check=0)
+    assert "each image alone" in capsys.readouterr().err
+    for key, own in (("clean", images), ("pgd20", made["pgd20"])):
+        said = [int(np.argmax(model(image[None]))) for image in own]
+        assert found.accuracy[key] == np.mean(said == labels)

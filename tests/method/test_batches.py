@@ -128,3 +128,9 @@ def test_a_label_beyond_int64_is_out_of_range():
     labels[3] = 2**63 + 1
     with pytest.raises(UserError, match="labels must be 0 to 2"):
         make_trainer().fit(IMAGES, labels, batch_size=20, verbose=0)
+
+
+@pytest.mark.parametrize("make", [make_trainer, lambda: make_distiller(space=ONE_BLOCK)])
+def test_pixels_that_are_no_floats_are_refused(make):
+    with pytest.raises(UserError, match="images are uint8; expected floats in"):
+        make().fit((IMAGES * 255).astype("uint8"), LABELS, verbose=0)

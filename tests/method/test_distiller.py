@@ -204,3 +204,23 @@ def test_a_file_of_the_whole_model_is_refused_and_told_what_to_save(make_model, 
     model.classifier.save(tmp_path / "trained.keras")
     loaded = keras.models.load_model(tmp_path / "trained.keras")
     np.testing.assert_array_equal(loaded(IMAGES), model.classifier(IMAGES))
+
+
+def test_a_student_on_its_teacher_s_own_layers_is_refused():
+    teacher = ten_class_teacher()
+    body = teacher.layers[-2].output
+    student = keras.Model(teacher.input, keras.layers.Dense(10, name="head")(body))
+    with pytest.raises(UserError, match="share conv1/kernel and .* more weights"):
+        Distiller(teacher, student, [CrossEntropy()])
+    for layer in student.layers[:-1]:
+        layer.trainable = False
+    assert Distiller(teacher, student, [CrossEntropy()]).student is student
+
+
+def test_a_teacher_of_undefined_numbers_is_refused():
+    """A ReLU hides them from what it says."""
+    teacher = make_teacher()
+    kernel, bias = teacher.get_layer("conv1").get_weights()
+    teacher.get_layer("conv1").set_weights([kernel * np.nan, bias])
+    with pytest.raises(UserError, match="the teacher 'tiny_teacher' holds NaN or infinite"):
+        make_distiller(teacher=teacher)

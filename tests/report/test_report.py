@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
+import pytest
 from rich.console import Console
 from small_report import (
     REPORT,
@@ -21,6 +22,8 @@ from small_report import (
     with_litert,
 )
 
+from rnascl_keras.evaluation.examples import Examples
+from rnascl_keras.report.audit_plots import gallery
 from rnascl_keras.report.page import write_report
 from rnascl_keras.report.terminal import print_summary
 
@@ -254,3 +257,10 @@ def test_an_undecided_search_is_called_so(tmp_path):
     flat = {"stage1_block1_choice": np.array([[0.5, 0.5], [0.4, 0.6]])}
     told = summary(tutor_entropy=decided, channel_history=flat)
     assert "did not decide on widths: at its end 2.0 of a block's 2 were" in told
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 6), (3, 8, 8), (8, 8, 2), (8, 8, 1), (8, 8, 4)])
+def test_images_of_any_number_of_channels_are_drawn(shape):
+    images = np.random.default_rng(0).uniform(0, 1, (2, *shape))
+    fooled = Examples(np.arange(2), images, np.array([0, 1]), 1 - images, np.array([1, 0]))
+    assert gallery(fooled, {"class_names": ["cat", "dog"]}).count("<image") == 6
