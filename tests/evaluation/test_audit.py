@@ -244,8 +244,8 @@ def test_what_the_command_line_says(tmp_path, rnascl, options, code, told):
 def test_each_file_that_is_written_is_named(tmp_path, rnascl):
     path, data = linear_classifier(tmp_path / "a.onnx"), images_file(tmp_path / "d.npz")
     settings = f"--data {data} --attacks fgsm --eps 0.1 --n 10 --check 0 --trust".split()
-    files = [tmp_path / name for name in ("a.json", "a.html", "a.npz")]
-    options = dict(zip(("--json", "--report", "--save-images"), files, strict=True))
+    files = [tmp_path / name for name in ("a.json", "a.npz", "a.html")]
+    options = dict(zip(("--json", "--save-images", "--report"), files, strict=True))
     given = [word for pair in options.items() for word in pair]
     result = rnascl("attack", path, *settings, *given)
     assert result.err.splitlines()[-3:] == [f"{file} is written" for file in files]
