@@ -7,6 +7,7 @@ import onnx
 from rnascl_keras.export.gradient.final_activation import final_activation, in_same_order
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD
+from rnascl_keras.export.gradient.written_out import taken_from_one
 
 
 def holds_largest_only(graph: onnx.GraphProto, name: str) -> bool:
@@ -42,9 +43,6 @@ def _is_of_opposites(node: onnx.NodeProto, known: KnownTensors) -> bool:
     pair = list(node.input[places[node.op_type]])
     for p, rest in (pair, pair[::-1]):
         made = known.producers.get(rest)
-        if made is None or made.op_type != "Sub" or made.input[1] != p:
-            continue
-        one = known.value(made.input[0])
-        if one is not None and (one == 1).all():
+        if made is not None and taken_from_one(made, known) == p:
             return True
     return False

@@ -23,6 +23,7 @@ from rnascl_keras.export.gradient.final_activation import (
 )
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD
+from rnascl_keras.export.gradient.written_out import taken_from_one
 
 MIXTURE = "mixture"
 # They leave some of the classes.
@@ -129,14 +130,11 @@ def _constant(name: str, value: float, dtype: np.dtype) -> onnx.NodeProto:
 
 def _rest_of_one(node: onnx.NodeProto, known: KnownTensors) -> str:
     """Return p where a node makes 1 - p of a softmax or sigmoid, or of some of it, else ""."""
-    one = known.value(node.input[0]) if node.op_type == "Sub" else None
-    if one is None or not (one == 1).all():
-        return ""
-    name = node.input[1]
+    name = rest = taken_from_one(node, known)
     while (before := known.producers.get(name)) is not None and before.domain in STANDARD:
         found = activation_of(before, known)
         if found is not None and found[0] != TANH and before.op_type not in LOGARITHMS:
-            return node.input[1]
+            return rest
         if before.op_type not in SHAPE_ONLY | _CUTTING:
             break
         name = before.input[0]

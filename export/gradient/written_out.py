@@ -1,4 +1,4 @@
-"""Sigmoids that an exporter has written out in other operators."""
+"""Sigmoids that an exporter has written out in other operators, and 1 less a probability."""
 
 from __future__ import annotations
 
@@ -23,6 +23,12 @@ def sigmoid_written_out(node: onnx.NodeProto, known: KnownTensors) -> str:
     if node.op_type == "Sub" and _input_of("Softplus", node.input[1], known) == node.input[0]:
         return node.input[0]
     return ""
+
+
+def taken_from_one(node: onnx.NodeProto, known: KnownTensors) -> str:
+    """Return p where a node makes 1 - p; "" where it makes something else."""
+    is_difference = node.op_type == "Sub" and _is_one(node.input[0], known)
+    return node.input[1] if is_difference else ""
 
 
 def _input_of(operator: str, name: str, known: KnownTensors) -> str:
