@@ -12,6 +12,7 @@ import tensorflow as tf
 from rnascl_keras.attacks.losses import LossFunction
 from rnascl_keras.distribution.replicas import across_replicas
 from rnascl_keras.errors import UserError
+from rnascl_keras.models.channels_last import channels_last, takes_channels_first
 from rnascl_keras.models.logits import check_traced, logits_of
 
 
@@ -22,11 +23,12 @@ class KerasClassifier:
     of a strategy, it spreads every batch over this host's replicas.
 
     Args:
-        model: (batch, h, w, c) in [0, 1] -> (batch, classes), seen at its logits, see `logits_of`.
+        model: (batch, h, w, c) in [0, 1] -> (batch, classes), seen at its logits, see `logits_of`;
+            one of (batch, c, h, w) is asked so.
 
     Attributes:
-        model: the model that gives logits.
-        remarks: how they differ from the output of the model given, in words.
+        model: the model that gives logits, (batch, h, w, c) -> (batch, classes).
+        remarks: how it differs from the model given, in words.
 
     Raises:
         UserError: the model takes whole numbers as pixels, or gives probabilities otherwise than by
@@ -35,7 +37,8 @@ class KerasClassifier:
 
     def __init__(self, model: keras.Model) -> None:
         found = logits_of(model)
-        self.model, self.remarks = found.model, found.remarks
+        self.model = channels_last(found.model)
+        self.remarks = found.remarks + ["takes NCHW"] * takes_channels_first(found.model)
         self._logits = tf.function(across_replicas(self._forward), autograph=False)
         self._gradients: dict[LossFunction, Any] = {}
         self._traced: dict[tuple, Any] = {}

@@ -51,7 +51,7 @@ def evaluate_file(
         classifier = KerasClassifier(model)
         if classifier.remarks:
             print(f"{path.name}: {'; '.join(classifier.remarks)}")
-        shape, keep = _input_shape(model, path), request.images_out is not None
+        shape, keep = _input_shape(classifier.model, path), request.images_out is not None
         images = images_for(request, shape)
         if engine == "keras":
             measured = measure(path, classifier, images, request, keep=keep)
