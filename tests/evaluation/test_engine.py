@@ -80,6 +80,19 @@ def test_what_differs_is_refused():
             compared(given[0], Exported(model, **wrong), IMAGES, LABELS)
 
 
+@pytest.mark.parametrize(("by", "count", "refused"), [(0.05, 2, 0), (0.05, 3, 1), (np.nan, 1, 1)])
+def test_units_that_rounding_turns_on_or_off_are_let_pass_in_few_images(by, count, refused):
+    model, images, labels = brightness_model(), np.repeat(IMAGES[:1], 20, 0), np.zeros(20, int)
+    turned = np.zeros((20, 1, 1, 1), np.float32)
+    turned[:count] = by
+    given = KerasClassifier(model), Exported(model, turned=turned), images, labels
+    if refused:
+        with pytest.raises(UserError, match="of nine images in ten"):
+            compared(*given)
+    else:
+        assert compared(*given).gradients == pytest.approx(by, rel=1e-3)
+
+
 def test_what_cannot_be_is_told(tmp_path, rnascl):
     images = keras.Input((3, 3, 1))
     half = keras.layers.Dense(2, dtype="mixed_float16")(keras.layers.Flatten()(images))
