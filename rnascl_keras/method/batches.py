@@ -73,10 +73,12 @@ def check_batch(data: Any, classes: int, smallest: int) -> list[Any]:
         smallest: images that there have to be: 0, 1 or 2.
     """
     images, labels = unpack_batch(data, classes)
+    finite = tf.reduce_all(tf.math.is_finite(images))
     in_range = (tf.reduce_min(images) >= 0) & (tf.reduce_max(images) <= 1)
     known = (tf.reduce_min(labels) >= 0) & (tf.reduce_max(labels) < classes)
     return [
         _assertion(tf.shape(labels)[0] >= smallest, TOO_SMALL[smallest]),
+        _assertion(finite, "pixels must be numbers, and some are NaN or infinite"),
         _assertion(in_range, "pixels must lie between 0 and 1, so divide 0 to 255 by 255"),
         _assertion(known, f"labels must be 0 to {classes - 1}"),
     ]

@@ -14,6 +14,7 @@ IMAGES, LABELS = tiny_batch()
 SPOILT = {
     "labels must be 0 to 2": (IMAGES, LABELS + 1),
     "pixels must lie between 0 and 1": (IMAGES * 255, LABELS),
+    "some are NaN or infinite": (np.where(IMAGES.mean() < IMAGES, np.nan, IMAGES), LABELS),
 }
 INTEGERS = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "uint64"]
 
