@@ -7,7 +7,8 @@ A table stands between `<!-- table: KIND FILE -->` and `<!-- end -->`, where KIN
 and FILE, without its `.json`, is in results/: a `compare.json` as `rnascl compare` leaves it;
 for `run` the `report.json` of `rnascl run`; for `deployed` what `benchmarks.deployed_sizes` has
 printed; for `small_models` what others have published; for `networks` the `networks.json` of
-`rnascl compare-networks`. `paper_search` takes a search's `outcome.json`, always the same.
+`rnascl compare-networks`. `paper_search` and `paper_run` take
+what the run of the paper's length has left, always the same.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 from benchmarks.headline import headline
 from benchmarks.markdown import markdown
 from benchmarks.networks import networks
+from benchmarks.paper_run import paper_run
 from benchmarks.paper_search import paper_search
 from benchmarks.paper_search import picture as tutors_picture
 from benchmarks.small_models import picture as small_picture
@@ -173,6 +175,7 @@ TABLES: dict[str, Callable[[Any], str]] = {
         small_models,
         networks,
         paper_search,
+        paper_run,
     )
 }
 
