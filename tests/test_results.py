@@ -97,3 +97,15 @@ def test_the_paper_s_search_is_told_and_drawn_as_its_outcome_says():
             assert cell.strip() == short
             assert f">{short}<" in drawn
     assert "](results/cifar10_s3_wrt34_tutors.svg)" in RESULTS
+
+
+@pytest.mark.parametrize("page", [RESULTS, README], ids=["RESULTS", "README"])
+def test_what_is_said_of_the_paper_s_own_schedule_was_measured(page):
+    found = read_json(ROOT / "results/cifar10_s3_wrt34_student.json")
+    clean, attacked = (percent(found["accuracy"][key]) for key in ("clean", "pgd20"))
+    assert found["n"] == 10000
+    said = f"| PGD-20, n = 10,000 | {attacked} |"
+    if page is README:
+        page = " ".join(page.split())
+        said = f"right on {clean} % of the clean images and on {attacked} % under PGD-20"
+    assert said in page
