@@ -144,6 +144,7 @@ class Distiller(KeepsWeights):
             labels=labels,
             teacher=self._teacher,
             student=self.classifier,
+            inference=self.inference,
             noise=self.noise,
             teacher_logits=logits,
             teacher_gradients=gradients,

@@ -64,12 +64,12 @@ def normal_start(deviation: float) -> Start:
 
 def on_labels(step: Step) -> Callable[[Tensor], Tensor]:
     """Raise the student's cross-entropy on the labels (ARD's attack)."""
-    return lambda x: losses.cross_entropy(step.labels, step.student(x, training=False))
+    return lambda x: losses.cross_entropy(step.labels, step.inference(x))
 
 
 def on_teacher(step: Step) -> Callable[[Tensor], Tensor]:
     """Raise KL(teacher || student), the teacher's on the clean images (RSLAD's attack)."""
-    return lambda x: losses.kl_divergence(step.teacher_logits, step.student(x, training=False))
+    return lambda x: losses.kl_divergence(step.teacher_logits, step.inference(x))
 
 
 def on_both(step: Step) -> Callable[[Tensor], Tensor]:
@@ -77,7 +77,7 @@ def on_both(step: Step) -> Callable[[Tensor], Tensor]:
 
     The teacher's answer changes with the image, and the gradient goes through it too.
     """
-    return lambda x: losses.kl_divergence(step.ask_teacher(x), step.student(x, training=False))
+    return lambda x: losses.kl_divergence(step.ask_teacher(x), step.inference(x))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from rnascl_keras.method.batches import unpack_batch
 from rnascl_keras.method.losses import cross_entropy
 from rnascl_keras.method.training import TrainingModel, accuracy
 from rnascl_keras.method.weight_copies import WeightAverage, WeightCopy
+from rnascl_keras.models.folded_norm import folded_inference
 
 Tensor = Any
 
@@ -30,6 +31,7 @@ class KeepsWeights(TrainingModel):
 
     Attributes:
         averaged: the average over the steps, or None.
+        inference: the classifier in inference mode, as attacks within a step ask it.
         best: the best epoch's weights, or None where none are kept; `RobustEarlyStopping` finds it.
         robust_at: radius at which validation attacks, in pixel units of [0, 1], or None.
     """
@@ -55,6 +57,7 @@ class KeepsWeights(TrainingModel):
         """
         if not 0 <= average < 1:
             raise UserError(f"average must be at least 0 and below 1; got {average}.")
+        self.inference = folded_inference(self.classifier)
         self.averaged = WeightAverage(self.classifier, average) if average else None
         self.robust_at = robust_at
         if robust_at is None:
@@ -77,7 +80,7 @@ class KeepsWeights(TrainingModel):
         images, labels = unpack_batch(data, self.classes)
         shown, classes = never_empty(images, labels)
         adversarial = ascend(
-            lambda x: cross_entropy(classes, self.classifier(x, training=False)),
+            lambda x: cross_entropy(classes, self.inference(x)),
             shown,
             shown,
             epsilon=self.robust_at,

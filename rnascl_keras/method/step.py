@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from rnascl_keras.method.teacher import Teacher
+from rnascl_keras.models.folded_norm import Inference
 
 Tensor = Any
 
@@ -22,6 +23,7 @@ class Step:
         labels: class indices, (batch,).
         teacher: who answers for the teacher, with its `layers` and `map_size`.
         student: images -> logits (batch, classes).
+        inference: the same in inference mode, as attacks ask it, see `folded_inference`.
         noise: the distiller's random generator.
         teacher_logits: on the images, (batch, classes).
         teacher_maps: unit maps of those layers that terms name, (batch, p) each, by layer.
@@ -43,6 +45,7 @@ class Step:
     labels: Tensor
     teacher: Teacher
     student: keras.Model
+    inference: Inference
     noise: keras.random.SeedGenerator
     teacher_logits: Tensor
     teacher_maps: Mapping[str, Tensor] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from rnascl_keras.method.losses import kl_divergence, trades_loss
 from rnascl_keras.method.need import Need
 from rnascl_keras.method.step import Step
 from rnascl_keras.method.terms import Term
+from rnascl_keras.models.folded_norm import Inference
 
 Tensor = Any
 
@@ -43,11 +44,14 @@ class Trades:
         return ()
 
     def adversarial(
-        self, model: keras.Model, images: Tensor, noise: keras.random.SeedGenerator
+        self,
+        model: keras.Model | Inference,
+        images: Tensor,
+        noise: keras.random.SeedGenerator,
     ) -> Tensor:
         """Return images of the ball, (batch, h, w, c), that maximise KL(clean || adversarial).
 
-        The model is in inference mode, as in the published script.
+        The model, or its `folded_inference`, is in inference mode, as in the published script.
         """
         clean = tf.stop_gradient(model(images, training=False))
         return ascend(
@@ -61,7 +65,7 @@ class Trades:
 
     def perturb(self, step: Step) -> Tensor:
         """Return `adversarial` images of the student, (batch, h, w, c)."""
-        return self.adversarial(step.student, step.images, step.noise)
+        return self.adversarial(step.inference, step.images, step.noise)
 
 
 class TradesTerm(Term):

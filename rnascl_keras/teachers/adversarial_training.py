@@ -116,7 +116,7 @@ class AdversarialTrainer(KeepsWeights):
     def attack(self, images: Tensor, labels: Tensor) -> Tensor:
         """Return the batch's adversarial images, (batch, h, w, c), for its labels, (batch,)."""
         if self.scale is None:
-            return self.trades.adversarial(self.classifier, images, self.noise)
+            return self.trades.adversarial(self.inference, images, self.noise)
         reach = self.scale.noise * self.epsilon
         noise = draw_for_images(
             lambda shape: keras.random.uniform(
@@ -125,7 +125,7 @@ class AdversarialTrainer(KeepsWeights):
             images,
         )
         return ascend(
-            lambda x: cross_entropy(labels, self.classifier(x, training=False)),
+            lambda x: cross_entropy(labels, self.inference(x)),
             images + noise,
             images,
             epsilon=self.scale.ball * self.epsilon,

@@ -143,7 +143,13 @@ def test_the_gradient_of_igdm_by_finite_differences(double):
     images = tf.constant(np.float64(IMAGES))
     noise = np.random.default_rng(1).choice([-0.1, 0.1], IMAGES.shape)
     term = IndirectGradients(KLDistillation("teacher_student"))
-    known = {"images": images, "labels": LABELS, "student": student, "noise": None}
+    known = {
+        "images": images,
+        "labels": LABELS,
+        "student": student,
+        "noise": None,
+        "inference": student,
+    }
     known |= {"teacher": LiveTeacher(teacher, "conv", (8, 8)), "teacher_logits": None}
     known |= {"adversarial": images + noise, "epoch_share": 0.5}
 
