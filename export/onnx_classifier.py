@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rnascl_keras.attacks.mixing import COMPARED, EACH_ALONE
 from rnascl_keras.attacks.verdict import agreement
 from rnascl_keras.errors import UserError, naming
 from rnascl_keras.export.any_loss import AnyLoss, by_name_of, loss_of
@@ -19,7 +20,7 @@ from rnascl_keras.export.onnx_gradient import LOSS_NEEDS
 from rnascl_keras.export.onnx_gradient_sessions import GradientSessions
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import CPU, SessionMaker
-from rnascl_keras.export.same_function import COMPARED, EACH_ALONE, mixes
+from rnascl_keras.export.same_function import mixes
 from rnascl_keras.export.untrusted import read_model
 from rnascl_keras.files import whole as files
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rnascl_keras.attacks.mixing import COMPARED
 from rnascl_keras.errors import naming
 from rnascl_keras.export.onnx_batches import Batches
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS, input_gradient_model
 from rnascl_keras.export.onnx_input import ImageInput
 from rnascl_keras.export.onnx_session import Session, SessionMaker
-from rnascl_keras.export.same_function import COMPARED, check_beside_gradient
+from rnascl_keras.export.same_function import check_beside_gradient
 from rnascl_keras.export.twin.float_twin import FloatTwin, float_twin
 
 if TYPE_CHECKING:

@@ -7,27 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rnascl_keras.attacks.mixing import differ
 from rnascl_keras.errors import UserError
-
-COMPARED = 8
-"""Images that are compared."""
-EACH_ALONE = "each image alone, for those of a batch change each other's answers"
-"""How a file that mixes the images of a batch is run, in words."""
-# Of the logits: what rounding, that of half precision too, makes of them at most.
-_OF_SPREAD, _OF_SIZE = 1e-2, 1e-4
-_FEW = 0.25
-
-
-def differ(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two logits (n, classes) of the same images differ by more than rounding does, on more
-    than a quarter of them: where a network rounds within, a few can."""
-    both = np.isfinite(first).all(axis=1) & np.isfinite(second).all(axis=1)
-    if not both.any():
-        return False
-    first, second = first[both], second[both]
-    allowed = _OF_SPREAD * np.ptp(second) + _OF_SIZE * np.abs(second).max()
-    beyond = np.abs(first - second).max(axis=1) > allowed
-    return bool(beyond.mean() > _FEW)
 
 
 def check_repeated(path: Path, first: np.ndarray, again: np.ndarray) -> None:

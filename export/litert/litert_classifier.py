@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rnascl_keras.attacks.mixing import COMPARED, EACH_ALONE
 from rnascl_keras.attacks.verdict import agreement
 from rnascl_keras.errors import UserError, naming
 from rnascl_keras.export.any_loss import AnyLoss, by_name_of, loss_of
@@ -19,7 +20,7 @@ from rnascl_keras.export.litert.session import LiteRTSession
 from rnascl_keras.export.litert.twin import onnx_twin
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.onnx_input import ImageInput
-from rnascl_keras.export.same_function import COMPARED, EACH_ALONE, mixes
+from rnascl_keras.export.same_function import mixes
 from rnascl_keras.files import whole as files
 
 Result = tuple[np.ndarray, np.ndarray, np.ndarray]

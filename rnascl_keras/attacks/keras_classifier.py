@@ -10,17 +10,25 @@ import numpy as np
 import tensorflow as tf
 
 from rnascl_keras.attacks.losses import LossFunction
+from rnascl_keras.attacks.mixing import COMPARED, EACH_ALONE, depends_on
 from rnascl_keras.distribution.replicas import across_replicas
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import ModelFailed, UserError, one_line
 from rnascl_keras.models.channels_last import channels_last, takes_channels_first
 from rnascl_keras.models.logits import check_traced, logits_of
+from rnascl_keras.models.operations import called_in_training, stateful
+
+IN_INFERENCE = (
+    "{} called with training=True, here in inference mode, as predict takes it; an export does not"
+)
 
 
 class KerasClassifier:
     """A Keras classifier in inference mode; model, loss and gradient are one compiled function.
 
     It reads the model's variables when it runs, so training in between is seen. Made in the scope
-    of a strategy, it spreads every batch over this host's replicas.
+    of a strategy, it spreads every batch over this host's replicas. On the first images that it is
+    asked about it looks whether those of a batch change each other's answers, and then asks about
+    each alone.
 
     Args:
         model: (batch, h, w, c) in [0, 1] -> (batch, classes), seen at its logits, see `logits_of`;
@@ -28,17 +36,18 @@ class KerasClassifier:
 
     Attributes:
         model: the model that gives logits, (batch, h, w, c) -> (batch, classes).
-        remarks: how it differs from the model given, in words.
+        remarks: how it differs from the model given, and what shows when it is asked, in words.
 
     Raises:
-        UserError: the model takes whole numbers as pixels, or gives probabilities otherwise than by
-            a function at its end.
+        UserError: the model takes whole numbers as pixels, gives probabilities otherwise than by a
+            function at its end, or goes on from what it was asked before.
     """
 
     def __init__(self, model: keras.Model) -> None:
         found = logits_of(model)
         self.model = channels_last(found.model)
-        self.remarks = found.remarks + ["takes NCHW"] * takes_channels_first(found.model)
+        self.remarks = found.remarks + _remarks(found.model)
+        self._each_alone: bool | None = None
         self._logits = tf.function(across_replicas(self._forward), autograph=False)
         self._gradients: dict[LossFunction, Any] = {}
         self._traced: dict[tuple, Any] = {}
@@ -61,7 +70,13 @@ class KerasClassifier:
         return logits, gradient
 
     def _forward(self, images: tf.Tensor) -> tuple[tf.Tensor]:
-        output = self.model(images, training=False)
+        try:
+            output = self.model(images, training=False)
+        except Exception as error:  # of Keras, TensorFlow, or the model's own code
+            raise UserError(
+                f"the model cannot be asked about images of shape {tuple(images.shape[1:])}: "
+                f"{one_line(error)}. Expected one whose `predict` takes such images."
+            ) from error
         if not tf.is_tensor(output):
             raise UserError(
                 f"the model gives a {type(output).__name__} of outputs; expected one tensor of "
@@ -86,22 +101,57 @@ class KerasClassifier:
         return gradient
 
     def _call(self, function: Any, images: np.ndarray, *classes: np.ndarray) -> list[np.ndarray]:
-        """Call `function` on the batch, filled up with its last row to one of a few sizes, so that
-        a device meets few shapes; return its results, cut back."""
+        """Call `function` on the images, all at once where that changes nothing."""
         self._check_shape(images)
-        rows = np.minimum(np.arange(_padded(len(images))), len(images) - 1)
+        if self._each_alone is None and len(images) > 1:
+            self._see_whether_images_mix(images[:COMPARED])
+        step = self._batch or len(images)
+        if self._each_alone:
+            step = 1
+        parts = [
+            self._together(function, *(part[first : first + step] for part in (images, *classes)))
+            for first in range(0, len(images), step)
+        ]
+        return [np.concatenate(own) for own in zip(*parts, strict=True)]
+
+    @property
+    def _batch(self) -> int | None:
+        """The size of the model's batches, None where it is open."""
+        inputs = getattr(self.model, "inputs", None)
+        return inputs[0].shape[0] if inputs else None
+
+    def _see_whether_images_mix(self, images: np.ndarray) -> None:
+        size = self._batch or COMPARED
+        found = depends_on(lambda x: self._together(self._logits, x)[0], images[:size])
+        if found == EACH_ALONE and self._batch:
+            raise UserError(
+                f"the model says otherwise of an image where others lie beside it in its batch of "
+                f"{size}; build it for batches of any size, so that each can be asked about alone."
+            )
+        self._each_alone = found == EACH_ALONE
+        self.remarks += [found] if found else []
+
+    def _together(
+        self, function: Any, images: np.ndarray, *classes: np.ndarray
+    ) -> list[np.ndarray]:
+        """Call `function` on a batch, filled up with its last row to one of a few sizes, so that
+        a device meets few shapes; return its results, cut back."""
+        rows = np.minimum(np.arange(self._batch or _padded(len(images))), len(images) - 1)
         compiled = self._compiled(function, images.shape[1:], len(classes))
         tensors = [tf.constant(images[rows], self._dtype)]
         tensors += [tf.constant(part[rows], tf.int64) for part in classes]
-        return [result.numpy()[: len(images)] for result in compiled(*tensors)]
+        try:
+            return [result.numpy()[: len(images)] for result in compiled(*tensors)]
+        except tf.errors.OpError as error:
+            raise ModelFailed(f"TensorFlow cannot run the model: {one_line(error)}") from error
 
     def _compiled(self, function: Any, input_shape: tuple[int, ...], classes: int) -> Any:
         """Return `function` traced for batches of any size; kept, since to look it up anew costs
         half as much as a small network's pass."""
         key = function, input_shape
         if key not in self._traced:
-            specs = [tf.TensorSpec((None, *input_shape), self._dtype)]
-            specs += [tf.TensorSpec((None,), tf.int64)] * classes
+            specs = [tf.TensorSpec((self._batch, *input_shape), self._dtype)]
+            specs += [tf.TensorSpec((self._batch,), tf.int64)] * classes
             self._traced[key] = function.get_concrete_function(*specs)
             check_traced(self._traced[key].graph)
         return self._traced[key]
@@ -117,6 +167,23 @@ class KerasClassifier:
                 f"the model takes images of shape {expected}, the data's are {images.shape[1:]}; "
                 "give data of the model's size."
             )
+
+
+def _remarks(model: keras.Model) -> list[str]:
+    """Return what is to be said of a model that is taken otherwise than it is written.
+
+    Raises:
+        UserError: its answers depend on those before.
+    """
+    if going_on := stateful(model):
+        raise UserError(
+            f"layer {going_on[0]!r} is stateful: what the model says of an image depends on those "
+            "that it was asked about before. Build it with stateful=False, with the same weights."
+        )
+    remarks = ["takes NCHW"] if takes_channels_first(model) else []
+    if names := called_in_training(model):
+        remarks.append(IN_INFERENCE.format(", ".join(names)))
+    return remarks
 
 
 def _padded(size: int) -> int:

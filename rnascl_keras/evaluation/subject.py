@@ -25,9 +25,7 @@ from rnascl_keras.attacks.whole_pixels import as_it_sees, takes_whole_pixels
 from rnascl_keras.errors import ModelFailed, UserError
 from rnascl_keras.evaluation.examples import SHOWN, Examples
 from rnascl_keras.evaluation.false_robustness import Check, check_robustness
-from rnascl_keras.evaluation.mixing import FEW, mixes_images
 from rnascl_keras.evaluation.parts import Parts
-from rnascl_keras.export.same_function import EACH_ALONE
 from rnascl_keras.progress import progress_bar
 from rnascl_keras.units import percent
 
@@ -90,11 +88,10 @@ class Subject:
         labels = checked_labels(labels, len(parts))
         check_seed(seed)
         classifier = Batched(_as_classifier(model, progress), batch_size)
-        if classifier.classifier is not model and mixes_images(classifier, parts.first(FEW)):
-            classifier = Batched(classifier.classifier, 1)
-            if progress:
-                print(f"The model: {EACH_ALONE}.", file=sys.stderr)
+        known = _remarks(classifier.classifier)
         logits = np.concatenate([_logits(classifier, parts, rows) for rows in parts.rows()])
+        if progress:  # what shows only when the model is asked
+            _say([x for x in _remarks(classifier.classifier) if x not in known])
         check_logits(logits, labels)
         return cls(classifier, parts, labels, logits, seed, progress)
 
@@ -235,7 +232,15 @@ def _logits(classifier: Batched, parts: Parts, rows: slice) -> np.ndarray:
 
 def _as_classifier(model: Any, progress: bool) -> Any:
     classifier = as_classifier(model)
-    remarks = getattr(classifier, "remarks", ())
-    if progress and classifier is not model and remarks:
-        print(f"The model: {'; '.join(remarks)}.", file=sys.stderr)
+    if progress and classifier is not model:
+        _say(_remarks(classifier))
     return classifier
+
+
+def _remarks(classifier: Any) -> list[str]:
+    return list(getattr(classifier, "remarks", ()))
+
+
+def _say(remarks: list[str]) -> None:
+    if remarks:
+        print(f"The model: {'; '.join(remarks)}.", file=sys.stderr)

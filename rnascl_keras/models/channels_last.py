@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 from keras import layers
+
+from rnascl_keras.models.operations import operations
 
 CHANNELS = (1, 3)
 """Of grey and of coloured images: the axis of this size is that of the channels."""
@@ -38,18 +39,9 @@ def takes_channels_first(model: keras.Model) -> bool:
     _, first, _, last = (size in CHANNELS for size in inputs[0].shape)
     if last and not first:
         return False
-    for operation in _operations(model):
+    for operation in operations(model):
         if type(operation).__name__ in REARRANGING:
             break
         if layout := getattr(operation, "data_format", None):
             return layout == "channels_first"
     return first and not last
-
-
-def _operations(model: keras.Model) -> Iterator[Any]:
-    """Yield a model's layers and operations, also those of models within it."""
-    for operation in getattr(model, "operations", None) or model.layers:
-        if isinstance(operation, keras.Model):
-            yield from _operations(operation)
-        else:
-            yield operation

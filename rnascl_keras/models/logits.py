@@ -70,9 +70,10 @@ def logits_of(model: keras.Model) -> Logits:
     _check_pixels(model)
     single = model.outputs[0].shape[1:] in ((), (1,))
     ending, cut = _last_function(model)
-    if ending is None and not single:
+    if ending is None:
         _check_asked(model)
-        return Logits(model)
+        if not single:
+            return Logits(model)
     if single and ending in ("softmax", "log-softmax"):
         raise UserError(
             f"model {model.name!r} has one output, and a {ending} of one number is always the "

@@ -7,7 +7,10 @@ from classifiers import CLASSES, SHAPE, images_of
 from numpy_attacks import REFERENCES
 
 from rnascl_keras.attacks import FGSM, losses, make_attack
-from rnascl_keras.attacks.keras_classifier import KerasClassifier
+from rnascl_keras.attacks.keras_classifier import IN_INFERENCE, KerasClassifier
+from rnascl_keras.attacks.mixing import EACH_ALONE
+from rnascl_keras.errors import UserError
+from rnascl_keras.evaluation.sweep import sweep_radii
 
 IMAGES = images_of()
 
@@ -74,3 +77,83 @@ def test_a_keras_model_falls_in_any_batch_size(name):
     assert np.mean(np.asarray(model(whole)).argmax(1) != labels) > 0.3
     for old, new in zip(weights, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+class Mixed(keras.layers.Layer):
+    """Takes away what the images of a batch have in common."""
+
+    def call(self, x):
+        return x - 0.9 * keras.ops.mean(x, axis=0, keepdims=True)
+
+
+class Random(keras.layers.Layer):
+    def call(self, x):
+        return x + keras.random.normal(keras.ops.shape(x))
+
+
+def linear_model(*layers, shape=(None, *SHAPE)):
+    keras.utils.set_random_seed(1)
+    images = keras.Input(batch_shape=shape)
+    x = images
+    for layer in (*layers, keras.layers.Flatten(), keras.layers.Dense(CLASSES)):
+        x = layer(x)
+    return keras.Model(images, x)
+
+
+def test_a_model_that_mixes_the_images_of_a_batch_is_asked_about_each_alone_by_whatever_asks():
+    model, images = linear_model(Mixed()), IMAGES.astype("f4")
+    alone = np.concatenate([model(image[None]) for image in images])
+    assert np.abs(alone - model(images)).max() > 0.05
+    classifier = KerasClassifier(model)
+    np.testing.assert_allclose(classifier.logits(images), alone, atol=1e-6)
+    assert classifier.remarks == [EACH_ALONE]
+    labels = alone.argmax(1)
+    radii = sweep_radii(model, images, labels, radii=[0.0], attacks=["fgsm"], progress=False)
+    assert radii.accuracy["fgsm"] == [1.0]
+    with pytest.raises(UserError, match="beside it in its batch of 4; build it for batches of any"):
+        KerasClassifier(linear_model(Mixed(), shape=(4, *SHAPE))).logits(images)
+
+
+def test_it_is_said_that_a_model_answers_at_random():
+    classifier = KerasClassifier(linear_model(Random()))
+    classifier.logits(IMAGES.astype("f4"))
+    (remark,) = classifier.remarks
+    assert remark.startswith("answers at random")
+
+
+def test_a_model_of_batches_of_one_size_is_asked_in_such():
+    """Also for more images, and for fewer."""
+    by_rows = keras.layers.Lambda(lambda x: keras.ops.reshape(x, (4, -1)))  # no other size fits
+    model, images = linear_model(by_rows, shape=(4, *SHAPE)), IMAGES.astype("f4")
+    expected = np.concatenate([model(images[k : k + 4]) for k in range(0, 12, 4)])
+    classifier = KerasClassifier(model)
+    for count in (1, 4, 7, 12):
+        np.testing.assert_allclose(classifier.logits(images[:count]), expected[:count], atol=1e-6)
+    attacked = FGSM(0.1).perturb(classifier, images, expected.argmax(1), batch_size=5)
+    assert attacked.shape == images.shape
+
+
+def test_a_model_that_goes_on_from_what_it_was_asked_is_refused():
+    rows = keras.layers.Reshape((SHAPE[0], -1))
+    recurrent = keras.layers.LSTM(3, stateful=True, name="memory")
+    with pytest.raises(UserError, match="layer 'memory' is stateful.*stateful=False"):
+        KerasClassifier(linear_model(rows, recurrent, shape=(2, *SHAPE)))
+
+
+def test_layers_called_in_training_mode_are_named():
+    images = keras.Input(SHAPE)
+    x = keras.layers.Dropout(0.5, name="always")(images, training=True)
+    model = keras.Model(images, keras.layers.Dense(CLASSES)(keras.layers.Flatten()(x)))
+    classifier = KerasClassifier(model)
+    assert classifier.remarks == [IN_INFERENCE.format("always")]
+    expected = model.predict(IMAGES.astype("f4"), verbose=0)
+    np.testing.assert_allclose(classifier.logits(IMAGES.astype("f4")), expected, atol=1e-6)
+
+
+def test_what_fails_within_the_model_is_told():
+    class Eager(keras.Model):
+        def call(self, images):
+            return images * float(keras.ops.mean(images))  # there are no numbers yet
+
+    with pytest.raises(UserError, match="cannot be asked about images of shape.*`predict` takes"):
+        KerasClassifier(Eager()).logits(IMAGES.astype("f4"))

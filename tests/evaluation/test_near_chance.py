@@ -44,6 +44,15 @@ def test_near_chance_by_the_number_of_classes(classes, right, guesses):
         )
 
 
+def test_one_output_that_is_never_negative():
+    """As it puts 85 % of the images right, nothing else would be noticed."""
+    z, labels = np.linspace(0.1, 100, 20), (np.arange(20) >= 3).astype(int)
+    found = near_chance(np.stack([0 * z, z], axis=1), labels)
+    assert found and "never negative" in found and "a probability" in found
+    assert near_chance(np.stack([0 * z, z - 10], axis=1), labels) is None
+    assert near_chance(np.stack([0 * z, z], axis=1)[:6], labels[:6] * 0 + 1) is None
+
+
 def test_nearly_all_images_in_one_class():
     labels = np.array([0] * 70 + [1] * 30)
     logits = np.eye(2)[np.array([0] * 99 + [1])]

@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 
+from rnascl_keras.attacks.mixing import differ
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.export.room.guarded import GuardedClassifier
-from rnascl_keras.export.same_function import differ
 from tests.small_onnx import CONVOLUTIONS
 
 IMAGES = np.random.default_rng(1).uniform(0, 1, (6, 8, 8, 3)).astype(np.float32)

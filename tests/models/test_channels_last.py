@@ -58,7 +58,9 @@ def test_channels_are_found(model, first):
     assert (made is model) != first
 
 
-@pytest.mark.parametrize(("attack", "norm"), [("pgd", "Linf"), ("square", "Linf"), ("sparse_rs", "L0")])
+@pytest.mark.parametrize(
+    ("attack", "norm"), [("pgd", "Linf"), ("square", "Linf"), ("sparse_rs", "L0")]
+)
 def test_both_layouts_are_attacked_alike(attack, norm):
     """With the same weights the same images come out, of the same shape (n, h, w, c)."""
     keras.utils.set_random_seed(0)

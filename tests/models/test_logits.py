@@ -151,6 +151,26 @@ def subclassed_end(function=None):
     return keras.Model(images, Head(function)(layers.Flatten()(images)))
 
 
+def two_heads(joined):
+    """Return a model whose end is a function of two dense layers, which its layers do not show."""
+
+    class Joined(layers.Layer):
+        def call(self, a, b):
+            return joined(a, b)
+
+    images = keras.Input(SHAPE)
+    features = layers.Flatten()(images)
+    heads = (layers.Dense(CLASSES, name=name)(features) for name in ("one", "other"))
+    return keras.Model(images, Joined()(*heads))
+
+
+def patches(function):
+    """Return a model that averages a function of what it says of each place."""
+    images = keras.Input(SHAPE)
+    maps = layers.Activation(function)(layers.Conv2D(CLASSES, 3)(images))
+    return keras.Model(images, layers.GlobalAveragePooling2D()(maps))
+
+
 @pytest.mark.parametrize(
     ("make", "what"),
     [
@@ -160,6 +180,12 @@ def subclassed_end(function=None):
         (lambda: subclassed_end(ops.sigmoid), "a sigmoid"),
         (lambda: then(Temperature()), "a softmax"),
         (lambda: then(layers.BatchNormalization(), Temperature(), layers.Identity()), "a softmax"),
+        (lambda: two_heads(lambda a, b: (ops.sigmoid(a) + ops.sigmoid(b)) / 2), "a sigmoid"),
+        (lambda: two_heads(lambda a, b: ops.maximum(ops.sigmoid(a), ops.sigmoid(b))), "a sigmoid"),
+        (lambda: two_heads(lambda a, b: 2 * ops.softmax(a) - 1), "a softmax"),
+        (lambda: two_heads(lambda a, b: 100 * ops.sigmoid(a[:, :1])), "a sigmoid"),
+        (lambda: two_heads(lambda a, b: ops.round(255 * ops.sigmoid(a))), "a sigmoid"),
+        (lambda: patches(ops.sigmoid), "a sigmoid"),
     ],
 )
 def test_probabilities_that_cannot_be_left_out_are_refused(make, what):
@@ -180,6 +206,9 @@ def test_probabilities_that_cannot_be_left_out_are_refused(make, what):
         lambda: then(activation="relu"),
         lambda: subclassed_end(lambda x: ops.clip(x, 0, 1)),  # in [0, 1], as no sigmoid would be
         lambda: then(layers.UnitNormalization(axis=-1)),
+        lambda: two_heads(lambda a, b: a * ops.sigmoid(b)),
+        lambda: two_heads(lambda a, b: a * ops.softmax(b)[:, :1] + b * ops.softmax(b)[:, 1:2]),
+        lambda: patches(ops.silu),
         lambda: keras.Sequential(
             [keras.Input(SHAPE), layers.Conv2D(CLASSES, 3), layers.GlobalAveragePooling2D()]
         ),
