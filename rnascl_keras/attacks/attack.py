@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.attacks.classifier import Batched, Classifier, as_classifier
-from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_images, checked_labels
+from rnascl_keras.attacks.inputs import check_logits, check_whole, checked_images, checked_labels
 from rnascl_keras.attacks.norms import check_epsilon, find_norm
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.errors import UserError
@@ -83,7 +83,8 @@ class Attack:
         """
         images = checked_images(images)
         labels = checked_labels(labels, len(images))
-        check_seed(seed)
+        check_whole("seed", seed)
+        check_whole("batch_size", batch_size, 1)
         classifier = Batched(as_classifier(model), batch_size)
         logits = classifier.logits(images)
         check_logits(logits, labels)

@@ -55,10 +55,10 @@ def checked_labels(labels: np.ndarray, count: int) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def check_seed(seed: int) -> None:
-    """Raise UserError where `seed` is negative."""
-    if seed < 0:
-        raise UserError(f"seed is {seed}; expected an integer of at least 0.")
+def check_whole(name: str, value: int, least: int = 0) -> None:
+    """Raise UserError where the setting called `name` is no whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise UserError(f"{name} is {value!r}; expected an integer of at least {least}.")
 
 
 def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:

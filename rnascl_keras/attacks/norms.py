@@ -6,6 +6,7 @@ lies. `ops` is the array namespace: NumPy, or `keras.ops` inside a compiled func
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -233,6 +234,6 @@ def find_norm(name: str) -> type[Norm]:
 def check_epsilon(epsilon: float, norm: str = "Linf") -> float:
     """Return `epsilon` as a float; UserError where it is no radius of the norm."""
     ball = find_norm(norm)
-    if not ball.is_radius(epsilon):
-        raise UserError(f"epsilon is {epsilon}; expected for {norm} {ball.radii}.")
+    if not isinstance(epsilon, Real) or not ball.is_radius(epsilon):
+        raise UserError(f"epsilon is {epsilon!r}; expected for {norm} {ball.radii}.")
     return float(epsilon)

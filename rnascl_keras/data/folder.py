@@ -89,6 +89,7 @@ def load_folder(
         raise UserError(f"{path} has no folder {TRAIN_SPLIT!r}; expected train/<class>/*.jpg.")
     test_folder = _test_folder(path)
     names = _class_names(train_folder, class_list)
+    _say_order(names, say)
     if class_list is None:
         _say_other_classes(test_folder, names, say)
     return (
@@ -99,18 +100,17 @@ def load_folder(
 
 def load_test_folder(path: Path, image_size: int | None, say: Say = no_one) -> ImageData:
     """Return the test split, or all of a folder of `<class>/*`; the classes are those of `train`
-    where that is there too.
+    where that is there too. One of them may have no image.
 
     Raises:
         UserError: as `load_folder`.
     """
-    if is_class_folder(path):
-        return _load_split(path, _class_names(path, None), image_size, say)
-    test_folder = _test_folder(path)
+    test_folder = path if is_class_folder(path) else _test_folder(path)
     train_folder = path / TRAIN_SPLIT
     names = _class_names(train_folder if train_folder.is_dir() else test_folder, None)
+    _say_order(names, say)
     _say_other_classes(test_folder, names, say)
-    return _load_split(test_folder, names, image_size, say)
+    return _load_split(test_folder, names, image_size, say, may_be_empty=True)
 
 
 def what_is_in(place: Path) -> str:
@@ -136,6 +136,16 @@ def _say_other_classes(split: Path, names: tuple[str, ...], say: Say) -> None:
         say(f"{split}: {few} left out, no class of {TRAIN_SPLIT}")
 
 
+def _say_order(names: tuple[str, ...], say: Say) -> None:
+    """Say how classes are numbered whose names are numbers in another order."""
+    if all(name.isdecimal() for name in names) and list(names) != sorted(names, key=int):
+        few = ", ".join(names[:4])
+        say(
+            f"data: the classes are numbered in the order of their names as text, {few}, ..., as "
+            "Keras and PyTorch do; for that of the numbers name them 00, 01, and so on"
+        )
+
+
 def _class_names(split: Path, class_list: str | os.PathLike[str] | None) -> tuple[str, ...]:
     found = _folders(split)
     if not found:
@@ -156,7 +166,14 @@ def _class_names(split: Path, class_list: str | os.PathLike[str] | None) -> tupl
     return tuple(name for name in found if name in wanted)
 
 
-def _load_split(split: Path, names: tuple[str, ...], image_size: int | None, say: Say) -> ImageData:
+def _load_split(
+    split: Path,
+    names: tuple[str, ...],
+    image_size: int | None,
+    say: Say,
+    *,
+    may_be_empty: bool = False,
+) -> ImageData:
     if image_size is None or image_size < 1:
         raise UserError(
             f"image_size={image_size}: images in {split} may have any size; give the height and "
@@ -167,12 +184,16 @@ def _load_split(split: Path, names: tuple[str, ...], image_size: int | None, say
     skipped: Counter[str] = Counter()
     for label, name in enumerate(names):
         files = _images(split / name, skipped)
+        if not files and not may_be_empty:
+            raise UserError(_no_image(f"the class folder {split / name}"))
         paths.extend(files)
         labels.extend([label] * len(files))
     if skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in skipped.most_common())
         files = counted(skipped.total(), "file")
         say(f"{split}: {files} left out, no JPEG or PNG: {kinds}")
+    if not paths:
+        raise UserError(_no_image(str(split)))
     check_images(paths)
     order = stratified_order(np.array(labels))
     pixels = FilePixels(np.array(paths)[order], image_size)
@@ -189,12 +210,12 @@ def _images(class_folder: Path, skipped: Counter[str]) -> list[str]:
         skipped.update(
             shown_path(Path(name).suffix.lower() or "without a suffix") for name in others
         )
-    if not files:
-        raise UserError(
-            f"the class folder {class_folder} has no image; expected at least one of "
-            f"{', '.join('*' + suffix for suffix in SUFFIXES)}."
-        )
     return files
+
+
+def _no_image(place: str) -> str:
+    kinds = ", ".join("*" + suffix for suffix in SUFFIXES)
+    return f"{place} has no image; expected at least one of {kinds}."
 
 
 def _folders(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.attacks.classifier import Batched, as_classifier
-from rnascl_keras.attacks.inputs import checked_labels
+from rnascl_keras.attacks.inputs import check_whole, checked_labels
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.corruptions import CORRUPTIONS, SEVERITIES, check_images, corrupt
 from rnascl_keras.corruptions.severities import published_for
@@ -78,6 +78,8 @@ def evaluate_corrupted(
     Raises:
         UserError: no such corruption, images that cannot be corrupted, or as `evaluate`.
     """
+    check_whole("seed", seed)
+    check_whole("batch_size", batch_size, 1)
     classifier = Batched(as_classifier(model), batch_size)
     parts = Parts(images)
     labels = checked_labels(labels, len(parts))

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.attacks import make_attack
+from rnascl_keras.attacks.inputs import check_whole
+from rnascl_keras.attacks.norms import check_epsilon
 from rnascl_keras.attacks.verdict import NO_CLASS, is_right
 from rnascl_keras.attacks.whole_pixels import whole_radius
 from rnascl_keras.errors import ModelFailed
@@ -133,7 +135,8 @@ def evaluate(
     Raises:
         UserError: images, labels and model do not fit each other, or an attack is unknown.
     """
-    reach = whole_radius(model, epsilon, norm)
+    check_whole("check", check)
+    reach = whole_radius(model, check_epsilon(epsilon, norm), norm)
     chosen = [make_attack(name, reach, norm=norm) for name in attacks]
     subject = Subject.of(model, images, labels, seed, batch_size, progress)
     subject.check_gradient(chosen)

@@ -22,7 +22,8 @@ from rnascl_keras.progress import progress_bar
 IMAGES = 200
 QUERIES = 500
 LIMIT = 0.05
-"""Share of the images that a sign may concern by chance, but at least two."""
+"""Share of the images that a sign may concern by chance, but at least two, and never all."""
+FEWEST = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,8 +107,13 @@ def check_robustness(
 def _verdict(findings: Sequence[Finding], n: int) -> str:
     signs = [finding.words for finding in findings if not finding.passed]
     if not signs:
-        return f"No sign of false robustness on {n} images."
-    return "False robustness is likely, and the figures too good: " + "; ".join(signs) + "."
+        few = ", which are too few to tell" if n < FEWEST else ""
+        return f"No sign of false robustness on {n} images{few}."
+    if all(finding.passed or finding.name == "random" for finding in findings):
+        wrong = "The model is random, so the figures can be too good or too bad"
+    else:
+        wrong = "False robustness is likely, and the figures too good"
+    return f"{wrong}: {'; '.join(signs)}."
 
 
 class _Sample:
@@ -159,7 +165,8 @@ class _Sample:
 
     def _finding(self, name: str, count: int, words: str) -> Finding:
         share = count / len(self.images)
-        return Finding(name, share, count <= max(2, LIMIT * len(self.images)), words)
+        few = count <= max(2, LIMIT * len(self.images)) and share < 1
+        return Finding(name, share, few, words)
 
     def _gradients(self) -> Finding:
         """Where the gradient is 0 or undefined, there is nothing to follow. Asked of the bare

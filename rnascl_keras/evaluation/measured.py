@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.data import ImageData, load_test_data
+from rnascl_keras.data.pixels import FilePixels
 from rnascl_keras.data.sources import ImageShape
-from rnascl_keras.errors import ModelFailed
+from rnascl_keras.errors import ModelFailed, UserError
 from rnascl_keras.evaluation.corrupted import Corrupted, check_corruptible, evaluate_corrupted
 from rnascl_keras.evaluation.engine import Engine
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
@@ -77,6 +78,7 @@ def measure(
         request: what is wanted.
         keep: whether the images that attacks made are kept.
     """
+    _check_classes(path, classifier, images)
     if request.corruptions:  # told before hours of attacks
         check_corruptible(images)
     settings = {"attacks": request.attacks, "norm": request.norm, "seed": request.seed}
@@ -93,3 +95,20 @@ def measure(
     except ModelFailed as error:  # what was measured before is not lost
         failed = str(error)
     return Measured(path, classifier, images, evaluation, swept, corrupted, made, failed)
+
+
+def _check_classes(path: Path, classifier: Any, images: ImageData) -> None:
+    """Raise UserError where a folder has fewer classes than the model has outputs: the classes are
+    numbered as they lie there, so that each behind one that is missing would be another's."""
+    if not isinstance(images.pixels, FilePixels):
+        return
+    names = images.class_names
+    one, _ = images.first(1)
+    outputs = classifier.logits(one).shape[-1]
+    if len(names) < outputs:
+        few = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise UserError(
+            f"{path.name} has {outputs} outputs, the data {len(names)} class folders ({few}): "
+            "which output is whose cannot be told. Make a folder for each class, an empty one "
+            "where there is no image; they are numbered in the order of their names."
+        )

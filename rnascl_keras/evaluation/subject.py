@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from rnascl_keras.attacks import Attack
+from rnascl_keras.attacks import Attack, losses
 from rnascl_keras.attacks.classifier import (
     Batched,
     any_follows_gradient,
     as_classifier,
     gradient_complaint,
 )
-from rnascl_keras.attacks.inputs import check_logits, check_seed, checked_labels
+from rnascl_keras.attacks.inputs import check_logits, check_whole, checked_labels
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.attacks.verdict import NO_CLASS, given_class, is_right
 from rnascl_keras.attacks.whole_pixels import as_it_sees, takes_whole_pixels
@@ -32,6 +32,12 @@ from rnascl_keras.units import percent
 COMPARED = 128
 """Images on which a graph that gives gradients is compared with the file that gives logits."""
 LEAST_AGREEMENT = 0.8
+FIRST = 8
+"""Images whose gradient is looked at before any attack follows it."""
+FLAT = (
+    f"The gradient is zero or undefined on all of the first {FIRST} images: attacks that follow it "
+    "find nothing, and what they leave says nothing about robustness. Attack by score: square."
+)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,8 @@ class Subject:
         parts = Parts(images, whole=takes_whole_pixels(model))
         parts.first(1)  # that they are images is told before anything else
         labels = checked_labels(labels, len(parts))
-        check_seed(seed)
+        check_whole("seed", seed)
+        check_whole("batch_size", batch_size, 1)
         classifier = Batched(_as_classifier(model, progress), batch_size)
         known = _remarks(classifier.classifier)
         logits = np.concatenate([_logits(classifier, parts, rows) for rows in parts.rows()])
@@ -110,9 +117,20 @@ class Subject:
         followed = any_follows_gradient(attacks)
         if followed and self.complaint:
             raise UserError(self.complaint)
+        if followed and self.progress and self._is_flat():
+            print(FLAT, file=sys.stderr)
         agreement = getattr(self.classifier.classifier, "agreement", None)
         if followed and agreement:
             self._say_agreement(agreement(self.images.first(COMPARED)))
+
+    def _is_flat(self) -> bool:
+        """Return whether the gradient is zero everywhere on the first images."""
+        labels = self.labels[:FIRST]
+        asked = self.images.first(FIRST), losses.log_odds, labels, labels
+        try:
+            return not self.classifier.logits_and_gradient(*asked)[1].any()
+        except ModelFailed:  # an attack will meet it, too, and what is measured then is kept
+            return False
 
     def _say_agreement(self, share: float) -> None:
         """Say how far gradients can be trusted that are not the classifier's own."""

@@ -150,6 +150,30 @@ def test_classes_that_training_does_not_know_are_left_out_aloud(folder):
     assert len(said) == len(again) == 1
 
 
+def test_a_class_without_images_keeps_its_number_in_a_test(folder):
+    (folder / "train" / "aa").mkdir()
+    with pytest.raises(UserError, match="the class folder .*aa has no image"):
+        load_data(str(folder), image_size=8)
+    test = load_test_data(str(folder), input_shape=(8, 8, 3))
+    assert test.class_names == ("a", "aa", "b") and set(test.labels) == {0, 2}
+    for name in "ab":
+        shutil.rmtree(folder / "val" / name)
+    (folder / "val" / "a").mkdir()
+    with pytest.raises(UserError, match="val has no image; expected at least one of"):
+        load_test_data(str(folder), input_shape=(8, 8, 3))
+
+
+def test_names_that_are_numbers_in_another_order_are_said(folder):
+    said = []
+    for split in ("train", "val"):
+        for name, number in (("a", "2"), ("b", "10")):
+            (folder / split / name).rename(folder / split / number)
+    for load in (load_data, load_test_data):
+        shape = {"image_size": 8} if load is load_data else {"input_shape": (8, 8, 3)}
+        load(str(folder), say=said.append, **shape)
+    assert len(said) == 2 and all("as text, 10, 2, ..., as Keras" in line for line in said)
+
+
 def test_a_folder_without_splits_says_what_it_holds(folder):
     with pytest.raises(UserError, match=r"expected train/<class>/\*.jpg .* It holds a, b"):
         load_data(f"{folder / 'train'}/", image_size=8)

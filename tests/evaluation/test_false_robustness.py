@@ -9,6 +9,7 @@ from published import cifar10, in_keras
 from sklearn.datasets import load_digits
 
 from rnascl_keras.attacks import PGD
+from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.false_robustness import check_robustness
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
@@ -62,6 +63,22 @@ def test_a_model_without_gradient_is_found_out():
     assert check.findings[0].share == 1
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_sign_that_concerns_all_images_is_one_however_few_they_are(count):
+    masked = Masked(lambda images, gradient: np.zeros_like(gradient))
+    check = check_robustness(masked, IMAGES[:count], LABELS[:count], epsilon=0.05, queries=10)
+    assert not check.passed and not check.findings[0].passed
+    honest = check_robustness(MODEL, IMAGES[:count], LABELS[:count], epsilon=0.05, queries=10)
+    assert honest.verdict.endswith(f"on {count} images, which are too few to tell.")
+
+
+def test_a_zero_gradient_is_said_where_nothing_else_is_looked_at(capsys):
+    masked = Masked(lambda images, gradient: np.zeros_like(gradient))
+    for model, said in ((masked, True), (MODEL, False)):
+        evaluate(model, IMAGES, LABELS, attacks=["pgd"], epsilon=0.05, check=0)
+        assert ("The gradient is zero" in capsys.readouterr().err) == said
+
+
 def test_undefined_gradients_are_counted():
     def spoil(images, gradient):
         gradient[images[:, 0, 0, 0] > 0.5, 0, 0, 0] = np.nan
@@ -107,6 +124,7 @@ def test_a_model_that_is_random_is_found_out():
 
     found, check = signs(Random())
     assert "random" in found and "AutoAttack's version rand" in check.verdict
+    assert found > {"random"} or "can be too good or too bad" in check.verdict
 
 
 @pytest.fixture(scope="module")

@@ -154,7 +154,7 @@ class Dying:
 @pytest.mark.parametrize(
     ("gradients", "measured", "transfer"),
     [
-        (1, ["dying.onnx", "other.onnx"], {"fgsm": [[0.5, 0.5], [None, 0.5]]}),
+        (2, ["dying.onnx", "other.onnx"], {"fgsm": [[0.5, 0.5], [None, 0.5]]}),
         (-1, ["other.onnx"], {}),  # not even the clean images were answered
     ],
 )

@@ -96,6 +96,10 @@ def test_a_subclassed_model_of_logits_is_evaluated():
         (IMAGES, LABELS, {"seed": -1}, "seed is -1"),
         (IMAGES, LABELS, {"attacks": ("pdg",)}, "Did you mean 'pgd'"),
         (IMAGES, LABELS, {"epsilon": 8.0}, "epsilon is 8.0"),
+        (IMAGES, LABELS, {"epsilon": "8/255"}, "epsilon is '8/255'; expected for Linf"),
+        (IMAGES, LABELS, {"seed": 1.5}, "seed is 1.5; expected an integer of at least 0"),
+        (IMAGES, LABELS, {"batch_size": 0}, "batch_size is 0; expected an integer of at least 1"),
+        (IMAGES, LABELS, {"check": -5}, "check is -5; expected an integer of at least 0"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_line(images, labels, settings, message):
