@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from rnascl_keras.assignments import first_problem, with_settings
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.method.spaces import SearchSpace, get_space
-from rnascl_keras.section import Settings
+from rnascl_keras.section import Seed, Settings
 from rnascl_keras.settings import (
     Cache,
     Data,
@@ -78,7 +78,7 @@ class Recipe(Settings):
     export: Export = Export()
     evaluation: Evaluation = Field(default_factory=Evaluation)
     distribution: Distribution = Distribution()
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _agree_on_the_maps(self) -> Recipe:
@@ -174,7 +174,7 @@ def _recipe_of(path: Path) -> Recipe:
         raise UserError(f"recipe {path}: {first_problem(error, Recipe)}") from error
     except UserError as error:
         raise UserError(f"recipe {path}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # one that ends the interpreter looks like success
         raise UserError(
             f"recipe {path} cannot be read: {type(error).__name__}: {error}."
         ) from error

@@ -46,6 +46,8 @@ Start = Annotated[str, AfterValidator(_known_start)]
 Radius = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
 Positive = Annotated[float, BeforeValidator(_fraction), Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[float, BeforeValidator(_fraction), Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class Settings(BaseModel):
@@ -65,7 +67,16 @@ class Settings(BaseModel):
         own = {name: getattr(self, name) for name in values}
         nested = {name: x.made_from() for name, x in own.items() if isinstance(x, Settings)}
         idle = {name for name, value in self.LATER.items() if own[name] == value}
-        return {key: value for key, value in (values | nested).items() if key not in idle}
+        made = values | nested | {name: self._default(name) for name in self.idle()}
+        return {key: value for key, value in made.items() if key not in idle}
+
+    def idle(self) -> set[str]:
+        """Return the settings that have no effect as the others are; they count as their
+        defaults."""
+        return set()
+
+    def _default(self, name: str) -> Any:
+        return type(self).model_fields[name].default
 
     def _only(self, *names: str) -> dict[str, Any]:
         return {name: getattr(self, name) for name in names}

@@ -6,7 +6,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from rnascl_keras.section import Count, Name, Positive, Radius, Settings, Training
+from rnascl_keras.errors import UserError
+from rnascl_keras.section import Count, Name, NotNegative, Positive, Radius, Settings, Training
 from rnascl_keras.student_settings import Distillation, Finetune, Train, Tutored
 from rnascl_keras.teacher_settings import Teacher
 
@@ -97,9 +98,9 @@ class Search(Distillation):
         architecture_learning_rate: of the Gumbel variables' Adam.
     """
 
-    gamma_s: float = 1.0
-    alpha: float = 0.2
-    beta: float = 0.6
+    gamma_s: NotNegative = 1.0
+    alpha: NotNegative = 0.2
+    beta: NotNegative = 0.6
     combine: Literal["multiply", "add"] = "multiply"
     cost: Literal["macs", "latency"] = "macs"
     latency_threads: Literal["one_thread", "all_threads"] = "one_thread"
@@ -116,6 +117,10 @@ class Search(Distillation):
         names = ("gamma_s", "alpha", "beta", "combine", "kl", "softening", "taps", "map_size")
         names += ("architecture_fraction", "weight_decay")
         return {"teacher_taps": self.taps, **self._only(*names)}
+
+    def idle(self) -> set[str]:
+        unused = set() if self.combine == "multiply" else {"beta"}
+        return unused if self.cost == "latency" else {*unused, "latency_threads", "latency_table"}
 
     def temperature_arguments(self) -> dict[str, Any]:
         """Return those of `gumbel.decayed_temperature`."""
@@ -187,6 +192,11 @@ class Evaluation(Settings):
         # Imported here: `--help` does without NumPy.
         from rnascl_keras.attacks import make_attack
 
+        if not self.attacks:
+            raise UserError(
+                "attacks is empty; expected at least one of `rnascl list attacks`, e.g. pgd: "
+                "without, no figure would be of robustness."
+            )
         for name in self.attacks:
             make_attack(name, self.epsilon, norm="Linf")
         return self

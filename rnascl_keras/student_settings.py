@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.section import Count, Positive, Radius, Start, Training
+from rnascl_keras.section import Count, NotNegative, Positive, Radius, Start, Training
 
 
 class Distillation(Training):
@@ -21,7 +21,7 @@ class Distillation(Training):
 
     kl: Literal["student_teacher", "teacher_student"] = "student_teacher"
     softening: Positive = 1.0
-    map_size: tuple[int, int] | None = None
+    map_size: tuple[Count, Count] | None = None
 
 
 class Tutored(Distillation):
@@ -58,7 +58,7 @@ class Tutored(Distillation):
         "keep": "last",
     }
 
-    gamma_t: float = 1.0
+    gamma_t: NotNegative = 1.0
     classification_weight: Annotated[float, Field(ge=0)] = 1.0
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     gradient_weight: Annotated[float, Field(ge=0)] = 0.0
@@ -137,6 +137,9 @@ class Finetune(Tutored):
     epsilon: Radius = 0.031
     step_size: Positive = 0.007
     steps: Count = 10
+
+    def idle(self) -> set[str]:
+        return {"trades_beta"} if self.robust else set()
 
     def trades_arguments(self) -> dict[str, Any]:
         """Return those of `trades.Trades`."""

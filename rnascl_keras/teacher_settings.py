@@ -50,12 +50,12 @@ class Teacher(Training):
     }
 
     architecture: str | None = None
-    width: int | None = None
-    cells: int | None = None
+    width: Count | None = None
+    cells: Count | None = None
     weights: str | None = None
     start: str | None = None
     mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    std: tuple[Positive, ...] | None = None
     method: Literal["pgd", "trades", "fast", "n_fgsm", "natural"] = "n_fgsm"
     epsilon: Radius = 8 / 255
     steps: Count = 7
@@ -67,6 +67,10 @@ class Teacher(Training):
     auxiliary: Annotated[float, Field(ge=0)] = 0.0
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     expected: str = ""
+
+    def idle(self) -> set[str]:
+        unused = set() if self.method == "trades" else {"trades_beta"}
+        return unused if self.method in ("pgd", "trades") else {*unused, "steps"}
 
     @model_validator(mode="after")
     def _trains_naturally(self) -> Teacher:

@@ -126,4 +126,7 @@ def parse_radius(text: str, norm: str = "Linf", option: str = "--eps") -> float:
 
 def parse_radii(text: str | None, norm: str = "Linf", option: str = "--radii") -> list[float]:
     """Return the radii in `2/255,0.031`, none for None; UserError as of `parse_radius`."""
-    return [parse_radius(one, norm, option) for one in text.split(",")] if text else []
+    radii = [parse_radius(one, norm, option) for one in text.split(",")] if text else []
+    if twice := [radius for k, radius in enumerate(radii) if radius in radii[:k]]:
+        raise UserError(f"{option} names {twice[0]:g} twice; give each radius once.")
+    return radii

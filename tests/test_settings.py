@@ -6,6 +6,7 @@ import pytest
 
 from rnascl_keras import CrossLayerDistiller, CrossLayerSearch, evaluate
 from rnascl_keras.data import load_data
+from rnascl_keras.errors import UserError
 from rnascl_keras.export import quantise
 from rnascl_keras.method.derive import select
 from rnascl_keras.method.gumbel import decayed_temperature
@@ -122,3 +123,44 @@ def test_corruptions_are_known_by_name_and_without_any_a_run_is_made_as_before()
     assert Evaluation(corruptions=("fog",)).made_from()["corruptions"] == ["fog"]
     with pytest.raises(ValueError, match=r"evaluation\.corruptions 'fig' is unknown; .* 'fog'"):
         Evaluation(corruptions=("fig",))
+
+
+NUMBERS = {
+    "seed": 2**32,
+    "train.map_size": "-1,3",
+    "search.map_size": "0,0",
+    "teacher.std": 0,
+    "teacher.width": 0,
+    "teacher.cells": -2,
+    "train.gamma_t": -1,
+    "search.gamma_s": -1,
+    "search.alpha": -0.1,
+    "search.beta": -1,
+    "evaluation.attacks": "[]",
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_has_no_meaning_is_refused_before_anything_starts(name):
+    with pytest.raises(UserError, match=name.rpartition(".")[2]):
+        load_recipe("digits", [f"{name}={NUMBERS[name]}"])
+
+
+@pytest.mark.parametrize(
+    ("given", "idle"),
+    [
+        (["teacher.method=n_fgsm"], "teacher.steps=3"),
+        (["teacher.method=pgd"], "teacher.trades_beta=2"),
+        (["search.cost=macs"], "search.latency_table=nowhere.json"),
+        (["search.combine=add"], "search.beta=2"),
+        (["finetune.robust=rslad"], "finetune.trades_beta=2"),
+    ],
+)
+def test_what_has_no_effect_is_not_what_a_result_was_made_from(given, idle):
+    made, same = (
+        load_recipe("digits", settings).made_from() for settings in (given, [*given, idle])
+    )
+    assert made == same
+    name, _, value = idle.partition("=")
+    section, _, key = name.partition(".")
+    assert str(made[section][key]) != value  # and is noted as its default

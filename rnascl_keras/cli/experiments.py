@@ -52,11 +52,13 @@ def compare(
     with quiet_start():
         from rnascl_keras.comparison.command import compare_run
     chosen = methods.split(",") if methods else METHOD_NAMES
-    arguments = [recipe, *(part for change in set_ or () for part in ("--set", change))]
-    arguments += ["--radii", radii] if radii else []
-    arguments += ["--auto-attack", str(auto_attack)] if auto_attack else []
+    given = ["--methods", methods] if methods else []
+    given += ["--seeds", seeds]
+    given += ["--radii", radii] if radii else []
+    given += ["--auto-attack", str(auto_attack)] if auto_attack else []
+    command = work.command_line("compare", *given)
     with reporting_full_disk(work.workdir):
-        compare_run(work, chosen, chosen_seeds, measured_at, auto_attack, arguments)
+        compare_run(work, chosen, chosen_seeds, measured_at, auto_attack, command)
 
 
 TUNE = """Try settings, and write the best: tune.json, tune.png, RECIPE_tuned.py.

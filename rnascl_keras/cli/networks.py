@@ -184,10 +184,11 @@ def compare_networks(
     with quiet_start():
         from rnascl_keras.comparison import networks as comparison
         from rnascl_keras.comparison.network_rows import Budget
-    given = [recipe, "--networks", networks, *(p for c in changes for p in ("--set", c))]
+    given = ["--networks", networks]
     given += ["--epochs", str(epochs)] if epochs else ["--compute", f"{compute:g}"]
     given += ["--auto-attack", str(auto_attack)] if auto_attack else []
+    command = work.command_line("compare-networks", *given)
     with reporting_full_disk(work.workdir):
         comparison.compare_networks(
-            work, networks.split(","), Budget(epochs, compute), auto_attack, given
+            work, networks.split(","), Budget(epochs, compute), auto_attack, command
         )

@@ -57,4 +57,9 @@ def parse_seeds(text: str) -> list[int]:
     parts = text.split(",")
     if not all(part.strip().isdecimal() for part in parts):
         raise UserError(f"--seeds wants integers of at least 0 such as 0,1; got {text!r}.")
-    return [int(part) for part in parts]
+    seeds = [int(part) for part in parts]
+    if twice := [seed for k, seed in enumerate(seeds) if seed in seeds[:k]]:
+        raise UserError(
+            f"--seeds names {twice[0]} twice, which is one training; give each seed once."
+        )
+    return seeds

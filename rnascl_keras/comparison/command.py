@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ def compare_run(
     seeds: Sequence[int],
     radii: Sequence[float],
     auto_attack: int,
-    arguments: Sequence[str] = (),
+    command: str = "",
 ) -> None:
     """Write `compare.json` and `compare.svg` into the work folder, and print the table.
 
@@ -39,8 +38,7 @@ def compare_run(
         seeds: a row of each method for each.
         radii: of PGD-20; by default a quarter, a half and the whole of `evaluation.epsilon`.
         auto_attack: number of images for AutoAttack.
-        arguments: the recipe, its changed settings and what is measured, as they were given on the
-            command line.
+        command: what was given on the command line.
 
     Raises:
         UserError: a method is none.
@@ -52,7 +50,7 @@ def compare_run(
     found = differences(rows)
     facts = {
         "recipe": run.recipe.name,
-        "command": shlex.join(["rnascl", "compare", *(arguments or [run.recipe.name])]),
+        "command": command or run.command_line("compare"),
         "settings": run.recipe.model_dump(mode="json"),
     }
     write_json(run.path("compare.json"), facts | {"rows": rows, "differences": found})

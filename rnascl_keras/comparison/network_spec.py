@@ -63,7 +63,7 @@ class NetworkSpec:
 
     def changes(self, epochs: int) -> list[str]:
         """Return the `--set` assignments that make a recipe one of this network alone."""
-        size = [("width", self.width), ("cells", self.cells), ("weights", None)]
+        size = [("width", self.width), ("cells", self.cells), ("weights", None), ("start", None)]
         size += [("decay_epochs", None), ("epochs", epochs)]
         return [
             "space=null",

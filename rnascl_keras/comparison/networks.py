@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +16,14 @@ from rnascl_keras.comparison.plot import clean_against_robust
 from rnascl_keras.comparison.published_results import TABLE_1, PublishedResult
 from rnascl_keras.comparison.rival_rows import RIVALS
 from rnascl_keras.errors import UserError
+from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import count, milliseconds, percent, radius, size
 
 
 def compare_networks(
-    run: Run, names: Sequence[str], budget: Budget, auto_attack: int, arguments: Sequence[str] = ()
+    run: Run, names: Sequence[str], budget: Budget, auto_attack: int, command: str = ""
 ) -> list[dict[str, Any]]:
     """Write `networks.json` and `networks.svg` into the run's folder, and print the table.
 
@@ -35,11 +35,11 @@ def compare_networks(
         names: of networks, as `NetworkSpec.read` takes them.
         budget: what each may train.
         auto_attack: images for AutoAttack; 0: none.
-        arguments: as they were given on the command line.
+        command: what was given on the command line.
 
     Raises:
-        UserError: a name is none, or twice there, or the recipe trains without adversarial images;
-            then nothing has been trained.
+        UserError: a name is none, or twice there, or the recipe trains without adversarial images,
+            or a run is at work in the folder; then nothing has been trained.
     """
     specs = [NetworkSpec.read(name) for name in names]
     if len({spec.key for spec in specs}) < len(specs):
@@ -49,22 +49,35 @@ def compare_networks(
             "networks are compared after adversarial training; give --set teacher.method=n_fgsm."
         )
     run.recipe = with_settings(run.recipe, ["space=null"])  # nothing is searched
+    run.open()
+    try:
+        with locked(run.path(".stages/lock")):
+            rows = _rows(run, specs, budget, auto_attack)
+            facts = {
+                "recipe": run.recipe.name,
+                "command": command or run.command_line("compare-networks"),
+                "budget": vars(budget),
+                "settings": run.recipe.model_dump(mode="json"),
+            }
+            write_json(run.path("networks.json"), facts | {"rows": rows})
+            drawn = networks_picture(run.recipe.data.source, rows)
+            atomic_write(run.path("networks.svg"), drawn)
+    finally:
+        run.leave()
+    Console().print(_table(run.recipe.data.source, rows))
+    run.say(f"compare-networks: {run.path('networks.json')}, {run.path('networks.svg')}")
+    return rows
+
+
+def _rows(
+    run: Run, specs: Sequence[NetworkSpec], budget: Budget, auto_attack: int
+) -> list[dict[str, Any]]:
     plans = [planned(run, spec, budget) for spec in specs]  # all, before the first is trained
-    run.path("networks").mkdir(parents=True, exist_ok=True)
+    run.path("networks").mkdir(exist_ok=True)
     rows = []
     for plan in plans:
         run.say(f"compare-networks: {plan.spec.text}, {plan.epochs} epochs")
         rows.append(network_row(run, plan, auto_attack))
-    facts = {
-        "recipe": run.recipe.name,
-        "command": shlex.join(["rnascl", "compare-networks", *arguments]),
-        "budget": vars(budget),
-        "settings": run.recipe.model_dump(mode="json"),
-    }
-    write_json(run.path("networks.json"), facts | {"rows": rows})
-    atomic_write(run.path("networks.svg"), networks_picture(run.recipe.data.source, rows))
-    Console().print(_table(run.recipe.data.source, rows))
-    run.say(f"compare-networks: {run.path('networks.json')}, {run.path('networks.svg')}")
     return rows
 
 

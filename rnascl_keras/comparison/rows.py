@@ -188,7 +188,8 @@ class _Row:
         parts = [self.key, [*told.values()], settings, [*inputs.values()], vars(self.measures)]
         section = "finetune" if self.method.adversarial else "train"
         asked = {"radii": list(self.measures.radii), "auto-attack": self.measures.auto_attack}
-        return Origin(digest(parts), {**told, section: settings, **asked}, inputs)
+        parts += [run.held] if run.held else []
+        return Origin(digest(parts), {**told, section: settings, **asked}, inputs, run.held)
 
     def _architecture(self) -> Architecture:
         outcome = SearchOutcome.load(self.run.path("search/outcome.json"))

@@ -113,6 +113,17 @@ def load_test_folder(path: Path, image_size: int | None, say: Say = no_one) -> I
     return _load_split(test_folder, names, image_size, say, may_be_empty=True)
 
 
+def files_within(path: Path) -> Iterator[tuple[str, int]]:
+    """Yield the files of all classes of all splits: their paths within `path`, and sizes."""
+    splits = [path / name for name in (TRAIN_SPLIT, *TEST_SPLITS)]
+    for split in filter(Path.is_dir, splits if is_image_folder(path) else [path]):
+        for name in _folders(split):
+            with _told():
+                for entry in _entries(split / name):
+                    where = os.path.join(os.path.relpath(split, path), name, entry.name)
+                    yield where, entry.stat().st_size
+
+
 def what_is_in(place: Path) -> str:
     """Return a sentence on what a folder holds instead, "" where it is none."""
     if not place.is_dir():

@@ -57,7 +57,7 @@ def load_data(
     Raises:
         UserError: not found, not readable, or not labelled images in the ranges asked for.
     """
-    place = _find_folder(source, data_dir, say, unsplit=held_out is not None)
+    place = find_folder(source, data_dir, say, unsplit=held_out is not None)
     if held_out is not None and place is None:
         raise UserError(f"held_out splits a folder of <class>/*.jpg; {source!r} is not one.")
     if class_list is not None and place is None:
@@ -68,7 +68,7 @@ def load_data(
         train, test = folder.load_folder(place, image_size, class_list, say)
     elif source == "digits":
         train, test = digits.load_digits()
-    elif _is_npz(source):
+    elif is_npz(source):
         train, test = npz.load_npz(Path(source))
     else:
         train, test = prepared.load_prepared(source, ("train", "test"), data_dir)
@@ -104,12 +104,12 @@ def load_test_data(
     Raises:
         UserError: as `load_data`, and images that do not fit `input_shape`.
     """
-    place = _find_folder(data, data_dir, say, unsplit=True)
+    place = find_folder(data, data_dir, say, unsplit=True)
     if place is not None:
         test = folder.load_test_folder(place, input_shape[0] if input_shape else None, say)
     elif data == "digits":
         test = digits.load_digits()[1]
-    elif _is_npz(data):
+    elif is_npz(data):
         test = npz.load_test_npz(Path(data), input_shape)
     else:
         (test,) = prepared.load_prepared(data, ("test",), data_dir)
@@ -124,7 +124,7 @@ def _origin(source: str, place: Path | None) -> str:
         return f"the folder {shown_path(place)}"
     if source == "digits":
         return "scikit-learn's digits"
-    return f"the file {source}" if _is_npz(source) else f"TensorFlow Datasets' {source}"
+    return f"the file {source}" if is_npz(source) else f"TensorFlow Datasets' {source}"
 
 
 def is_prepared(source: str, data_dir: str | os.PathLike[str] | None) -> bool:
@@ -133,16 +133,17 @@ def is_prepared(source: str, data_dir: str | os.PathLike[str] | None) -> bool:
     Raises:
         UserError: it looks like a folder, but is none of images.
     """
-    if source == "digits" or _is_npz(source):
+    if source == "digits" or is_npz(source):
         return False
-    return _find_folder(source, data_dir, folder.no_one, unsplit=True) is None
+    return find_folder(source, data_dir, folder.no_one, unsplit=True) is None
 
 
-def _is_npz(source: str) -> bool:
+def is_npz(source: str) -> bool:
+    """Return whether a source is a file of arrays."""
     return str(source).endswith(".npz")
 
 
-def _find_folder(
+def find_folder(
     source: str, data_dir: str | os.PathLike[str] | None, say: folder.Say, unsplit: bool = False
 ) -> Path | None:
     """Return the image folder meant by `source`, or None when it is none; say so where it could
@@ -155,14 +156,14 @@ def _find_folder(
             if os.sep not in str(source):
                 say(f"data: {source} is taken for the folder {shown_path(candidate.absolute())}")
             return candidate
-    if candidates[0].is_file() and not _is_npz(source):
+    if candidates[0].is_file() and not is_npz(source):
         raise UserError(
             f"{source} is no .npz file; expected one with images `x` and labels `y`, as np.savez("
             "path, x=images, y=labels) writes it, or a folder with a folder for each class."
         )
     looks_like_path = candidates[0].is_absolute() or str(source).startswith((".", "~"))
     looks_like_path |= str(source).endswith(("/", os.sep))
-    if looks_like_path and not _is_npz(source):
+    if looks_like_path and not is_npz(source):
         raise UserError(
             f"{source} is no folder of images; expected train/<class>/*.jpg and one of "
             f"{', '.join(folder.TEST_SPLITS)} in it.{_unsplit_words(candidates[0])}"

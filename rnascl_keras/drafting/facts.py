@@ -83,6 +83,7 @@ class Facts:
                 f"{self.test:,} images to test on: {self.held_out:.0%} of each class, always the "
                 "same; nothing is moved"
             )
+        yield from self._never_tested()
         least, most = self.sides.min(axis=0), self.sides.max(axis=0)
         sizes = f"{least[1]} x {least[0]}"
         if (least != most).any():
@@ -94,6 +95,16 @@ class Facts:
         yield f"sizes: {sizes}; {colour}"
         if self.is_folder:
             yield "every file was opened: none is damaged"
+
+    def _never_tested(self) -> Iterator[str]:
+        tested = np.bincount(self.splits.test.labels, minlength=self.classes)
+        names = [self.splits.train.class_names[k] for k in np.flatnonzero(tested == 0)]
+        if names:
+            few = ", ".join(map(printable, names[:5])) + (", ..." if len(names) > 5 else "")
+            yield (
+                f"no test image of {counted(len(names), 'class', 'es')} ({few}): no figure will "
+                "say how these are recognised; add images of them"
+            )
 
 
 def look_at(source: str, data_dir: str | os.PathLike[str] | None, say: Say) -> Facts:

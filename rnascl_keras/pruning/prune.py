@@ -122,7 +122,8 @@ class _Pruned:
         values = run.recipe.model_dump(mode="json")
         told = {key: values[key] for key in ("data", "seed", "evaluation")}
         told["prune"] = self.settings.made_from()
-        return Origin(digest([self.key, told, inputs]), told, inputs)
+        parts = [self.key, told, inputs, *([run.held] if run.held else [])]
+        return Origin(digest(parts), told, inputs, run.held)
 
     def _tuned(self, signature: str) -> keras.Model:
         """Return the pruned model after its fine-tuning."""
@@ -180,4 +181,5 @@ def _trained_alike(noted: dict[str, Any], now: Origin) -> bool:
         {key: value for key, value in settings.items() if key != "evaluation"}
         for settings in (made_from["settings"], now.settings)
     )
-    return there == here and made_from["inputs"] == now.inputs
+    alike = made_from["inputs"] == now.inputs and made_from["outside"] == now.outside
+    return there == here and alike

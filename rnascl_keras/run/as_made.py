@@ -34,6 +34,7 @@ def recipe_of_files(run: Run, stage: RunStage) -> Recipe:
     taken: dict[str, tuple[str, Any]] = {}  # setting -> the stage that tells it, its value
     for maker in _before(run, stage):
         settings = _settings_of(run, stage, maker)
+        _check_data(run, stage, maker)
         for key, value in flat_settings(settings):
             teller, told = taken.setdefault(key, (maker.name, value))
             if told != value:
@@ -131,6 +132,15 @@ def _settings_of(run: Run, stage: RunStage, maker: RunStage) -> dict[str, Any]:
         if key not in settings and key != "gradients":  # which is noted only where they are kept
             raise _of_another_version(run, stage, f"that of {maker.name} has no {key!r}")
     return settings
+
+
+def _check_data(run: Run, stage: RunStage, maker: RunStage) -> None:
+    """Raise UserError where a stage was made from other images than the same place holds now."""
+    made_from = stamps.read_stamp(run, maker.name).get("made_from", {"outside": {}})
+    noted = made_from["outside"].get("data")
+    if noted is not None and noted != run.held.get("data"):
+        words = f"what {run.recipe.data.source} holds is not what {maker.name} was made from"
+        raise UserError(_mixture(run, stage, maker, words))
 
 
 def _of_another_version(run: Run, stage: RunStage, found: str) -> UserError:

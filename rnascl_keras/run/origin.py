@@ -37,7 +37,8 @@ class Origin:
         signature: a hash of it all.
         settings: by section, or by single setting in one: its dumped value.
         inputs: by name in the work folder, the hash of a file made by an earlier stage.
-        outside: by what it is, the hash of a file outside the work folder.
+        outside: by what it is, the hash of what lies outside the work folder: files, and the data
+            where they are no data set known by its name.
     """
 
     signature: str
@@ -65,7 +66,7 @@ def differences(noted: dict[str, Any], now: Origin) -> list[str]:
     found = changed(made_from["settings"], now.settings)
     found += [f"{name} is another one" for name in _others(made_from["inputs"], now.inputs)]
     given = _others(made_from["outside"], now.outside)
-    return found + [f"the file given as {name} is another one" for name in given]
+    return found + [f"what is given as {name} is another one" for name in given]
 
 
 def changed(

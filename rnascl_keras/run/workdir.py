@@ -160,6 +160,22 @@ class Run:
         return data
 
     @cached_property
+    def held(self) -> dict[str, str]:
+        """What the recipe's data are where they are the user's own: `data`, and a hash; or empty.
+
+        Raises:
+            UserError: they cannot be read.
+        """
+        from rnascl_keras.data.held import held_by
+
+        data = self.recipe.data
+        try:
+            found = held_by(data.source, self.data_dir, data.class_list)
+        except OSError as error:
+            raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
+        return {"data": found} if found else {}
+
+    @cached_property
     def teacher(self) -> keras.Model:
         """The teacher, of `teacher.keras`; see `models.read_teacher`."""
         from rnascl_keras.run.models import read_teacher

@@ -106,6 +106,7 @@ def _beside(
     for setting in settings:
         section, _, key = setting.partition(".")
         chosen.append(values[section][key] if key else values[section])
+    chosen += [run.held] if run.held else []
     folder = run.path(f"tune/{kind}_{digest(chosen)[:8]}")
     names = ("data_dir", "listener", "command", "overwrite", "cache_settings")
     shared = {name: getattr(run, name) for name in names}

@@ -82,14 +82,14 @@ def test_derive_keeps_to_a_budget(rnascl, work, tiny):
 
 
 def test_evaluate_of_a_recipe_takes_its_settings_by_set(rnascl, work, tiny):
-    changes = ["--set", "evaluation.n=12", "--set", "evaluation.attacks=[]"]
+    changes = ["--set", "evaluation.n=12", "--set", "evaluation.attacks=fgsm"]
     result = rnascl("evaluate", tiny, "--workdir", work, *changes)
     assert result.code == 0, result.err
     figures = json.loads((work / "evaluation.json").read_text())
     assert figures["n"] == 12
-    assert set(figures["student"]["accuracy"]) == {"clean", "worst"}
-    assert set(figures["export"]["student.onnx"]["accuracy"]) == {"clean"}
-    assert set(figures["export"]["student_int8.onnx"]["accuracy"]) == {"clean", "worst"}
+    assert set(figures["student"]["accuracy"]) == {"clean", "fgsm", "worst"}
+    assert set(figures["export"]["student.onnx"]["accuracy"]) == {"clean", "transfer_fgsm"}
+    assert set(figures["export"]["student_int8.onnx"]["accuracy"]) >= {"clean", "fgsm", "worst"}
 
 
 def test_evaluate_writes_the_promised_json(rnascl, tmp_path):

@@ -214,6 +214,8 @@ def test_what_cannot_be_compared(refused, tiny, tmp_path):
     options = ("compare", tiny, "--workdir", tmp_path / "no")
     assert "method 'mached' is unknown" in refused(*options, "--methods", "mached")
     assert "--seeds wants integers" in refused(*options, "--seeds", "one")
+    assert "--seeds names 0 twice" in refused(*options, "--seeds", "0,1,0")
+    assert "--radii names 0.1 twice" in refused(*options, "--radii", "0.1,0.05,0.1")
     assert "--radii must be a number in (0, 1]" in refused(*options, "--radii", "8")
     line = refused(*options, "--set", "finetune=null", "--methods", "ard,matched")
     assert "ard take the settings of finetune, which is null" in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 
 import pytest
 
@@ -12,6 +13,7 @@ from rnascl_keras.comparison.network_rows import Budget
 from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.comparison.networks import _published
 from rnascl_keras.errors import UserError
+from rnascl_keras.files.lock import locked
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.workdir import Run
 
@@ -88,6 +90,11 @@ def test_networks_are_trained_pruned_exported_and_attacked_once(rnascl, tmp_path
         assert all(row[key]["bytes"] > 0 and row[key]["latency_ms"] > 0 for key in ("onnx", "int8"))
     assert pruned["onnx"]["bytes"] < whole["onnx"]["bytes"]
     assert "digits_cnn+channels=0.5" in (tmp_path / "run/networks.svg").read_text()
+    assert sorted(shlex.split(found["command"])) == sorted(["rnascl", *map(str, command)])
+    with locked(tmp_path / "run/.stages/lock"):
+        busy = rnascl(*command)
+        cleaned = rnascl("clean", recipe, "--workdir", tmp_path / "run", "--yes")
+    assert busy.code == cleaned.code == 2 and "is at work in" in busy.err + cleaned.err
     again = rnascl(*command)
     assert again.code == 0 and again.err.count("digits_cnn: already done") == 1
     assert json.loads((tmp_path / "run/networks.json").read_text()) == found

@@ -140,7 +140,7 @@ def test_a_run_goes_through_the_same_stages_to_a_report(cached, tiny, rnascl, mo
     """What the command line prints and skips; the report knows how long the cache took."""
     reads = Reads(monkeypatch)
     (cached / ".stages" / "derive.json").unlink()
-    result = rnascl("run", tiny, "--workdir", cached, *COMMAND, "--set", "evaluation.attacks=[]")
+    result = rnascl("run", tiny, "--workdir", cached, *COMMAND, "--set", "evaluation.attacks=fgsm")
     assert result.code == 0, result.err
     for stage in ("cache", "search", "train", "finetune"):
         assert f"{stage}: already done from the same settings" in result.err

@@ -55,7 +55,7 @@ def test_a_teacher_starts_from_one_of_other_classes(recipe_file, rnascl, tmp_pat
     source.get_layer("logits").bias.assign(np.ones(4))
     source.save(start)
     other = rnascl("teacher", recipe, "--workdir", folder, *asked)
-    assert other.code == 2 and "the file given as start is another one" in other.err
+    assert other.code == 2 and "what is given as start is another one" in other.err
 
 
 def test_a_start_that_is_not_there_is_told_before_anything_is_done(refused, tmp_path, tiny):
