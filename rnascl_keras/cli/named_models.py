@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.models.bounds import from_h5
 from rnascl_keras.models.hub import is_on_hub, model_file
 from rnascl_keras.recipe import recipe_names
 from rnascl_keras.students import student_file, student_names
@@ -24,6 +25,14 @@ def is_model(named: str) -> bool:
         raise UserError(f"evaluate takes a RECIPE or a MODEL.keras; type `rnascl attack {named}`.")
     if named.endswith(".keras") or named in student_names():
         return True
+    suffix = Path(named).suffix
+    if suffix.lower() in (".h5", ".hdf5"):
+        raise UserError(
+            f"evaluate takes a .keras file; got {named}. Make one of it in Python: "
+            f"{from_h5(named)}."
+        )
+    if suffix.lower() == ".keras":
+        raise UserError(f"a Keras file's name ends in .keras; got {named}: rename it.")
     known = [*recipe_names(), *student_names()]
     if named not in known and not named.endswith(".py"):
         expected = (

@@ -21,6 +21,8 @@ class Splits:
     test: ImageData
 
 
+FOLDERS = "A folder's images are given square and in colour; give others as an .npz."
+
 ImageShape = tuple[int | None, int | None, int | None]
 """Height, width, channels; None where a model leaves one open."""
 
@@ -73,7 +75,8 @@ def load_data(
     else:
         train, test = prepared.load_prepared(source, ("train", "test"), data_dir)
     if image_size is not None:
-        _check_shape(train, (image_size, image_size, train.input_shape[2]), source)
+        wanted = (image_size, image_size, train.input_shape[2])
+        _check_shape(train, wanted, source, "Leave out image_size, or change the images.")
     kept_back = None
     if validation:
         train, kept_back = train.split_last(validation)
@@ -105,6 +108,11 @@ def load_test_data(
         UserError: as `load_data`, and images that do not fit `input_shape`.
     """
     place = find_folder(data, data_dir, say, unsplit=True)
+    if place is not None and input_shape and input_shape[0] is None:
+        raise UserError(
+            "the model leaves the size of its images open, and those of a folder may have any: "
+            "give them in one size, as an .npz."
+        )
     if place is not None:
         test = folder.load_test_folder(place, input_shape[0] if input_shape else None, say)
     elif data == "digits":
@@ -114,7 +122,8 @@ def load_test_data(
     else:
         (test,) = prepared.load_prepared(data, ("test",), data_dir)
     if input_shape is not None:
-        _check_shape(test, input_shape, data)
+        mend = FOLDERS if place is not None else "Give images of the model's size."
+        _check_shape(test, input_shape, data, mend)
     return replace(test, origin=_origin(data, place))
 
 
@@ -180,9 +189,9 @@ def _unsplit_words(place: Path) -> str:
     return folder.what_is_in(place) + mend
 
 
-def _check_shape(data: ImageData, expected: ImageShape, source: str) -> None:
+def _check_shape(data: ImageData, expected: ImageShape, source: str, mend: str) -> None:
     pairs = zip(data.input_shape, expected, strict=True)
     if not all(wanted in (None, size) for size, wanted in pairs):
         came = " x ".join(map(str, data.input_shape))
         wanted = " x ".join("any" if size is None else str(size) for size in expected)
-        raise UserError(f"the images of {source} are {came}, but {wanted} is wanted.")
+        raise UserError(f"the images of {source} are {came}, but {wanted} is wanted. {mend}")

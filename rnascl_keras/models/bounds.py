@@ -36,11 +36,19 @@ MOST_VALUES = 2**28
 """Values that one layer may give for one image; those of large networks are a hundredth of it."""
 BATCH, VALUE = 128, 4
 """Images that are shown at a time, and bytes of a value."""
+HDF5 = b"\x89HDF\r\n\x1a\n"
+"""How a file of that form begins."""
 MEMORY_SHARE = 0.75
 """Of the machine's memory, what a layer may give for a batch."""
 EXPANSION, SMALL = 8, 2**26
 """Weights of as many times a file's bytes, and these bytes of them more, may be built: a file can
 be compressed, and its weights be kept in a byte each."""
+
+
+def from_h5(path: str) -> str:
+    """Return what to type in Python to make a `.keras` file of an `.h5` file."""
+    made = Path(path).with_suffix(".keras").name
+    return f"keras.models.load_model({path!r}).save({made!r})"
 
 
 def check_description(path: Path) -> None:
@@ -50,6 +58,11 @@ def check_description(path: Path) -> None:
     if path.exists() and not path.is_file():  # a pipe or a device could be read for ever
         raise UserError(f"{path} is no regular file; give a .keras file.")
     if path.exists() and path.suffix == ".keras" and not zipfile.is_zipfile(path):
+        if path.open("rb").read(len(HDF5)) == HDF5:
+            raise UserError(
+                f"{path} cannot be loaded as a Keras model: it is HDF5, the form of .h5 files. "
+                f"Rename it to {path.stem}.h5, and save it anew: {from_h5(f'{path.stem}.h5')}."
+            )
         raise UserError(
             f"{path} cannot be loaded as a Keras model: it is no archive, as .keras files are, or "
             "it is cut short. Save it again, or give another."

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
 
-from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.errors import UserError, one_line, printable
 from rnascl_keras.files.full_disk import check_room
 from rnascl_keras.files.whole import written_beside
 from rnascl_keras.models.bounds import check_description, check_sizes, limited_building
@@ -35,10 +36,22 @@ def load_model(path: str | Path) -> keras.Model:
     except UserError:
         raise
     except Exception as error:
-        reason = one_line(error)
+        reason = _needs_code(str(error)) or one_line(error)
         raise UserError(f"{path} cannot be loaded as a Keras model: {reason}") from error
     check_sizes(model, path)
     return model
+
+
+def _needs_code(told: str) -> str | None:
+    """Return what code Keras has told that a model needs, and what to do, or None."""
+    own = re.search(r"Could not locate (?:class|function) '([^']+)'", told)
+    if own is None and not ("Lambda" in told and "safe_mode" in told):
+        return None
+    code = f"{printable(own[1])}, which Keras has not" if own else "that of a Lambda layer"
+    return (
+        f"it needs code, {code}, and none is run that comes with a file. Load it in Python, where "
+        "you trust it, and give the model to rnascl_keras.evaluate(model, images, labels)."
+    )
 
 
 def save_model(model: keras.Model, path: str | Path) -> None:

@@ -148,6 +148,8 @@ def test_models_that_cannot_be_evaluated(refused, whole_run, tmp_path):
     assert "cannot be loaded as a Keras model" in line
     large = classifier(tmp_path / "large.keras", shape=(9, 9, 1))
     assert "8 x 8 x 1, but 9 x 9 x 1 is wanted" in refused("evaluate", large, "--data", data)
+    assert "keras.models.load_model('m.h5').save('m.keras')" in refused("evaluate", "m.h5")
+    assert "ends in .keras; got M.KERAS: rename it" in refused("evaluate", "M.KERAS")
     vector = keras.Input((64,))
     keras.Model(vector, layers.Dense(10)(vector)).save(tmp_path / "flat.keras")
     assert "expected one of images" in refused("evaluate", tmp_path / "flat.keras", "--data", data)

@@ -187,3 +187,24 @@ def test_what_is_no_keras_file(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UserError, match="cannot be loaded as a Keras model"):
             load_model(path)
+
+
+def test_a_file_of_older_keras_is_told_from_a_damaged_one(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.save(tmp_path / "m.h5")
+    (tmp_path / "m.h5").rename(tmp_path / "m.keras")
+    with pytest.raises(UserError, match="it is HDF5.*Rename it to m.h5.*save.'m.keras'"):
+        load_model(tmp_path / "m.keras")
+
+
+def test_a_model_that_needs_code_is_told_to_need_it(tmp_path):
+    class Own(keras.layers.Layer):
+        def call(self, x):
+            return x
+
+    names = {"Own": Own(), "Lambda layer": keras.layers.Lambda(lambda x: x)}
+    for name, layer in names.items():
+        images = keras.Input((2,))
+        keras.Model(images, keras.layers.Dense(1)(layer(images))).save(tmp_path / "m.keras")
+        with pytest.raises(UserError, match=f"needs code, .*{name}.*rnascl_keras.evaluate"):
+            load_model(tmp_path / "m.keras")
