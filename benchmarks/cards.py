@@ -24,7 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import onnx
 
+from benchmarks.half_weights import halve_h5, halve_onnx
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import processor
@@ -36,17 +38,17 @@ ROOT = Path(__file__).parent.parent
 RESULTS, STUDENTS = ROOT / "results" / "students", ROOT / "recipes" / "students"
 TRAININGS = ("cache", "search", "train")
 """The stages that take long; the teacher comes with the package."""
+MOST_BYTES = 10**6
+"""A float file that would be larger has its weights in half precision."""
 TEMPLATE = Path(__file__).with_name("card.md")
 
 
 def pack(folder: Path, name: str) -> None:
     """Copy a run's exported student, and note how it was made."""
-    forms = {".keras": "student.keras"}
-    forms |= {form: f"export/student{form}" for form in (".onnx", "_int8.onnx")}
     STUDENTS.mkdir(exist_ok=True)
-    for form, own in forms.items():
-        copy = _deflated if form == ".keras" else shutil.copyfile
-        copy(folder / own, STUDENTS / f"{name}{form}")
+    stored = pack_keras(folder / "student.keras", STUDENTS / f"{name}.keras")
+    pack_onnx(folder / "export/student.onnx", STUDENTS / f"{name}.onnx")
+    shutil.copyfile(folder / "export/student_int8.onnx", STUDENTS / f"{name}_int8.onnx")
     stages = {file.stem: read_json(file) for file in (folder / ".stages").glob("*.json")}
     settings = {}
     for stamp in stages.values():
@@ -61,17 +63,38 @@ def pack(folder: Path, name: str) -> None:
         },
         "student": {key: architecture[key] for key in ("parameters", "macs", "space", "widths")},
         "settings": settings,
+        "stored": stored,
     }
     RESULTS.mkdir(exist_ok=True)
     write_json(RESULTS / f"{name}_run.json", made)
 
 
-def _deflated(source: Path, target: Path) -> None:
-    """Copy a `.keras` file with its parts compressed; Keras stores them as they are."""
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for part in old.namelist():
-            entry = zipfile.ZipInfo(part)  # of no date: the same bytes each time
-            new.writestr(entry, old.read(part), zipfile.ZIP_DEFLATED, compresslevel=9)
+def pack_keras(source: Path, target: Path) -> str:
+    """Copy a `.keras` file with its parts compressed; return the dtype of its weights."""
+    with zipfile.ZipFile(source) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    _write_zip(target, parts)
+    if target.stat().st_size <= MOST_BYTES:
+        return "float32"
+    weights = {name: halve_h5(parts[name]) for name in parts if name.endswith(".h5")}
+    _write_zip(target, parts | weights)
+    return "float16"
+
+
+def _write_zip(target: Path, parts: dict[str, bytes]) -> None:
+    with zipfile.ZipFile(target, "w") as file:
+        for name, content in parts.items():
+            entry = zipfile.ZipInfo(name)  # of no date: the same bytes each time
+            file.writestr(entry, content, zipfile.ZIP_DEFLATED, compresslevel=9)
+
+
+def pack_onnx(source: Path, target: Path) -> None:
+    """Copy an ONNX file."""
+    shutil.copyfile(source, target)
+    if target.stat().st_size > MOST_BYTES:
+        model = onnx.load(source)
+        halve_onnx(model)
+        onnx.save(model, target)
 
 
 def card(name: str) -> str:

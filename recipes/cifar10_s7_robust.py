@@ -4,7 +4,7 @@ Command:   rnascl run cifar10_s7_robust
 Hardware:  two CPU cores
 Duration:  2 h 27 min, on one of two cores beside other work, 2 h 8 min of it the training
 Measured:  all 10,000 test images, radius 8/255, seed 0; clean, FGSM, PGD-20, MI-FGSM in %:
-           67.2, 42.7, 38.5, 41.4; of the first 500 AutoAttack leaves 39.4. Validation (1,000
+           67.1, 42.7, 38.5, 41.4; of the first 500 AutoAttack leaves 39.4. Validation (1,000
            images, PGD-10) after epochs 2, 4, ..., 14: 29.8, 35.2, 36.8, 39.3, 40.0, 41.9, 41.9;
            best in 13.
 

@@ -109,6 +109,7 @@ def _tuner(
     `chosen` method and seed, and what is tuned."""
     hypermodel = RecipeHyperModel(run.recipe, _possible(run, names), run.data.train.input_shape)
     told = [*chosen, least_clean, hypermodel.choices, run.recipe.model_dump(mode="json")]
+    told += [run.held] if run.held else []
     with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner says that it goes on
         return RecipeTuner(
             run,
@@ -169,6 +170,11 @@ def _results(tuner: RecipeTuner, method: str, seed: int) -> dict[str, Any]:
     write_json(run.path("tune.json"), tuning)
     Console().print(tuning_table(tuning))
     run.say(f"tune: {run.path('tune.json')}, {run.path('tune.png')}")
+    if rows[0]["clean"] < tuner.least_clean:
+        run.say(
+            f"tune: no trial is right on {percent(tuner.least_clean)} % of the clean images, as "
+            "--least-clean asks; first is the one nearest to that, whatever it withstands."
+        )
     run.say(f"tune: the best settings: rnascl run {path}")
     return tuning
 
