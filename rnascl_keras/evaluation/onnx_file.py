@@ -72,8 +72,11 @@ def attack_files(
     measured: list[Measured] = []
     lost = []
     for path, classifier in classifiers.items():
+        words = input_in_words(classifier)
         try:
             measured.append(measure(path, classifier, images, asked[path], keep=keep))
+            if (found := input_in_words(classifier)) != words:  # as the images have shown
+                say(f"{path.name}: {found}")
         except UserError as error:
             if len(paths) == 1:
                 raise

@@ -54,6 +54,15 @@ def test_the_images_themselves_are_compared_and_not_the_noise_of_the_first_try(s
     assert "each image alone" in guarded.in_words
 
 
+def test_what_the_images_have_shown_is_said(save, tmp_path, rnascl):
+    images = BRIGHT * IMAGES / IMAGES.max()
+    np.savez(tmp_path / "d.npz", x=images, y=LABELS)
+    done = rnascl("attack", save(RANGE), "--data", tmp_path / "d.npz", "--attacks", "fgsm")
+    assert done.code == 0, done.err
+    first, *_, last = [line for line in (done.out + done.err).splitlines() if "takes" in line]
+    assert "each image alone" not in first and "each image alone" in last
+
+
 def test_a_file_that_was_made_for_one_image_whatever_it_says(save):
     nodes = "n = Identity(x)" + CONVOLUTIONS.replace("z = Flatten(f)", "z = Reshape(f, one)")
     classifier = OnnxClassifier(save(nodes, one=np.array([1, 5])))
