@@ -47,7 +47,7 @@ def pack(folder: Path, name: str) -> None:
     """Copy a run's exported student, and note how it was made."""
     STUDENTS.mkdir(exist_ok=True)
     stored = pack_keras(folder / "student.keras", STUDENTS / f"{name}.keras")
-    pack_onnx(folder / "export/student.onnx", STUDENTS / f"{name}.onnx")
+    pack_onnx(folder / "export/student.onnx", STUDENTS / f"{name}.onnx", stored)
     shutil.copyfile(folder / "export/student_int8.onnx", STUDENTS / f"{name}_int8.onnx")
     stages = {file.stem: read_json(file) for file in (folder / ".stages").glob("*.json")}
     settings = {}
@@ -88,13 +88,14 @@ def _write_zip(target: Path, parts: dict[str, bytes]) -> None:
             file.writestr(entry, content, zipfile.ZIP_DEFLATED, compresslevel=9)
 
 
-def pack_onnx(source: Path, target: Path) -> None:
-    """Copy an ONNX file."""
-    shutil.copyfile(source, target)
-    if target.stat().st_size > MOST_BYTES:
-        model = onnx.load(source)
-        halve_onnx(model)
-        onnx.save(model, target)
+def pack_onnx(source: Path, target: Path, stored: str) -> None:
+    """Copy an ONNX file, with its weights in the type that the `.keras` file has them in."""
+    if stored == "float32":
+        shutil.copyfile(source, target)
+        return
+    model = onnx.load(source)
+    halve_onnx(model)
+    onnx.save(model, target)
 
 
 def card(name: str) -> str:

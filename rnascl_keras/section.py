@@ -67,16 +67,7 @@ class Settings(BaseModel):
         own = {name: getattr(self, name) for name in values}
         nested = {name: x.made_from() for name, x in own.items() if isinstance(x, Settings)}
         idle = {name for name, value in self.LATER.items() if own[name] == value}
-        made = values | nested | {name: self._default(name) for name in self.idle()}
-        return {key: value for key, value in made.items() if key not in idle}
-
-    def idle(self) -> set[str]:
-        """Return the settings that have no effect as the others are; they count as their
-        defaults."""
-        return set()
-
-    def _default(self, name: str) -> Any:
-        return type(self).model_fields[name].default
+        return {key: value for key, value in (values | nested).items() if key not in idle}
 
     def _only(self, *names: str) -> dict[str, Any]:
         return {name: getattr(self, name) for name in names}

@@ -118,10 +118,6 @@ class Search(Distillation):
         names += ("architecture_fraction", "weight_decay")
         return {"teacher_taps": self.taps, **self._only(*names)}
 
-    def idle(self) -> set[str]:
-        unused = set() if self.combine == "multiply" else {"beta"}
-        return unused if self.cost == "latency" else {*unused, "latency_threads", "latency_table"}
-
     def temperature_arguments(self) -> dict[str, Any]:
         """Return those of `gumbel.decayed_temperature`."""
         return {"start": self.gumbel_temperature, "rate": self.gumbel_decay}

@@ -138,9 +138,6 @@ class Finetune(Tutored):
     step_size: Positive = 0.007
     steps: Count = 10
 
-    def idle(self) -> set[str]:
-        return {"trades_beta"} if self.robust else set()
-
     def trades_arguments(self) -> dict[str, Any]:
         """Return those of `trades.Trades`."""
         return {"beta": self.trades_beta, **self._only("epsilon", "step_size", "steps")}

@@ -68,10 +68,6 @@ class Teacher(Training):
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     expected: str = ""
 
-    def idle(self) -> set[str]:
-        unused = set() if self.method == "trades" else {"trades_beta"}
-        return unused if self.method in ("pgd", "trades") else {*unused, "steps"}
-
     @model_validator(mode="after")
     def _trains_naturally(self) -> Teacher:
         if self.method != "natural" and (self.auxiliary or self.drop_path):

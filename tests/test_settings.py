@@ -144,23 +144,3 @@ NUMBERS = {
 def test_what_has_no_meaning_is_refused_before_anything_starts(name):
     with pytest.raises(UserError, match=name.rpartition(".")[2]):
         load_recipe("digits", [f"{name}={NUMBERS[name]}"])
-
-
-@pytest.mark.parametrize(
-    ("given", "idle"),
-    [
-        (["teacher.method=n_fgsm"], "teacher.steps=3"),
-        (["teacher.method=pgd"], "teacher.trades_beta=2"),
-        (["search.cost=macs"], "search.latency_table=nowhere.json"),
-        (["search.combine=add"], "search.beta=2"),
-        (["finetune.robust=rslad"], "finetune.trades_beta=2"),
-    ],
-)
-def test_what_has_no_effect_is_not_what_a_result_was_made_from(given, idle):
-    made, same = (
-        load_recipe("digits", settings).made_from() for settings in (given, [*given, idle])
-    )
-    assert made == same
-    name, _, value = idle.partition("=")
-    section, _, key = name.partition(".")
-    assert str(made[section][key]) != value  # and is noted as its default

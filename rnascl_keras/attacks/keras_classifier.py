@@ -10,9 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from rnascl_keras.attacks.losses import LossFunction
-from rnascl_keras.attacks.mixing import COMPARED, EACH_ALONE, depends_on
+from rnascl_keras.attacks.mixing import COMPARED, EACH_ALONE, depends_on, differ
 from rnascl_keras.distribution.replicas import across_replicas
-from rnascl_keras.errors import ModelFailed, UserError, one_line
+from rnascl_keras.errors import UserError, one_line
 from rnascl_keras.models.channels_last import channels_last, takes_channels_first
 from rnascl_keras.models.logits import check_traced, logits_of
 from rnascl_keras.models.operations import called_in_training, stateful
@@ -47,7 +47,9 @@ class KerasClassifier:
         found = logits_of(model)
         self.model = channels_last(found.model)
         self.remarks = found.remarks + _remarks(found.model)
+        self._is_asked = False
         self._each_alone: bool | None = None
+        self._batch: int | None = None
         self._logits = tf.function(across_replicas(self._forward), autograph=False)
         self._gradients: dict[LossFunction, Any] = {}
         self._traced: dict[tuple, Any] = {}
@@ -103,6 +105,8 @@ class KerasClassifier:
     def _call(self, function: Any, images: np.ndarray, *classes: np.ndarray) -> list[np.ndarray]:
         """Call `function` on the images, all at once where that changes nothing."""
         self._check_shape(images)
+        if not self._is_asked:
+            self._see_whether_batches_are_of_one_size(images[:1])
         if self._each_alone is None and len(images) > 1:
             self._see_whether_images_mix(images[:COMPARED])
         step = self._batch or len(images)
@@ -114,11 +118,21 @@ class KerasClassifier:
         ]
         return [np.concatenate(own) for own in zip(*parts, strict=True)]
 
-    @property
-    def _batch(self) -> int | None:
-        """The size of the model's batches, None where it is open."""
+    def _see_whether_batches_are_of_one_size(self, image: np.ndarray) -> None:
+        """Find out whether the size that a model gives its batches is one that it needs: a
+        `Sequential` has that of the first batch that it was ever asked about."""
         inputs = getattr(self.model, "inputs", None)
-        return inputs[0].shape[0] if inputs else None
+        size = inputs[0].shape[0] if inputs else None
+        if size is not None:
+            try:
+                (freely,) = self._together(self._logits, image)
+            except (UserError, tf.errors.OpError):
+                freely = None
+            self._batch = size
+            (own,) = self._together(self._logits, image)
+            if freely is not None and freely.shape == own.shape and not differ(freely, own):
+                self._batch = None
+        self._is_asked = True
 
     def _see_whether_images_mix(self, images: np.ndarray) -> None:
         size = self._batch or COMPARED
@@ -140,15 +154,12 @@ class KerasClassifier:
         compiled = self._compiled(function, images.shape[1:], len(classes))
         tensors = [tf.constant(images[rows], self._dtype)]
         tensors += [tf.constant(part[rows], tf.int64) for part in classes]
-        try:
-            return [result.numpy()[: len(images)] for result in compiled(*tensors)]
-        except tf.errors.OpError as error:
-            raise ModelFailed(f"TensorFlow cannot run the model: {one_line(error)}") from error
+        return [result.numpy()[: len(images)] for result in compiled(*tensors)]
 
     def _compiled(self, function: Any, input_shape: tuple[int, ...], classes: int) -> Any:
         """Return `function` traced for batches of any size; kept, since to look it up anew costs
         half as much as a small network's pass."""
-        key = function, input_shape
+        key = function, input_shape, self._batch
         if key not in self._traced:
             specs = [tf.TensorSpec((self._batch, *input_shape), self._dtype)]
             specs += [tf.TensorSpec((self._batch,), tf.int64)] * classes

@@ -28,7 +28,7 @@ from rnascl_keras.run.lost_work import check_nothing_is_lost
 from rnascl_keras.run.origin import Origin
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.schedules import sgd
-from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Tutored
 
 BEFORE = ("teacher", "cache", "search", "derive")
@@ -188,8 +188,8 @@ class _Row:
         parts = [self.key, [*told.values()], settings, [*inputs.values()], vars(self.measures)]
         section = "finetune" if self.method.adversarial else "train"
         asked = {"radii": list(self.measures.radii), "auto-attack": self.measures.auto_attack}
-        parts += [run.held] if run.held else []
-        return Origin(digest(parts), {**told, section: settings, **asked}, inputs, run.held)
+        signature, held = run.signed(parts, self.figures, run.begun(self.key))
+        return Origin(signature, {**told, section: settings, **asked}, inputs, held)
 
     def _architecture(self) -> Architecture:
         outcome = SearchOutcome.load(self.run.path("search/outcome.json"))

@@ -63,7 +63,9 @@ def load_unsplit(
             f"held_out={held_out:g}: {path} has {TRAIN_SPLIT}/ or a folder to test on; leave "
             "held_out out."
         )
-    data = _load_split(path, _class_names(path, class_list), image_size, say)
+    names = _class_names(path, class_list)
+    _say_order(names, say)
+    data = _load_split(path, names, image_size, say)
     return data.split_last(max(1, round(held_out * len(data))))
 
 
@@ -113,15 +115,26 @@ def load_test_folder(path: Path, image_size: int | None, say: Say = no_one) -> I
     return _load_split(test_folder, names, image_size, say, may_be_empty=True)
 
 
-def files_within(path: Path) -> Iterator[tuple[str, int]]:
-    """Yield the files of all classes of all splits: their paths within `path`, and sizes."""
-    splits = [path / name for name in (TRAIN_SPLIT, *TEST_SPLITS)]
-    for split in filter(Path.is_dir, splits if is_image_folder(path) else [path]):
-        for name in _folders(split):
+def images_within(
+    path: Path, class_list: str | os.PathLike[str] | None
+) -> Iterator[tuple[str, int]]:
+    """Yield what `load_folder`, `load_unsplit` or `load_test_folder` reads: the images' paths
+    within `path`, and their sizes.
+
+    Raises:
+        UserError: as these.
+    """
+    splits = [path]
+    if is_image_folder(path):
+        splits = [split for split in (path / TRAIN_SPLIT, _test_folder(path)) if split.is_dir()]
+    names = _class_names(splits[0], class_list)
+    for split in splits:
+        for name in filter(lambda name: (split / name).is_dir(), names):
             with _told():
                 for entry in _entries(split / name):
-                    where = os.path.join(os.path.relpath(split, path), name, entry.name)
-                    yield where, entry.stat().st_size
+                    if entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                        where = os.path.join(os.path.relpath(split, path), name, entry.name)
+                        yield where, entry.stat().st_size
 
 
 def what_is_in(place: Path) -> str:
@@ -150,10 +163,9 @@ def _say_other_classes(split: Path, names: tuple[str, ...], say: Say) -> None:
 def _say_order(names: tuple[str, ...], say: Say) -> None:
     """Say how classes are numbered whose names are numbers in another order."""
     if all(name.isdecimal() for name in names) and list(names) != sorted(names, key=int):
-        few = ", ".join(names[:4])
         say(
-            f"data: the classes are numbered in the order of their names as text, {few}, ..., as "
-            "Keras and PyTorch do; for that of the numbers name them 00, 01, and so on"
+            f"data: the classes are numbered by their names as text, {_few(names)}, as Keras and "
+            "PyTorch do; to have them in the order of the numbers name them 00, 01, and so on"
         )
 
 

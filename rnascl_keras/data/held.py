@@ -19,11 +19,11 @@ def held_by(
     """Return a hash of what a source of `load_data` holds; None of a data set known by its name,
     which stays what it is.
 
-    Of an `.npz` the whole file counts; of a folder the names and sizes of its images, and of
-    whatever else lies beside them, without opening any.
+    Of an `.npz` the whole file counts; of a folder the names and sizes of the images that are read,
+    without opening any.
 
     Raises:
-        UserError: a folder cannot be read.
+        UserError: a folder cannot be read, or has no images.
         OSError: a file cannot be.
     """
     if is_npz(source):
@@ -32,8 +32,6 @@ def held_by(
     if place is None:
         return None
     digest = hashlib.sha256()
-    for path, size in sorted(folder.files_within(place)):
+    for path, size in sorted(folder.images_within(place, class_list)):
         digest.update(os.fsencode(f"{path} {size}\n"))
-    if class_list is not None:
-        digest.update(content_hash(Path(class_list)).encode())
     return digest.hexdigest()

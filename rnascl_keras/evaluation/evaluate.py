@@ -136,7 +136,7 @@ def evaluate(
         UserError: images, labels and model do not fit each other, or an attack is unknown.
     """
     check_whole("check", check)
-    reach = whole_radius(model, check_epsilon(epsilon, norm), norm)
+    reach = whole_radius(model, check_epsilon(epsilon, norm) if epsilon else 0.0, norm)
     chosen = [make_attack(name, reach, norm=norm) for name in attacks]
     subject = Subject.of(model, images, labels, seed, batch_size, progress)
     subject.check_gradient(chosen)

@@ -16,7 +16,7 @@ from rnascl_keras.distribution.strategies import make_strategy, offered_by_this_
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.evaluation.engine import COMPARED, ENGINES, Engine, on_onnxruntime
 from rnascl_keras.evaluation.evaluate import Evaluation
-from rnascl_keras.evaluation.measured import Measured, images_for, measure
+from rnascl_keras.evaluation.measured import Measured, check_classes, images_for, measure
 from rnascl_keras.evaluation.parts import Parts
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
@@ -53,6 +53,7 @@ def evaluate_file(
             print(f"{path.name}: {'; '.join(classifier.remarks)}")
         shape, keep = _input_shape(classifier.model, path), request.images_out is not None
         images = images_for(request, shape)
+        check_classes(path, classifier, images)
         if engine == "keras":
             measured = measure(path, classifier, images, request, keep=keep)
             measured = replace(measured, engine=Engine("keras"))

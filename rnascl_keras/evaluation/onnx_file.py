@@ -20,7 +20,7 @@ from rnascl_keras.data.sources import ImageShape
 from rnascl_keras.errors import UserError, naming
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.facts import SATURATES, input_in_words, saturates
-from rnascl_keras.evaluation.measured import Measured, images_for, measure
+from rnascl_keras.evaluation.measured import Measured, check_classes, images_for, measure
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
 from rnascl_keras.export.deployed import open_classifier
@@ -67,6 +67,8 @@ def attack_files(
     classifiers = {path: opened(path, **given) for path in paths}
     asked = {path: _told(path, one, request, say) for path, one in classifiers.items()}
     images = _images_of_all(classifiers, request)
+    for path, classifier in classifiers.items():
+        check_classes(path, classifier, images)
     if len(paths) > 1:  # of one, `measure` asks before its first attack
         _check_gradients(classifiers.values(), images, request)
     measured: list[Measured] = []

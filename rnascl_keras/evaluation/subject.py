@@ -35,8 +35,8 @@ LEAST_AGREEMENT = 0.8
 FIRST = 8
 """Images whose gradient is looked at before any attack follows it."""
 FLAT = (
-    f"The gradient is zero or undefined on all of the first {FIRST} images: attacks that follow it "
-    "find nothing, and what they leave says nothing about robustness. Attack by score: square."
+    "The gradient is zero or undefined on all of the first images: attacks that follow it find "
+    "nothing, and what they leave says nothing about robustness. Attack by score: square."
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ from rnascl_keras.method.batches import unpack_batch
 from rnascl_keras.method.losses import cross_entropy
 from rnascl_keras.method.training import TrainingModel, accuracy
 from rnascl_keras.method.weight_copies import WeightAverage, WeightCopy
-from rnascl_keras.models.folded_norm import folded_inference
+from rnascl_keras.models.folded_norm import Inference, folded_inference
 
 Tensor = Any
 
@@ -31,7 +32,8 @@ class KeepsWeights(TrainingModel):
 
     Attributes:
         averaged: the average over the steps, or None.
-        inference: the classifier in inference mode, as attacks within a step ask it.
+        inference: the classifier in inference mode, as attacks within a step ask it; folded where
+            there are such.
         best: the best epoch's weights, or None where none are kept; `RobustEarlyStopping` finds it.
         robust_at: radius at which validation attacks, in pixel units of [0, 1], or None.
     """
@@ -39,6 +41,7 @@ class KeepsWeights(TrainingModel):
     keeps_best = True
     """Whether an epoch before the last can be the result."""
 
+    inference: Inference
     averaged: WeightAverage | None = None
     best: WeightCopy | None = None
     robust_at: float | None = None
@@ -57,7 +60,12 @@ class KeepsWeights(TrainingModel):
         """
         if not 0 <= average < 1:
             raise UserError(f"average must be at least 0 and below 1; got {average}.")
-        self.inference = folded_inference(self.classifier)
+        attacked = robust_at is not None or getattr(self, "attack", None) is not None
+        self.inference = (
+            folded_inference(self.classifier)
+            if attacked
+            else partial(self.classifier, training=False)
+        )
         self.averaged = WeightAverage(self.classifier, average) if average else None
         self.robust_at = robust_at
         if robust_at is None:

@@ -58,7 +58,9 @@ def check_description(path: Path) -> None:
     if path.exists() and not path.is_file():  # a pipe or a device could be read for ever
         raise UserError(f"{path} is no regular file; give a .keras file.")
     if path.exists() and path.suffix == ".keras" and not zipfile.is_zipfile(path):
-        if path.open("rb").read(len(HDF5)) == HDF5:
+        with path.open("rb") as file:
+            begins = file.read(len(HDF5))
+        if begins == HDF5:
             raise UserError(
                 f"{path} cannot be loaded as a Keras model: it is HDF5, the form of .h5 files. "
                 f"Rename it to {path.stem}.h5, and save it anew: {from_h5(f'{path.stem}.h5')}."

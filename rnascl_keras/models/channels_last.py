@@ -37,6 +37,7 @@ def takes_channels_first(model: keras.Model) -> bool:
     if len(inputs) != 1 or len(inputs[0].shape) != 4:
         return False
     _, first, _, last = (size in CHANNELS for size in inputs[0].shape)
+    _, _, height, width = inputs[0].shape
     if last and not first:
         return False
     for operation in operations(model):
@@ -44,4 +45,4 @@ def takes_channels_first(model: keras.Model) -> bool:
             break
         if layout := getattr(operation, "data_format", None):
             return layout == "channels_first"
-    return first and not last
+    return first and not last and height == width  # else a signal of so many rows, as likely

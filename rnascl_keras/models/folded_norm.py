@@ -28,7 +28,8 @@ def folded_inference(model: keras.Model) -> Inference:
     made: dict[int, tuple[layers.Layer, Tensor, Tensor]] = {}
 
     def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
-        before, images, _ = made.get(id(args[0]), (None, None, None))
+        given = args[0] if args else None  # some are called by keyword
+        before, images, _ = made.get(id(given), (None, None, None))
         if before is not None and _folds(before, operation):
             return _FoldedConvolution(before, operation)(images)
         result = operation(*args, **kwargs)
@@ -36,11 +37,14 @@ def folded_inference(model: keras.Model) -> Inference:
             made[id(result)] = operation, args[0], result  # held, so that no other has its id
         return result
 
-    folded = keras.models.clone_model(
-        keras.Model(model.inputs, model.outputs),  # a Sequential takes no `call_function`
-        clone_function=lambda layer: layer,
-        call_function=call,
-    )
+    try:
+        folded = keras.models.clone_model(
+            keras.Model(model.inputs, model.outputs),  # a Sequential takes no `call_function`
+            clone_function=lambda layer: layer,
+            call_function=call,
+        )
+    except Exception:  # whatever Keras cannot build anew is asked as it is: slower, and the same
+        folded = model
     # within a partial Keras does not take it for a layer of what it is an attribute of
     return partial(folded, training=False)
 
@@ -64,7 +68,7 @@ class _FoldedConvolution(layers.Layer):
     """
 
     def __init__(self, convolution: Any, norm: Any) -> None:
-        super().__init__(name=f"{convolution.name}_{norm.name}")
+        super().__init__(dtype=convolution.dtype_policy)
         self.convolution = convolution
         self.norm = norm
 

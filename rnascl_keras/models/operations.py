@@ -20,11 +20,12 @@ def operations(model: keras.Model) -> Iterator[Any]:
 def called_in_training(model: keras.Model) -> list[str]:
     """Return the names of the layers that are called with ``training=True``, whatever the model
     is."""
-    return [
-        operation.name
-        for operation in operations(model)
-        if any(node.arguments.kwargs.get("training") is True for node in operation._inbound_nodes)
-    ]
+    graph = getattr(model, "_functional", None) or model  # what a Sequential is made of
+    # the model's own: a layer can be called in others, too
+    calls = [node for calls in getattr(graph, "_nodes_by_depth", {}).values() for node in calls]
+    names = [x.operation.name for x in calls if x.arguments.kwargs.get("training") is True]
+    inner = [x.operation for x in calls if isinstance(x.operation, keras.Model)]
+    return names + [name for model in inner for name in called_in_training(model)]
 
 
 def stateful(model: keras.Model) -> list[str]:

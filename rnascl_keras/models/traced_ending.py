@@ -20,19 +20,19 @@ _COMBINING = frozenset(
 )
 """What makes of probabilities numbers that stay where these do: such as their average."""
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
-_CONSTANTS = frozenset({"Const", "ReadVariableOp"})
-_CONSTANT = "constant"
+_PRODUCTS = frozenset({"Mul", "RealDiv", "Pow", "Prod"})
+_CONSTANT, _VARIABLE = "constant", "variable"
 
 
 def traced_ending(graph: tf.Graph) -> str | None:
     """Return which function the first output of a traced function comes from, "softmax" or
-    "sigmoid", with nothing behind it but arithmetic on such answers and constants; else None."""
+    "sigmoid", with nothing behind it but arithmetic on such answers and fixed numbers, or None."""
     found = _ending(graph.outputs[0], graph, {})
-    return None if found == _CONSTANT else found
+    return None if found in (_CONSTANT, _VARIABLE) else found
 
 
 def _ending(tensor: Any, graph: Any, known: dict[int, str | None]) -> str | None:
-    """Return the name of a function, `_CONSTANT` of what no image changes, or None.
+    """Return the name of a function, `_CONSTANT` or `_VARIABLE` of what no image changes, or None.
 
     Args:
         tensor: of `graph`.
@@ -46,11 +46,13 @@ def _ending(tensor: Any, graph: Any, known: dict[int, str | None]) -> str | None
 def _found(tensor: Any, graph: Any, known: dict[int, str | None]) -> str | None:
     operation = tensor.op
     kind, inputs = operation.type, operation.inputs
-    if kind in _CONSTANTS or tensor.dtype.is_integer:  # axes and sizes are integers
+    if kind == "Const" or tensor.dtype.is_integer:  # axes and sizes are integers
         return _CONSTANT
+    if kind == "ReadVariableOp":
+        return _VARIABLE
     if kind in FUNCTIONS:
-        of_constant = _ending(inputs[0], graph, known) == _CONSTANT
-        return _CONSTANT if of_constant else FUNCTIONS[kind]
+        taken = _ending(inputs[0], graph, known)
+        return taken if taken in (_CONSTANT, _VARIABLE) else FUNCTIONS[kind]
     if kind in _CALLS:
         # no public call leads from the name of a function to its graph
         inner = graph._functions[operation.get_attr("f").name].graph
@@ -60,6 +62,6 @@ def _found(tensor: Any, graph: Any, known: dict[int, str | None]) -> str | None:
     if kind not in _COMBINING:
         return None
     parts = [_ending(part, graph, known) for part in inputs]
-    if None in parts:
+    if None in parts or (kind in _PRODUCTS and _VARIABLE in parts):  # by learned weights: a layer
         return None
-    return next((part for part in parts if part != _CONSTANT), _CONSTANT)
+    return next((one for one in (*FUNCTIONS.values(), _VARIABLE) if one in parts), _CONSTANT)

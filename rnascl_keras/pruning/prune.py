@@ -25,7 +25,7 @@ from rnascl_keras.run.lost_work import check_nothing_is_lost
 from rnascl_keras.run.origin import Origin
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.schedules import sgd
-from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Training
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 
@@ -122,8 +122,9 @@ class _Pruned:
         values = run.recipe.model_dump(mode="json")
         told = {key: values[key] for key in ("data", "seed", "evaluation")}
         told["prune"] = self.settings.made_from()
-        parts = [self.key, told, inputs, *([run.held] if run.held else [])]
-        return Origin(digest(parts), told, inputs, run.held)
+        notes = [self.figures, *map(run.begun, self.names)]
+        signature, held = run.signed([self.key, told, inputs], *notes)
+        return Origin(signature, told, inputs, held)
 
     def _tuned(self, signature: str) -> keras.Model:
         """Return the pruned model after its fine-tuning."""

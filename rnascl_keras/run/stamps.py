@@ -49,9 +49,11 @@ def origin_of(run: Run, stage: RunStage) -> Origin:
     settings = {key: _value_at(values, key) for key in names}
     inputs = {name: _hash(run.path(name)) for name in stage.needs(run)}
     outside = {name: content_hash(path) for name, path in stage.outside(run).items()}
-    if "data" in stage.settings:
-        outside |= run.held
-    return Origin(digest([settings, inputs, outside]), settings, inputs, outside)
+    parts = [settings, inputs, outside]
+    if "data" not in stage.settings:
+        return Origin(digest(parts), *parts)
+    signature, held = run.signed(parts, run.stamp(stage.name), run.begun(stage.name))
+    return Origin(signature, settings, inputs, outside | held)
 
 
 def is_done(run: Run, stage: RunStage, signature: str) -> bool:

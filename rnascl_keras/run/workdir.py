@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.files.whole import read_json
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run.command import Command
 
@@ -175,6 +176,20 @@ class Run:
             raise UserError(f"{error.filename} cannot be read: {error.strerror}.") from error
         return {"data": found} if found else {}
 
+    def signed(self, parts: list[Any], *notes: Path) -> tuple[str, dict[str, str]]:
+        """Return the signature of what is made of `parts` and of the images, and these as `held`.
+
+        What was noted before images counted is known by its signature without them.
+
+        Args:
+            parts: plain values.
+            notes: files that may note a signature.
+        """
+        older = digest(parts)
+        if not self.held or older in map(_signature_in, notes):
+            return older, {}
+        return digest([*parts, self.held]), self.held
+
     @cached_property
     def teacher(self) -> keras.Model:
         """The teacher, of `teacher.keras`; see `models.read_teacher`."""
@@ -261,6 +276,13 @@ class Run:
     def stamp(self, stage: str) -> Path:
         """Return the file that says from what a finished stage was made."""
         return self.path(f".stages/{stage}.json")
+
+
+def _signature_in(note: Path) -> str | None:
+    """Return the signature that a file notes; None where it does not, or is spoiled."""
+    with suppress(UserError):
+        return read_json(note).get("signature") if note.exists() else None
+    return None
 
 
 def digest(content: Any) -> str:

@@ -109,7 +109,6 @@ def _tuner(
     `chosen` method and seed, and what is tuned."""
     hypermodel = RecipeHyperModel(run.recipe, _possible(run, names), run.data.train.input_shape)
     told = [*chosen, least_clean, hypermodel.choices, run.recipe.model_dump(mode="json")]
-    told += [run.held] if run.held else []
     with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner says that it goes on
         return RecipeTuner(
             run,

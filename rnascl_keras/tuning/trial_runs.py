@@ -44,6 +44,11 @@ class SharingRun(Run):
         """That of the origin."""
         return self.origin.data
 
+    @property
+    def held(self) -> dict[str, str]:
+        """That of the origin, whose images they are."""
+        return self.origin.held
+
 
 class ShortenedRecipe(Recipe):
     """A recipe with fewer epochs, for which the cache of the whole one serves on."""
@@ -106,8 +111,9 @@ def _beside(
     for setting in settings:
         section, _, key = setting.partition(".")
         chosen.append(values[section][key] if key else values[section])
-    chosen += [run.held] if run.held else []
     folder = run.path(f"tune/{kind}_{digest(chosen)[:8]}")
+    if run.held and not folder.exists():  # one of an earlier version, when images did not count
+        folder = run.path(f"tune/{kind}_{digest([*chosen, run.held])[:8]}")
     names = ("data_dir", "listener", "command", "overwrite", "cache_settings")
     shared = {name: getattr(run, name) for name in names}
     return SharingRun(recipe, folder, origin=run, taken=taken, **shared)

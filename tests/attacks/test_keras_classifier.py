@@ -91,6 +91,11 @@ class Random(keras.layers.Layer):
         return x + keras.random.normal(keras.ops.shape(x))
 
 
+def by_fours():
+    """Return a layer that takes four images and no other number."""
+    return keras.layers.Lambda(lambda x: keras.ops.reshape(x, (4, -1)))
+
+
 def linear_model(*layers, shape=(None, *SHAPE)):
     keras.utils.set_random_seed(1)
     images = keras.Input(batch_shape=shape)
@@ -110,8 +115,10 @@ def test_a_model_that_mixes_the_images_of_a_batch_is_asked_about_each_alone_by_w
     labels = alone.argmax(1)
     radii = sweep_radii(model, images, labels, radii=[0.0], attacks=["fgsm"], progress=False)
     assert radii.accuracy["fgsm"] == [1.0]
+    of_four = KerasClassifier(linear_model(Mixed(), shape=(4, *SHAPE)))
+    np.testing.assert_allclose(of_four.logits(images), alone, atol=1e-6)  # it takes others, too
     with pytest.raises(UserError, match="beside it in its batch of 4; build it for batches of any"):
-        KerasClassifier(linear_model(Mixed(), shape=(4, *SHAPE))).logits(images)
+        KerasClassifier(linear_model(Mixed(), by_fours(), shape=(4, *SHAPE))).logits(images)
 
 
 def test_it_is_said_that_a_model_answers_at_random():
@@ -123,14 +130,25 @@ def test_it_is_said_that_a_model_answers_at_random():
 
 def test_a_model_of_batches_of_one_size_is_asked_in_such():
     """Also for more images, and for fewer."""
-    by_rows = keras.layers.Lambda(lambda x: keras.ops.reshape(x, (4, -1)))  # no other size fits
-    model, images = linear_model(by_rows, shape=(4, *SHAPE)), IMAGES.astype("f4")
+    model, images = linear_model(by_fours(), shape=(4, *SHAPE)), IMAGES.astype("f4")
     expected = np.concatenate([model(images[k : k + 4]) for k in range(0, 12, 4)])
     classifier = KerasClassifier(model)
     for count in (1, 4, 7, 12):
         np.testing.assert_allclose(classifier.logits(images[:count]), expected[:count], atol=1e-6)
     attacked = FGSM(0.1).perturb(classifier, images, expected.argmax(1), batch_size=5)
     assert attacked.shape == images.shape
+
+
+def test_a_size_of_batches_that_is_none_is_left_open():
+    """A `Sequential` that was asked about one image, or about all, takes any number."""
+    for count in (1, 12):
+        model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(CLASSES)])
+        expected = np.concatenate([model(IMAGES[:count].astype("f4"))])
+        assert model.inputs[0].shape[0] == count
+        classifier = KerasClassifier(model)
+        found = classifier.logits(IMAGES.astype("f4"))
+        np.testing.assert_allclose(found[:count], expected, atol=1e-6)
+        assert classifier._batch is None and len(found) == len(IMAGES)
 
 
 def test_a_model_that_goes_on_from_what_it_was_asked_is_refused():

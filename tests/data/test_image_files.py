@@ -171,7 +171,7 @@ def test_names_that_are_numbers_in_another_order_are_said(folder):
     for load in (load_data, load_test_data):
         shape = {"image_size": 8} if load is load_data else {"input_shape": (8, 8, 3)}
         load(str(folder), say=said.append, **shape)
-    assert len(said) == 2 and all("as text, 10, 2, ..., as Keras" in line for line in said)
+    assert len(said) == 2 and all("as text, 10, 2, as Keras" in line for line in said)
 
 
 def test_a_folder_without_splits_says_what_it_holds(folder):

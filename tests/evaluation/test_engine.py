@@ -80,7 +80,9 @@ def test_what_differs_is_refused():
             compared(given[0], Exported(model, **wrong), IMAGES, LABELS)
 
 
-@pytest.mark.parametrize(("by", "count", "refused"), [(0.05, 2, 0), (0.05, 3, 1), (np.nan, 1, 1)])
+@pytest.mark.parametrize(
+    ("by", "count", "refused"), [(0.05, 2, 0), (0.05, 3, 1), (np.nan, 1, 1), (-2, 1, 1)]
+)
 def test_units_that_rounding_turns_on_or_off_are_let_pass_in_few_images(by, count, refused):
     model, images, labels = brightness_model(), np.repeat(IMAGES[:1], 20, 0), np.zeros(20, int)
     turned = np.zeros((20, 1, 1, 1), np.float32)

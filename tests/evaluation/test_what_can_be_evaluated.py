@@ -6,11 +6,13 @@ import keras
 import numpy as np
 import pytest
 from brightness import LABELS, VALUES, brightness_model, uniform_images
+from sample_images import save_images
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.keras_file import evaluate_file
 from rnascl_keras.evaluation.request import Request
+from rnascl_keras.export.convert import write_onnx
 
 IMAGES = uniform_images(VALUES)
 
@@ -119,3 +121,26 @@ def test_undefined_logits_are_refused():
     model.set_weights([np.full(weight.shape, np.nan) for weight in model.get_weights()])
     with pytest.raises(UserError, match="NaN"):
         evaluate(model, IMAGES, LABELS, progress=False)
+
+
+@pytest.mark.parametrize("command", ["evaluate", "attack"])
+def test_a_folder_without_one_of_the_classes_is_refused(command, tmp_path, rnascl):
+    """Each class behind it would count as another's; an empty folder keeps its place."""
+    model, forms = brightness_classes(3), {"evaluate": "m.keras", "attack": "m.onnx"}
+    model.save(tmp_path / "m.keras")
+    write_onnx(model, tmp_path / "m.onnx")
+    for name in ("a", "c"):
+        save_images(tmp_path / "data" / name, 4, "PNG")
+    options = (command, tmp_path / forms[command], "--data", f"{tmp_path}/data")
+    options += ("--attacks", "fgsm", "--check", 0)
+    done = rnascl(*options)
+    assert done.code == 2 and "3 outputs, the data 2 class folders (a, c): which" in done.err
+    (tmp_path / "data" / "b").mkdir()
+    done = rnascl(*options)
+    assert done.code == 0, done.err
+
+
+def brightness_classes(classes):
+    images = keras.Input((8, 8, 3))
+    features = keras.layers.GlobalAveragePooling2D()(images)
+    return keras.Model(images, keras.layers.Dense(classes)(features))

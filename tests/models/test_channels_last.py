@@ -35,7 +35,7 @@ def network(shape, *before, data_format="channels_last"):
         (lambda: network((8, 9, 3)), False),
         (lambda: network((8, 9, 6)), False),
         (lambda: network((3, 9, 12)), False),  # a signal: three rows of twelve channels
-        (lambda: network((3, 8, 9), layers.Permute((2, 3, 1))), True),
+        (lambda: network((3, 8, 8), layers.Permute((2, 3, 1))), True),
         (
             lambda: network((8, 9, 3), layers.Permute((3, 1, 2)), data_format="channels_first"),
             False,
@@ -46,6 +46,10 @@ def network(shape, *before, data_format="channels_last"):
         ),
         (
             lambda: keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(2)]),
+            False,
+        ),
+        (
+            lambda: keras.Sequential([keras.Input((1, 128, 9)), layers.Flatten(), layers.Dense(2)]),
             False,
         ),
         (lambda: keras.Sequential([keras.Input((12,)), layers.Dense(2)]), False),

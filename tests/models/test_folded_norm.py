@@ -32,6 +32,25 @@ def shared_convolution():
     return keras.Model(images, layers.Dense(4)(layers.GlobalAveragePooling2D()(x)))
 
 
+def called_twice():
+    images = keras.Input((8, 8, 3))
+    convolution, norm = layers.Conv2D(3, 3, padding="same"), layers.BatchNormalization()
+    x = norm(convolution(norm(convolution(images))))
+    return keras.Model(images, layers.Dense(4)(layers.Flatten()(x)))
+
+
+def called_by_keyword():
+    images = keras.Input((8, 8, 3))
+    rows = layers.Reshape((64, 3))(images)
+    seen = layers.MultiHeadAttention(1, 2)(query=rows, value=rows)
+    return keras.Model(images, layers.Dense(4)(layers.Flatten()(inputs=seen)))
+
+
+def names_alike():
+    kinds = (layers.Conv2D(3, 3, name="c"), layers.BatchNormalization(name="n"))
+    return functional(*kinds, layers.ReLU(name="c_n"))
+
+
 NORM = layers.BatchNormalization
 MODELS = {
     "bias": (lambda: functional(layers.Conv2D(5, 3), NORM()), 1),
@@ -40,6 +59,9 @@ MODELS = {
     "groups": (lambda: functional(layers.Conv2D(6, 3, groups=3), NORM(scale=False)), 1),
     "depthwise": (lambda: functional(layers.DepthwiseConv2D(3, depth_multiplier=2), NORM()), 1),
     "shared": (shared_convolution, 2),
+    "twice": (called_twice, 2),
+    "keyword": (called_by_keyword, 0),
+    "names": (names_alike, 1),
     "activation": (lambda: functional(layers.Conv2D(5, 3, activation="relu"), NORM()), 0),
     "axis": (lambda: functional(layers.Conv2D(5, 3), NORM(axis=1)), 0),
     "first": (lambda: functional(NORM(), layers.Conv2D(5, 3)), 0),
@@ -78,3 +100,20 @@ def value_and_gradient(ask, images):
         outputs = ask(images)
         value = tf.reduce_sum(tf.nn.softplus(outputs))
     return outputs.numpy(), tape.gradient(value, images).numpy()
+
+
+def test_a_model_of_another_type_than_the_policy_is_folded_in_its_own():
+    model = functional(layers.Conv2D(5, 3), NORM())
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        found = folded_inference(model)(tf.constant(IMAGES))
+    finally:
+        keras.config.set_dtype_policy(before)
+    np.testing.assert_allclose(found, model(IMAGES, training=False), atol=1e-5)
+
+
+def test_what_cannot_be_built_anew_is_asked_as_it_is(monkeypatch):
+    model = functional(layers.Conv2D(5, 3), NORM())
+    monkeypatch.setattr(keras.models, "clone_model", lambda *_, **__: 1 / 0)
+    assert folded_inference(model).func is model

@@ -151,6 +151,16 @@ def subclassed_end(function=None):
     return keras.Model(images, Head(function)(layers.Flatten()(images)))
 
 
+class LearnedScale(layers.Layer):
+    """Logits t (sigmoid - 1/2) of a learned t, which probabilities bound no more."""
+
+    def build(self, _):
+        self.t = self.add_weight(name="t", initializer="ones")
+
+    def call(self, x):
+        return self.t * (ops.sigmoid(x) - 0.5)
+
+
 def two_heads(joined):
     """Return a model whose end is a function of two dense layers, which its layers do not show."""
 
@@ -209,6 +219,7 @@ def test_probabilities_that_cannot_be_left_out_are_refused(make, what):
         lambda: two_heads(lambda a, b: a * ops.sigmoid(b)),
         lambda: two_heads(lambda a, b: a * ops.softmax(b)[:, :1] + b * ops.softmax(b)[:, 1:2]),
         lambda: patches(ops.silu),
+        lambda: then(LearnedScale()),
         lambda: keras.Sequential(
             [keras.Input(SHAPE), layers.Conv2D(CLASSES, 3), layers.GlobalAveragePooling2D()]
         ),

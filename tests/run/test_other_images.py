@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from sample_images import save_images
@@ -11,7 +13,7 @@ from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.origin import differences
 from rnascl_keras.run.stage_table import STAGES
 from rnascl_keras.run.stamps import origin_of
-from rnascl_keras.run.workdir import Run
+from rnascl_keras.run.workdir import Run, digest
 
 
 def save(path, n=90, seed=0):
@@ -50,6 +52,21 @@ def test_every_stage_on_images_is_made_from_them(tiny, tmp_path):
     now = origin_of(Run(recipe, tmp_path), teacher)
     assert now.signature != before.signature
     assert differences(before.as_dict(), now) == ["what is given as data is another one"]
+
+
+def test_what_an_earlier_version_made_is_known_again(tiny, tmp_path):
+    """It noted nothing of the images; half-done trainings go on, too."""
+    source = save(tmp_path / "d.npz")
+    run = Run(load_recipe(str(tiny), [f"data.source={source}"]), tmp_path)
+    run.path(".stages").mkdir()
+    now = origin_of(run, STAGES[0])
+    older = digest([now.settings, now.inputs, {}])
+    assert older != now.signature and now.outside
+    for note in (run.stamp("teacher"), run.begun("teacher")):
+        note.write_text(json.dumps({"signature": older}))
+        assert origin_of(run, STAGES[0]).signature == older
+        note.write_text("{")  # spoiled: that is told by who reads it
+        assert origin_of(run, STAGES[0]).signature == now.signature
 
 
 @pytest.mark.parametrize("again", ["teacher", "evaluate"])
