@@ -120,8 +120,9 @@ def rows(content: dict[str, Any]) -> str:
         ]
         for row in content["rows"]
     ]
-    command = f"Each row: `{content['command']} --methods METHOD --seeds SEED`\n\n"
-    return command + markdown(head, lines)
+    command = content["command"]
+    one = "" if "--methods" in command else " --methods METHOD --seeds SEED"
+    return f"{'Each row' if one else 'All rows'}: `{command}{one}`\n\n" + markdown(head, lines)
 
 
 def run(content: dict[str, Any]) -> str:

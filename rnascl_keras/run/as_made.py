@@ -34,7 +34,6 @@ def recipe_of_files(run: Run, stage: RunStage) -> Recipe:
     taken: dict[str, tuple[str, Any]] = {}  # setting -> the stage that tells it, its value
     for maker in _before(run, stage):
         settings = _settings_of(run, stage, maker)
-        _check_data(run, stage, maker)
         for key, value in flat_settings(settings):
             teller, told = taken.setdefault(key, (maker.name, value))
             if told != value:
@@ -47,6 +46,9 @@ def recipe_of_files(run: Run, stage: RunStage) -> Recipe:
         recipe = _with_views(run, stage, Recipe.model_validate(values))
     except ValidationError as error:
         raise _of_another_version(run, stage, one_line(error)) from error
+    if recipe.data.source == run.recipe.data.source:
+        for maker in _before(run, stage):
+            _check_data(run, stage, maker)
     found = changed(recipe.model_dump(mode="json"), run.recipe.model_dump(mode="json"))
     if recipe.data != run.recipe.data:
         raise UserError(
@@ -138,9 +140,7 @@ def _check_data(run: Run, stage: RunStage, maker: RunStage) -> None:
     """Raise UserError where a stage was made from other images than the same place holds now."""
     made_from = stamps.read_stamp(run, maker.name).get("made_from", {"outside": {}})
     noted = made_from["outside"].get("data")
-    source = made_from.get("settings", {}).get("data", {}).get("source")
-    same = source == run.recipe.data.source  # another one is told of as such
-    if same and noted is not None and noted != run.held.get("data"):
+    if noted is not None and noted != run.held.get("data"):
         words = f"what {run.recipe.data.source} holds is not what {maker.name} was made from"
         raise UserError(_mixture(run, stage, maker, words))
 

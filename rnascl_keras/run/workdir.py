@@ -281,7 +281,8 @@ class Run:
 def _signature_in(note: Path) -> str | None:
     """Return the signature that a file notes; None where it does not, or is spoiled."""
     with suppress(UserError):
-        return read_json(note).get("signature") if note.exists() else None
+        noted = read_json(note) if note.exists() else None
+        return noted.get("signature") if isinstance(noted, dict) else None
     return None
 
 
