@@ -116,6 +116,8 @@ class KerasClassifier:
             self._together(function, *(part[first : first + step] for part in (images, *classes)))
             for first in range(0, len(images), step)
         ]
+        if len(parts) == 1:  # as nearly always: nothing is copied
+            return parts[0]
         return [np.concatenate(own) for own in zip(*parts, strict=True)]
 
     def _see_whether_batches_are_of_one_size(self, image: np.ndarray) -> None:

@@ -11,10 +11,9 @@ import keras
 from keras import layers
 
 from rnascl_keras.models.ending import is_functional
+from rnascl_keras.models.operations import REARRANGING
 
 Tensor = Any
-
-OTHER_LAYOUT = ("Permute", "Reshape", "Flatten", "Transpose", "Moveaxis", "Swapaxes")
 
 
 class Renamed(layers.Layer):
@@ -133,7 +132,7 @@ class OpenedGraph:
         """Return whether a tensor's axes are (batch, channels, height, width), by the nearest layer
         before it that says so."""
         for k in self.ancestors(tensor):
-            if type(self.operations[k]).__name__ in OTHER_LAYOUT:
+            if type(self.operations[k]).__name__ in REARRANGING:
                 return False
             if layout := getattr(self.operations[k], "data_format", None):
                 return layout == "channels_first"

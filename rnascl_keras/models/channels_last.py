@@ -7,11 +7,10 @@ from typing import Any
 import keras
 from keras import layers
 
-from rnascl_keras.models.operations import operations
+from rnascl_keras.models.operations import REARRANGING, operations
 
 CHANNELS = (1, 3)
 """Of grey and of coloured images: the axis of this size is that of the channels."""
-REARRANGING = ("Permute", "Reshape", "Flatten", "Transpose", "Moveaxis", "Swapaxes")
 
 
 def channels_last(model: keras.Model) -> keras.Model:

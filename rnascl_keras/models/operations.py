@@ -7,6 +7,9 @@ from typing import Any
 
 import keras
 
+REARRANGING = ("Permute", "Reshape", "Flatten", "Transpose", "Moveaxis", "Swapaxes")
+"""Names of the operations behind which the axes of images are others."""
+
 
 def operations(model: keras.Model) -> Iterator[Any]:
     """Yield a model's layers and operations in order, also those of models within it."""
