@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 from rnascl_keras.errors import UserError
@@ -130,3 +131,8 @@ def parse_radii(text: str | None, norm: str = "Linf", option: str = "--radii") -
     if twice := [radius for k, radius in enumerate(radii) if radius in radii[:k]]:
         raise UserError(f"{option} names {twice[0]:g} twice; give each radius once.")
     return radii
+
+
+def first_few(names: Sequence[str], most: int = 3) -> str:
+    """Write the first of many names: ``a, b, c, ...``."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

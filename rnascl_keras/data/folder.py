@@ -15,7 +15,7 @@ from rnascl_keras.data.image_files import check_images, shown_path
 from rnascl_keras.data.order import stratified_order
 from rnascl_keras.data.pixels import FilePixels
 from rnascl_keras.errors import UserError
-from rnascl_keras.units import counted
+from rnascl_keras.units import counted, first_few
 
 TRAIN_SPLIT = "train"
 TEST_SPLITS = ("val", "validation", "test")
@@ -142,7 +142,7 @@ def what_is_in(place: Path) -> str:
     if not place.is_dir():
         return " There is no such folder."
     names = sorted(entry.name for entry in _entries(place))
-    few = ", ".join(map(shown_path, names[:3])) + (", ..." if len(names) > 3 else "")
+    few = first_few([shown_path(name) for name in names])
     return f" It holds {few or 'nothing'}."
 
 
@@ -156,7 +156,7 @@ def _test_folder(path: Path) -> Path:
 def _say_other_classes(split: Path, names: tuple[str, ...], say: Say) -> None:
     """Say which folders are left out since they are no class that training knows."""
     if others := [name for name in _folders(split) if name not in names]:
-        few = ", ".join(map(shown_path, others[:3])) + (", ..." if len(others) > 3 else "")
+        few = first_few([shown_path(name) for name in others])
         say(f"{split}: {few} left out, no class of {TRAIN_SPLIT}")
 
 
@@ -164,8 +164,8 @@ def _say_order(names: tuple[str, ...], say: Say) -> None:
     """Say how classes are numbered whose names are numbers in another order."""
     if all(name.isdecimal() for name in names) and list(names) != sorted(names, key=int):
         say(
-            f"data: the classes are numbered by their names as text, {_few(names)}, as Keras and "
-            "PyTorch do; to have them in the order of the numbers name them 00, 01, and so on"
+            f"data: the classes are numbered by their names as text, {first_few(names)}, as Keras "
+            "and PyTorch do; to have them in the order of the numbers name them 00, 01, and so on"
         )
 
 
@@ -183,8 +183,9 @@ def _class_names(split: Path, class_list: str | os.PathLike[str] | None) -> tupl
     missing = sorted(wanted - set(found))
     if missing or not wanted:
         raise UserError(
-            f"{len(missing)} of the {len(wanted)} classes of {class_list} ({_few(missing)}) have "
-            f"no folder in {split} ({_few(found)}); give the list of this data set's classes."
+            f"{len(missing)} of the {len(wanted)} classes of {class_list} ({first_few(missing)}) "
+            f"have no folder in {split} ({first_few(found)}); give the list of this data "
+            "set's classes."
         )
     return tuple(name for name in found if name in wanted)
 
@@ -264,7 +265,3 @@ def _told() -> Iterator[None]:
     except OSError as error:
         place = shown_path(error.filename or "the folder")
         raise UserError(f"{place} cannot be read: {error.strerror}.") from error
-
-
-def _few(names: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -17,7 +17,7 @@ from rnascl_keras.data.pixels import FilePixels
 from rnascl_keras.data.sources import Splits, load_data
 from rnascl_keras.drafting.source import check_source
 from rnascl_keras.errors import UserError, printable
-from rnascl_keras.units import counted
+from rnascl_keras.units import counted, first_few
 
 HELD_OUT = 0.2
 """Of the images of a folder without splits, to test on."""
@@ -100,7 +100,7 @@ class Facts:
         tested = np.bincount(self.splits.test.labels, minlength=self.classes)
         names = [self.splits.train.class_names[k] for k in np.flatnonzero(tested == 0)]
         if names:
-            few = ", ".join(map(printable, names[:5])) + (", ..." if len(names) > 5 else "")
+            few = first_few([printable(name) for name in names], 5)
             yield (
                 f"no test image of {counted(len(names), 'class', 'es')} ({few}): no figure will "
                 "say how these are recognised; add images of them"

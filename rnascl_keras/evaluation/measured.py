@@ -21,6 +21,7 @@ from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
 from rnascl_keras.report.keys import class_names
+from rnascl_keras.units import first_few
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def check_classes(path: Path, classifier: Any, images: ImageData) -> None:
     except ModelFailed:  # that is told where it is measured
         return
     if len(names) < outputs:
-        few = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        few = first_few(names, 5)
         raise UserError(
             f"{path.name} has {outputs} outputs, the data {len(names)} class folders ({few}): "
             "which output is whose cannot be told. Make a folder for each class, an empty one "
