@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.export.gradient.classical_written_out import with_classical_written_out
 from rnascl_keras.export.gradient.final_activation import (
     TANH,
     final_activation,
@@ -89,7 +90,7 @@ def attacked_output(model: onnx.ModelProto, name: str | None = None) -> Attacked
     Raises:
         UserError: there is no such output, or there are several.
     """
-    model = with_softmax_of_two(inferred(model))
+    model = with_softmax_of_two(inferred(with_classical_written_out(model)))
     say_softmax_axes(model)
     outputs = {value.name: value for value in model.graph.output}
     if name is not None:

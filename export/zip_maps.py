@@ -16,9 +16,10 @@ def without_zip_maps(graph: onnx.GraphProto) -> None:
     for value in graph.output:
         if value.name in made:
             node = made[value.name]
+            labels = [helper.get_attribute_value(a) for a in node.attribute]
             node.CopyFrom(helper.make_node("Identity", node.input, [value.name], node.name))
-            value.type.Clear()
-            value.type.tensor_type.elem_type = TensorProto.FLOAT
+            shape = [None, *map(len, labels)]  # of one kind, integers or texts
+            value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, shape))
 
 
 def _is_zip_map(node: onnx.NodeProto) -> bool:

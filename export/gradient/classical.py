@@ -22,8 +22,3 @@ def gives_shares(node: onnx.NodeProto) -> bool:
         return bool(attributes.get("prob_a"))
     votes = attributes.get("class_weights", ())
     return node.op_type == "TreeEnsembleClassifier" and bool(votes) and min(votes) >= 0
-
-
-def scales_shares(node: onnx.NodeProto) -> bool:
-    """Whether a node divides an image's scores by one number, so that they may add up to 1."""
-    return (node.domain, node.op_type) == (DOMAIN, "Normalizer")

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
-from rnascl_keras.export.gradient.classical import gives_shares, scales_shares
+from rnascl_keras.export.gradient.classical import gives_shares
 from rnascl_keras.export.gradient.final_activation import (
     LOGARITHMS,
     SHAPE_ONLY,
+    SIGMOID,
     SOFTMAX,
     TANH,
     activation_of,
@@ -23,7 +24,7 @@ from rnascl_keras.export.gradient.final_activation import (
 )
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.registry import STANDARD
-from rnascl_keras.export.gradient.written_out import taken_from_one
+from rnascl_keras.export.gradient.written_out import falling_sigmoid, taken_from_one
 
 MIXTURE = "mixture"
 # They leave some of the classes.
@@ -34,7 +35,7 @@ _MOST_AXES = 3
 _MATRICES = {"Einsum", "MatMul"}
 _OF_ALL = _MATRICES | {"Add", "Concat", "Div", "Max", "Mean", "Min", "Mul", "Sum"}
 _OF_THE_FIRST = SHAPE_ONLY | {
-    *("Clip", "DequantizeLinear", "Dropout", "Expand", "Gather"),
+    *("Abs", "Clip", "DequantizeLinear", "Dropout", "Expand", "Gather"),
     *("Pow", "QuantizeLinear", "ReduceMax", "ReduceMean", "ReduceMin"),
     *("ReduceProd", "ReduceSum", "Slice", "Split", "Sqrt", "Tile", "Transpose"),
 }
@@ -58,6 +59,8 @@ def mixes_probabilities(graph: onnx.GraphProto, name: str) -> bool:
             continue
         seen.add(name)
         value, node = known.value(name), known.producers.get(name)
+        if known.dtype(name) == TensorProto.BOOL:  # 0 or 1, where it is made a number
+            continue
         if value is not None:
             if not (value >= 0).all():
                 return False
@@ -65,16 +68,15 @@ def mixes_probabilities(graph: onnx.GraphProto, name: str) -> bool:
         if node is not None and gives_shares(node):
             kinds.add(SOFTMAX)
             continue
-        if node is not None and scales_shares(node):
-            pending += node.input
-            continue
         if node is None or node.domain not in STANDARD:
             return False
         found = activation_of(node, known)
+        if found is None and (z := falling_sigmoid(node, known)):
+            found = SIGMOID, z
         if found is not None and found[0] == TANH:
             return False
         if found is not None and node.op_type not in LOGARITHMS:
-            kinds |= _kinds_over(classes, node, *found, known, cut=bool(passed & _CUTTING))
+            kinds |= _kinds_over(classes, node, *found, known, passed)
             continue
         rest = _rest_of_one(node, known)
         if rest and classes == 1:  # of several classes, it turns their order round
@@ -147,20 +149,25 @@ def _kinds_over(
     kind: str,
     logits: str,
     known: KnownTensors,
-    *,
-    cut: bool,
+    passed: set[str],
 ) -> set[str]:
     """Return the kind of an activation that is over so many classes, as far as that is known; or
-    over more, where some were cut off."""
+    over more, where some were cut off; or over fewer, where sigmoids were joined.
+
+    Args:
+        passed: the operators that come after it.
+    """
     shape = known.shape(logits)
     if classes is None or shape is None:
         return {kind}
     if kind == SOFTMAX:
         axis = axis_of(node, known)
         size = shape[axis] if -len(shape) <= axis < len(shape) else 0
-        fits = size in (classes, None) or (cut and isinstance(size, int) and size > classes)
+        cut = bool(passed & _CUTTING) and isinstance(size, int) and size > classes
+        fits = size in (classes, None) or cut
     else:  # else of maps, which are a hidden layer
-        fits = len(shape) <= _MOST_AXES and (classes in shape or classes == 1)
+        all_or_some = classes in shape or classes == 1 or passed & (_CUTTING | {"Concat"})
+        fits = len(shape) <= _MOST_AXES and bool(all_or_some)
     return {kind} if fits else set()
 
 

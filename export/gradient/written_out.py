@@ -25,6 +25,13 @@ def sigmoid_written_out(node: onnx.NodeProto, known: KnownTensors) -> str:
     return ""
 
 
+def falling_sigmoid(node: onnx.NodeProto, known: KnownTensors) -> str:
+    """Return z where a node makes 1 / (1 + exp(z)); "" where it makes something else."""
+    if node.op_type == "Div" and _is_one(node.input[0], known):
+        return _power(_one_added(node.input[1], known), known)
+    return ""
+
+
 def taken_from_one(node: onnx.NodeProto, known: KnownTensors) -> str:
     """Return p where a node makes 1 - p; "" where it makes something else."""
     is_difference = node.op_type == "Sub" and _is_one(node.input[0], known)

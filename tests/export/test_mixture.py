@@ -56,55 +56,33 @@ MIXTURES = {
 }
 
 
-LINEAR = {"coefficients": RANDOM.normal(size=3 * 16).tolist(), "intercepts": [0.1, 0.0, -0.1]}
-CLASSICAL = {
-    "a linear model behind a softmax": (
-        "LinearClassifier",
-        {**LINEAR, "post_transform": "SOFTMAX"},
-    ),
-    "one a class behind sigmoids": (
-        "LinearClassifier",
-        {**LINEAR, "post_transform": "LOGISTIC"},
-    ),
-    "trees that vote": (
-        "TreeEnsembleClassifier",
-        {
-            # a stump each: where its pixel is at most a half, the first leaf's class
-            "nodes_treeids": [0, 0, 0, 1, 1, 1],
-            "nodes_nodeids": [0, 1, 2] * 2,
-            "nodes_featureids": [3, 0, 0, 5, 0, 0],
-            "nodes_values": [0.5, 0.0, 0.0] * 2,
-            "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"] * 2,
-            "nodes_truenodeids": [1, 0, 0] * 2,
-            "nodes_falsenodeids": [2, 0, 0] * 2,
-            "class_treeids": [0, 0, 1, 1],
-            "class_nodeids": [1, 2, 1, 2],
-            "class_ids": [0, 1, 0, 2],
-            "class_weights": [0.6, 0.6, 0.4, 0.4],
-        },
-    ),
+# a stump each: where its pixel is at most a half, the first leaf's class
+TREES_THAT_VOTE = {
+    "nodes_treeids": [0, 0, 0, 1, 1, 1],
+    "nodes_nodeids": [0, 1, 2] * 2,
+    "nodes_featureids": [3, 0, 0, 5, 0, 0],
+    "nodes_values": [0.5, 0.0, 0.0] * 2,
+    "nodes_modes": ["BRANCH_LEQ", "LEAF", "LEAF"] * 2,
+    "nodes_truenodeids": [1, 0, 0] * 2,
+    "nodes_falsenodeids": [2, 0, 0] * 2,
+    "class_treeids": [0, 0, 1, 1],
+    "class_nodeids": [1, 2, 1, 2],
+    "class_ids": [0, 1, 0, 2],
+    "class_weights": [0.6, 0.6, 0.4, 0.4],
+    "classlabels_int64s": [0, 1, 2],
 }
 
 
-@pytest.mark.parametrize("normalised", [False, True])
-@pytest.mark.parametrize("kind", CLASSICAL)
-def test_a_classifier_of_one_operator_is_attacked_by_score(kind, normalised, tmp_path):
+def test_trees_that_vote_are_attacked_by_score(tmp_path):
     """The logarithm of the probabilities that scikit-learn's converter leaves beside a label."""
-    operator, attributes = CLASSICAL[kind]
-    labels = "classlabels_ints" if operator == "LinearClassifier" else "classlabels_int64s"
-    attributes = {**attributes, labels: [0, 1, 2]}
-    scaling = onnx.helper.make_node("Normalizer", ["s"], ["p"], domain="ai.onnx.ml", norm="L1")
-    nodes = [
-        onnx.helper.make_node(
-            operator, ["x"], ["l", "s" if normalised else "p"], domain="ai.onnx.ml", **attributes
-        ),
-        *([scaling] if normalised else []),
-    ]
+    node = onnx.helper.make_node(
+        "TreeEnsembleClassifier", ["x"], ["l", "p"], domain="ai.onnx.ml", **TREES_THAT_VOTE
+    )
     described = [("x", 1, ["N", 16]), ("l", 7, ["N"]), ("p", 1, ["N", 3])]
     x, label, p = (onnx.helper.make_tensor_value_info(*value) for value in described)
     opsets = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("ai.onnx.ml", 3)]
-    graph = onnx.helper.make_graph(nodes, "g", [x], [label, p])
-    path = tmp_path / "classical.onnx"
+    graph = onnx.helper.make_graph([node], "g", [x], [label, p])
+    path = tmp_path / "trees.onnx"
     onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
 
     images = RANDOM.uniform(0, 1, (12, 4, 4, 1)).astype(np.float32)
