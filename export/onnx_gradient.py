@@ -17,10 +17,9 @@ from onnx import TensorProto, checker, helper
 
 from rnascl_keras.errors import UserError, look_up
 from rnascl_keras.export.gradient import rules  # noqa: F401  registers them
-from rnascl_keras.export.gradient.final_activation import final_activation
 from rnascl_keras.export.gradient.graph import Graph, Tensor
 from rnascl_keras.export.gradient.losses import LOSSES, Classes, LossNodes
-from rnascl_keras.export.gradient.preparation import inferred, prepare
+from rnascl_keras.export.gradient.preparation import prepare
 from rnascl_keras.export.gradient.reverse import back_propagate
 
 # name -> what it is told besides the images
@@ -62,13 +61,6 @@ def input_gradient_model(
     # (batch, 1) -> (batch,)
     results = {"logits": target, "loss": value.reshape([-1]), "gradient": gradient}
     return _assembled(graph, images, logits, results, nodes.needs)
-
-
-def logits_tensor(model: onnx.ModelProto) -> str:
-    """Return the name of the tensor that holds the logits: what goes into a final softmax or
-    into final sigmoids, else the first output."""
-    found = final_activation(inferred(model).graph)
-    return found.logits if found else model.graph.output[0].name
 
 
 def _check_classes(loss: str, nodes: LossNodes, logits: onnx.ValueInfoProto) -> None:

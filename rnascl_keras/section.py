@@ -47,7 +47,9 @@ Radius = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
 Positive = Annotated[float, BeforeValidator(_fraction), Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, BeforeValidator(_fraction), Field(ge=0)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+SEEDS = 2**32
+"""How many NumPy's generators take, from 0 on."""
+Seed = Annotated[int, Field(ge=0, lt=SEEDS)]
 
 
 class Settings(BaseModel):

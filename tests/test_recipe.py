@@ -103,7 +103,7 @@ def test_a_space_given_as_rows_survives_other_changes():
         ("evaluation.epsilon=a/b", "evaluation.epsilon"),
         ("evaluation.n=0", "evaluation.n: Input should be greater than or equal to 1"),
         ('evaluation.attacks=["pdg"]', "attack 'pdg' is unknown"),
-        ('evaluation.attacks=["sparse_rs"]', "no form for the norm Linf"),
+        ('evaluation.attacks=["sparse_rs"]', "attacks within L0; got Linf"),
         ("evaluation.attacks=fgsm,pdg", "attack 'pdg' is unknown"),
         ("train.decay_epochs=3,many", "train.decay_epochs"),
         ("train.decay_epochs=5,3", "have to ascend; got 5,3"),

@@ -97,7 +97,7 @@ class _Writing:
 
 
 def _scaler(w: _Writing) -> list[onnx.NodeProto]:
-    """(x - offset) · scale"""
+    """Write (x - offset) · scale."""
     offset, scale = (np.array(w.given.get(key, ()), np.float32) for key in ("offset", "scale"))
     if not (offset.size and scale.size):
         return [w.node]
@@ -122,7 +122,7 @@ def _normalizer(w: _Writing) -> list[onnx.NodeProto]:
 
 
 def _linear_classifier(w: _Writing) -> list[onnx.NodeProto]:
-    """Its scores; its labels stay, of the node itself."""
+    """Write its scores; the labels stay the node's own."""
     activation = _ACTIVATIONS.get(w.given.get("post_transform", b"NONE"))
     intercepts = np.array(w.given.get("intercepts", ()), np.float32)
     classes = len(w.given.get("classlabels_ints") or w.given.get("classlabels_strings", ()))
@@ -142,7 +142,7 @@ def _linear_classifier(w: _Writing) -> list[onnx.NodeProto]:
 
 
 def _array_feature_extractor(w: _Writing) -> list[onnx.NodeProto]:
-    """Some columns."""
+    """Pick some columns."""
     columns = w.op("Reshape", w.node.input[1], w.constant(np.array([-1])))
     w.op("Gather", w.node.input[0], columns, made=w.node.output[0], axis=-1)
     return w.nodes

@@ -10,12 +10,12 @@ from typing import Any
 from rnascl_keras.attacks.apgd import APGD
 from rnascl_keras.attacks.attack import Attack
 from rnascl_keras.attacks.auto_attack import AutoAttack
-from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.classifier import Classifier
 from rnascl_keras.attacks.cw import CW
 from rnascl_keras.attacks.cw_l2 import CarliniWagnerL2
 from rnascl_keras.attacks.fab import FAB
 from rnascl_keras.attacks.fgsm import FGSM
+from rnascl_keras.attacks.iterated import IteratedAttack
 from rnascl_keras.attacks.mi_fgsm import MIFGSM
 from rnascl_keras.attacks.pgd import PGD
 from rnascl_keras.attacks.sparse_rs import SparseRS

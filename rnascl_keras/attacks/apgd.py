@@ -9,7 +9,7 @@ import numpy as np
 from rnascl_keras.attacks import losses
 from rnascl_keras.attacks.apgd_l1 import SparseSteps
 from rnascl_keras.attacks.apgd_steps import HalvedSteps
-from rnascl_keras.attacks.base import IteratedAttack
+from rnascl_keras.attacks.iterated import IteratedAttack
 from rnascl_keras.attacks.state import State
 from rnascl_keras.attacks.words import WHERE_IT_STARTS, counted_steps, runs_in_words
 from rnascl_keras.errors import check_name

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 from typing import TYPE_CHECKING, cast
 
-from rnascl_keras.attacks.norms import Linf
+from rnascl_keras.attacks.inputs import check_whole
+from rnascl_keras.attacks.norms import Linf, check_epsilon
+from rnascl_keras.errors import UserError
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+SCALE = 2.0**10
+"""What is raised is multiplied by this before it is differentiated: exact, a power of 2, and small
+gradients stay above the smallest number of layers that compute in half precision."""
 
 
 def ascend(
@@ -53,12 +60,24 @@ def ascend(
     return tf.stop_gradient(adversarial)
 
 
+def check_ascent(epsilon: float, step_size: float, steps: int) -> None:
+    """Raise UserError unless these are settings of an ascent: a radius in (0, 1], a length of at
+    least 0 in the same units, and a whole number of steps, at least 0."""
+    check_epsilon(epsilon)
+    if not (isinstance(step_size, Real) and 0 <= step_size <= 1):
+        raise UserError(
+            f"step_size is {step_size!r}; expected a length from 0 to 1 in pixel units of [0, 1], "
+            "such as 2 / 255."
+        )
+    check_whole("steps", steps)
+
+
 def _signs(objective: Callable[[tf.Tensor], tf.Tensor], points: tf.Tensor) -> tf.Tensor:
     """Return the signs of the gradient of each image's own objective, (batch, h, w, c)."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
         tape.watch(points)
-        total = tf.reduce_sum(objective(points))
+        total = SCALE * tf.reduce_sum(objective(points))
     # of a dense tensor a gradient is one, too
     return tf.sign(cast("tf.Tensor", tape.gradient(total, points)))

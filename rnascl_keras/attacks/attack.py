@@ -47,8 +47,8 @@ class Attack:
         self.norm = find_norm(norm)
         if norm not in self.norms:
             raise UserError(
-                f"{type(self).__name__} has no form for the norm {norm}, but for "
-                f"{', '.join(self.norms)}; in L0 there is sparse_rs, and in the others all else."
+                f"{type(self).__name__} attacks within {' or '.join(self.norms)}; got {norm}. "
+                "In L0 use sparse_rs, in the other norms any other attack."
             )
         self.epsilon = check_epsilon(epsilon, norm) if epsilon else 0.0
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from rnascl_keras.attacks.apgd import APGD
 from rnascl_keras.attacks.attack import Attack, Progress
-from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.classifier import Classifier
 from rnascl_keras.attacks.fab import FAB
+from rnascl_keras.attacks.iterated import IteratedAttack
 from rnascl_keras.attacks.square import Square
 from rnascl_keras.attacks.state import Found
 from rnascl_keras.attacks.words import runs_in_words

@@ -117,7 +117,10 @@ def gradient_complaint(classifier: Any, images: np.ndarray) -> str | None:
     `check_gradient(images)`, which raises UserError where there is none.
     """
     if not gives_gradients(classifier):
-        return f"a {type(_bare(classifier)).__name__} gives no gradient"
+        return (
+            f"a {type(_bare(classifier)).__name__} has no logits_and_gradient, which attacks such "
+            "as pgd follow; attack it with square, which needs logits only."
+        )
     check = getattr(_bare(classifier), "check_gradient", None)
     try:
         if check:

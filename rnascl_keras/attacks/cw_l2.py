@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnascl_keras.attacks import losses
-from rnascl_keras.attacks.base import IteratedAttack
+from rnascl_keras.attacks.iterated import IteratedAttack
 from rnascl_keras.attacks.state import State, per_image
 from rnascl_keras.attacks.verdict import is_right
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 
 from rnascl_keras.attacks import losses
-from rnascl_keras.attacks.base import IteratedAttack
 from rnascl_keras.attacks.hyperplane import towards_hyperplane
+from rnascl_keras.attacks.iterated import IteratedAttack
 from rnascl_keras.attacks.norms import PIXELS, TINY
 from rnascl_keras.attacks.state import State, choose
 from rnascl_keras.attacks.verdict import is_right

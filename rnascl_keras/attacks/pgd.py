@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rnascl_keras.attacks import losses
-from rnascl_keras.attacks.base import IteratedAttack
+from rnascl_keras.attacks.iterated import IteratedAttack
 from rnascl_keras.attacks.state import State
 from rnascl_keras.attacks.words import WHERE_IT_STARTS, runs_in_words, steps_in_words
 from rnascl_keras.errors import look_up

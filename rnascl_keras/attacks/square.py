@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnascl_keras.attacks import losses
-from rnascl_keras.attacks.base import IteratedAttack
+from rnascl_keras.attacks.iterated import IteratedAttack
 from rnascl_keras.attacks.norms import PIXELS, TINY
 from rnascl_keras.attacks.squares import bump, channel_length, signs, tiled_bumps, window
 from rnascl_keras.attacks.state import Found, State, choose, per_image

@@ -78,11 +78,12 @@ def _space_words(space: SearchSpace) -> str:
 
 
 def _teachers() -> Entries:
-    from rnascl_keras.teachers.included import included_teachers, model_card
+    from rnascl_keras.models.included import card_title
+    from rnascl_keras.teachers.included import included_teachers
     from rnascl_keras.teachers.networks.architectures import OTHERS, RESNETS, SCALED
     from rnascl_keras.teachers.networks.cell_rows import CELL_NETWORKS
 
-    given = {name: f"weights: {model_card(name)}" for name in included_teachers()}
+    given = {name: f"weights: {card_title('teachers', name)}" for name in included_teachers()}
     rows = {name: f"architecture: {_resnet_words(row)}" for name, row in RESNETS.items()}
     others = of_docstrings(OTHERS | SCALED)
     others |= dict.fromkeys(CELL_NETWORKS, "a network of cells; see `rnascl rivals`")
@@ -99,12 +100,10 @@ def _resnet_words(row: ResNetRow) -> str:
 
 
 def _students() -> Entries:
-    from rnascl_keras.students import student_file, student_names
+    from rnascl_keras.models.included import card_title
+    from rnascl_keras.students import student_names
 
-    cards = {name: student_file(name, ".md").read_text() for name in student_names()}
-    return {
-        name: card.partition(f"\n# {name}: ")[2].partition("\n")[0] for name, card in cards.items()
-    }
+    return {name: card_title("students", name) for name in student_names()}
 
 
 def _attacks() -> Entries:

@@ -1,4 +1,4 @@
-"""`rnascl`: a recipe from images to an exported, attacked student, or one stage of it."""
+"""Train small robust image classifiers, and attack deployed ones: ONNX, LiteRT, Keras."""
 
 from __future__ import annotations
 

@@ -32,10 +32,12 @@ def compare(
         str | None,
         typer.Option(metavar="NAMES", help=f"Some of {', '.join(METHOD_NAMES)}; by default all."),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="A row of each method for each, e.g. 0,1.")] = "0",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds, e.g. 0,1; every method is trained once with each.")
+    ] = "0",
     radii: Annotated[
         str | None,
-        typer.Option(help="Of PGD-20; by default 1/4, 1/2 and 1 of evaluation.epsilon."),
+        typer.Option(help="Radii of PGD-20; by default 1/4, 1/2 and 1 of evaluation.epsilon."),
     ] = None,
     auto_attack: Annotated[
         int, typer.Option(min=0, help="Images for AutoAttack at the largest radius; 0: none.")
@@ -104,13 +106,17 @@ def tune(
             "random."
         ),
     ] = "bayesian",
-    trials: Annotated[int, typer.Option(help="At most so many, the recipe as it is first.")] = 20,
-    hours: Annotated[float | None, typer.Option(help="No trial begins later than that.")] = None,
+    trials: Annotated[
+        int, typer.Option(help="Largest number of trials; the first is the recipe unchanged.")
+    ] = 20,
+    hours: Annotated[
+        float | None, typer.Option(help="Start no trial after this many hours.")
+    ] = None,
     names: TuneOption = None,
     least_clean: Annotated[
         float, typer.Option(help="Clean accuracy, 0 to 1, below which a student counts last.")
     ] = 0.5,
-    seed: Annotated[int, typer.Option(help="Of the choice of settings.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the search for settings.")] = 0,
     overwrite: OverwriteOption = False,
 ) -> None:
     """See `TUNE`."""

@@ -45,19 +45,23 @@ class Measurement:
         str | None,
         typer.Option("--sweep", help="Radii beside --eps, e.g. 2/255,4/255,16/255: a table."),
     ] = None
-    plot: Annotated[Path | None, typer.Option(help="Draw the sweep there, .svg or .png.")] = None
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the sweep into this .svg or .png file.")
+    ] = None
     check: Annotated[
         int, typer.Option(min=0, help="Images on which to look for false robustness; 0: none.")
     ] = 200
     n: Annotated[int, typer.Option(min=1, help="The first n images of the test split.")] = 1000
-    seed: Annotated[int, typer.Option(min=0, help="Of the random starts.")] = 0
-    out: Annotated[Path | None, typer.Option("--json", help="Write the figures there.")] = None
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random in the attacks.")] = 0
+    out: Annotated[
+        Path | None, typer.Option("--json", help="Write the figures to this .json file.")
+    ] = None
     page: Annotated[
-        Path | None, typer.Option("--report", help="Write a page to hand over there, .html.")
+        Path | None, typer.Option("--report", help="Write a page to hand over to this .html file.")
     ] = None
     images_out: Annotated[
         Path | None,
-        typer.Option("--save-images", help="Write the images that attacks made there, .npz."),
+        typer.Option("--save-images", help="Write the adversarial images to this .npz file."),
     ] = None
     least: Annotated[
         str | None,

@@ -147,7 +147,7 @@ def convert_teacher(
         ),
     ],
     architecture: Annotated[
-        str, typer.Option(help="What it holds the weights of, e.g. wide_resnet34_10.")
+        str, typer.Option(help="Network that the weights belong to, e.g. wide_resnet34_10.")
     ],
     out: Annotated[Path, typer.Option(help="The .keras file to write.")],
     classes: Annotated[
@@ -165,13 +165,14 @@ def convert_teacher(
     """Turn a robust teacher's published weights into a .keras file, without running their code."""
     with quiet_start():
         from rnascl_keras.teachers.published import convert as conversion
-    conversion.convert_teacher(
-        model_file(checkpoint),
-        architecture,
-        out,
-        classes=classes,
-        image_size=image_size,
-        mean=parse_channels("--mean", mean),
-        std=parse_channels("--std", std),
-        say=typer.echo,
-    )
+    with keeps_nothing():
+        conversion.convert_teacher(
+            model_file(checkpoint),
+            architecture,
+            out,
+            classes=classes,
+            image_size=image_size,
+            mean=parse_channels("--mean", mean),
+            std=parse_channels("--std", std),
+            say=typer.echo,
+        )

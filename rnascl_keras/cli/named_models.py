@@ -11,30 +11,32 @@ from rnascl_keras.recipe import recipe_names
 from rnascl_keras.students import student_file, student_names
 
 DEPLOYED = (".onnx", ".tflite")
-FOREIGN = (".pt", ".pth", ".ckpt", ".safetensors", ".npz", ".h5", ".pb", ".py")
+OLDER_KERAS = (".h5", ".hdf5")
+FOREIGN = (".pt", ".pth", ".ckpt", ".safetensors", ".npz", ".pb", ".py", *OLDER_KERAS)
 """Endings of files that hold weights or code: no attack finds a graph in them."""
 
 
-def is_model(named: str) -> bool:
-    """Return whether `evaluate` is given a model; else it is a recipe.
+def is_model(named: str, command: str = "evaluate") -> bool:
+    """Return whether a command that takes a recipe or a Keras model is given a model.
 
     Raises:
         UserError: it is neither.
     """
-    if named.endswith(DEPLOYED):
-        raise UserError(f"evaluate takes a RECIPE or a MODEL.keras; type `rnascl attack {named}`.")
+    suffix = Path(named).suffix.lower()
+    if suffix in DEPLOYED:
+        instead = f"type `rnascl attack {named}`" if command == "evaluate" else f"got {named}"
+        raise UserError(f"{command} takes a RECIPE or a MODEL.keras; {instead}.")
     if named.endswith(".keras") or named in student_names():
         return True
-    suffix = Path(named).suffix
-    if suffix.lower() in (".h5", ".hdf5"):
+    if suffix in OLDER_KERAS:
         raise UserError(
-            f"evaluate takes a .keras file; got {named}. Make one of it in Python: "
+            f"{command} takes a .keras file; got {named}. Make one of it in Python: "
             f"{from_h5(named)}."
         )
-    if suffix.lower() == ".keras":
+    if suffix == ".keras":
         raise UserError(f"a Keras file's name ends in .keras; got {named}: rename it.")
     known = [*recipe_names(), *student_names()]
-    if named not in known and not named.endswith(".py"):
+    if named not in known and suffix != ".py":
         expected = (
             "a .keras or .py file, a recipe of `rnascl list recipes`, or a student of the package: "
             f"{', '.join(student_names())}"
@@ -46,11 +48,12 @@ def is_model(named: str) -> bool:
 
 def check_attacked(named: str) -> None:
     """Raise UserError where `attack` cannot take what is named; a file is not looked at."""
-    if named.endswith(".keras"):
+    suffix = Path(named).suffix.lower()
+    if suffix == ".keras":
         raise UserError(
             f"attack takes a MODEL.onnx or MODEL.tflite; type `rnascl evaluate {named}`."
         )
-    if named.endswith(FOREIGN):
+    if suffix in FOREIGN:
         raise UserError(
             f"attack takes an .onnx or .tflite file, and evaluate a .keras file; got {named}. "
             "Export the model first."
@@ -60,7 +63,7 @@ def check_attacked(named: str) -> None:
     students = student_names()
     expected = f"an .onnx or .tflite file, or a student of the package: {', '.join(students)}"
     _check_no_folder(named, expected)
-    if not Path(named).suffix:
+    if not suffix:
         check_name("model", named, students, expected)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from rnascl_keras.assignments import with_settings
+from rnascl_keras.cli.named_models import file_of, is_model
 from rnascl_keras.cli.options import (
     FLAG,
     DataDirOption,
@@ -19,9 +20,9 @@ from rnascl_keras.cli.options import (
 from rnascl_keras.cli.start import open_run, quiet_start, say
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import reporting_full_disk
-from rnascl_keras.models.hub import model_file
 from rnascl_keras.recipe import Data, Recipe, Teacher
 from rnascl_keras.run.workdir import Run
+from rnascl_keras.students import student_names
 from rnascl_keras.units import parse_radius
 
 app = typer.Typer()
@@ -32,12 +33,13 @@ def prune(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="RECIPE|MODEL.keras",
-            help="A recipe's run, or one model: a file, or hf://OWNER/REPO/FILE.",
+            metavar="RECIPE|MODEL.keras|STUDENT",
+            help="A recipe's run, or one model: a file, hf://OWNER/REPO/FILE, or a student of "
+            "`rnascl list students`.",
         ),
     ],
     way: Annotated[
-        str, typer.Option(help="magnitude, hydra (learned scores) or admm: to the mask.")
+        str, typer.Option(help="How the mask is found: magnitude, hydra (learned scores) or admm.")
     ] = "magnitude",
     keep: Annotated[float, typer.Option(help="Share of each layer's weights that stay.")] = 0.1,
     structured: Annotated[
@@ -46,21 +48,32 @@ def prune(
     ] = False,
     name: Annotated[
         str | None,
-        typer.Option("--model", help="Of a run: teacher, student or student_trades, the last."),
+        typer.Option(
+            "--model",
+            help="Which model of a run: teacher, student or student_trades; by default the last.",
+        ),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="For a MODEL.keras: as data.source of a recipe.")
+        str | None, typer.Option(help="Images for a model; as data.source of a recipe.")
     ] = None,
     augmentation: Annotated[
-        str, typer.Option(help="For a MODEL.keras: as data.augmentation of a recipe.")
+        str, typer.Option(help="Augmentation for a model; as data.augmentation of a recipe.")
     ] = "none",
-    epochs: Annotated[int, typer.Option(help="Of the fine-tuning; 0: none.")] = 20,
-    mask_epochs: Annotated[int, typer.Option(help="Of hydra's scores, of admm.")] = 20,
-    batch_size: Annotated[int, typer.Option(help="Of both.")] = 128,
-    learning_rate: Annotated[float, typer.Option(help="Of the fine-tuning.")] = 0.01,
-    mask_learning_rate: Annotated[float, typer.Option(help="Of what leads to the mask.")] = 0.1,
-    method: Annotated[str, typer.Option(help="n_fgsm, pgd, trades or fast.")] = "n_fgsm",
-    epsilon: Annotated[str, typer.Option("--eps", help="Radius that is trained.")] = "8/255",
+    epochs: Annotated[int, typer.Option(help="Epochs of the fine-tuning; 0: none.")] = 20,
+    mask_epochs: Annotated[
+        int, typer.Option(help="Epochs of learning the mask (hydra, admm).")
+    ] = 20,
+    batch_size: Annotated[int, typer.Option(help="Images per step, in both trainings.")] = 128,
+    learning_rate: Annotated[float, typer.Option(help="Learning rate of the fine-tuning.")] = 0.01,
+    mask_learning_rate: Annotated[
+        float, typer.Option(help="Learning rate of learning the mask.")
+    ] = 0.1,
+    method: Annotated[
+        str, typer.Option(help="Adversarial training: n_fgsm, pgd, trades or fast.")
+    ] = "n_fgsm",
+    epsilon: Annotated[
+        str, typer.Option("--eps", help="L-infinity radius of the adversarial training.")
+    ] = "8/255",
     workdir: WorkdirOption = None,
     data_dir: DataDirOption = None,
     set_: SetOption = None,
@@ -85,11 +98,11 @@ def prune(
         method=method,
         epsilon=parse_radius(epsilon, "Linf"),
     )
-    if model.endswith(".keras"):
+    if is_model(model, "prune"):
         given = {"data": data, "augmentation": augmentation, "name": name}
         work = _run_of_file(model, given, workdir, data_dir, set_, overwrite)
     elif data is not None or augmentation != "none":
-        raise UserError("--data and --augmentation are for a MODEL.keras; a recipe has its own.")
+        raise UserError("--data and --augmentation are for a model; a recipe has its own.")
     else:
         work = open_run(model, workdir, data_dir, set_, overwrite=overwrite)
     with quiet_start():
@@ -110,15 +123,15 @@ def _run_of_file(
     if given["data"] is None:
         raise UserError(f"prune {model} needs --data: a tfds name such as cifar10, or an .npz.")
     if given["name"] not in (None, "teacher"):
-        raise UserError("--model is for a recipe's run; leave it out beside a MODEL.keras.")
-    path = model_file(model)
+        raise UserError("--model is for a recipe's run; leave it out beside a model.")
+    path = file_of(model, ".keras")
     if not path.is_file():
         raise UserError(f"there is no model {path}.")
     recipe = Recipe(
         name=path.stem,
         space=None,
         data=Data(source=given["data"], augmentation=given["augmentation"]),
-        teacher=Teacher(weights=model),
+        teacher=Teacher(weights=str(path) if model in student_names() else model),
     )
     folder = workdir or Path("runs") / f"{path.stem}_pruned"
     recipe = with_settings(recipe, changes or ())
@@ -155,10 +168,11 @@ def compare_networks(
         ),
     ],
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of each network; or --compute.")
+        int | None, typer.Option(min=1, help="Epochs of each network; or give --compute.")
     ] = None,
     compute: Annotated[
-        float | None, typer.Option(help="Of each: multiply-adds x images, e.g. 5e13.")
+        float | None,
+        typer.Option(help="Budget of each network: multiply-adds x images, e.g. 5e13."),
     ] = None,
     auto_attack: Annotated[int, typer.Option(min=0, help="Images for AutoAttack; 0: none.")] = 0,
     quick: Annotated[

@@ -35,7 +35,7 @@ SetOption = Annotated[
 ]
 StrategyOption = Annotated[
     str | None,
-    typer.Option(help="auto, one, mirrored, multi_worker or tpu: on what to work."),
+    typer.Option(help="Devices to use: auto, one, mirrored, multi_worker or tpu."),
 ]
 SaveOption = Annotated[
     int | None,
@@ -50,6 +50,6 @@ OverwriteOption = Annotated[
     typer.Option(
         "--overwrite",
         metavar=FLAG,
-        help="Make anew what is there of other settings, and lose it.",
+        help="Redo what was made with other settings; the old files are deleted.",
     ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.section import SEEDS
 from rnascl_keras.units import parse_number
 
 
@@ -52,12 +53,14 @@ def parse_seeds(text: str) -> list[int]:
     """Return the seeds in `0,1`.
 
     Raises:
-        UserError: they are no integers of at least 0.
+        UserError: they are no integers of at least 0, or too large.
     """
     parts = text.split(",")
-    if not all(part.strip().isdecimal() for part in parts):
-        raise UserError(f"--seeds wants integers of at least 0 such as 0,1; got {text!r}.")
-    seeds = [int(part) for part in parts]
+    seeds = [int(part) for part in parts if part.strip().isdecimal()]
+    if len(seeds) < len(parts) or max(seeds) >= SEEDS:
+        raise UserError(
+            f"--seeds wants integers from 0 to {SEEDS - 1:,} such as 0,1; got {text!r}."
+        )
     if twice := [seed for k, seed in enumerate(seeds) if seed in seeds[:k]]:
         raise UserError(
             f"--seeds names {twice[0]} twice, which is one training; give each seed once."

@@ -11,6 +11,7 @@ from rnascl_keras.assignments import with_settings
 from rnascl_keras.comparison.kept_rows import FIGURES, NETWORK, STRONG_NETWORK
 from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.evaluation.evaluate import evaluate
+from rnascl_keras.files.exported import is_int8
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
@@ -167,7 +168,7 @@ def _shown(found: dict[str, Any]) -> dict[str, Any]:
     """Return of a model's figures what the table shows."""
     names = ("parameters", "weights", "kept", "macs", "n", "epsilon", "accuracy", "intervals")
     sides = {
-        "int8" if name.endswith("_int8.onnx") else "onnx": {
+        "int8" if is_int8(name) else "onnx": {
             "bytes": file["bytes"],
             "latency_ms": file["latency_ms"]["one_thread"],
         }

@@ -53,7 +53,8 @@ def load_data(
         class_list: text file with the name of a class folder a line; the others are left out.
             Only for a folder.
         held_out: share of each class to test on, of a folder of `<class>/*` without splits.
-        limit_train: use only the first that many training images (after `validation` is off).
+        limit_train: use only this many training images, the first, after the validation images
+            are split off.
         say: is told what is left out.
 
     Raises:

@@ -13,7 +13,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import atomic_write, check_writable
 from rnascl_keras.hardware import hardware
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.tuning.recipe_file import recipe_file
+from rnascl_keras.recipe_file import recipe_file
 from rnascl_keras.units import duration, with_capital
 
 

@@ -76,12 +76,17 @@ def on_onnxruntime(
             check_exportable(classifier.model)
             write_onnx(classifier.model, path)
             exported = OnnxClassifier(path)
-            engine = compared(classifier, exported, images, labels)
         except Exception as error:  # of the converter, which has no error of its own
-            raise UserError(
-                f"onnxruntime cannot take this model: {one_line(error).rstrip('.')}"
-            ) from error
+            raise _refused(error) from error
+        try:
+            engine = compared(classifier, exported, images, labels)
+        except UserError as error:
+            raise _refused(error) from error
         yield exported, engine
+
+
+def _refused(error: Exception) -> UserError:
+    return UserError(f"onnxruntime cannot take this model: {one_line(error).rstrip('.')}")
 
 
 def compared(classifier: Any, exported: Any, images: np.ndarray, labels: np.ndarray) -> Engine:

@@ -16,7 +16,7 @@ from rnascl_keras.evaluation.measured import Measured
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.files.whole import sha256
 from rnascl_keras.hardware import processor
-from rnascl_keras.report.keys import attack_how, attack_name
+from rnascl_keras.report.keys import attack_how, attack_keys, attack_name
 
 SCHEMA_VERSION = 1
 SATURATES = (
@@ -165,9 +165,9 @@ def schema() -> dict[str, Any]:
 def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
     """Return what is known of a file as plain JSON values, as `FileFacts` describes them."""
     path, images = measured.path, measured.images
-    keys = [key for key in measured.evaluation.accuracy if key not in ("clean", "worst")]
     attacks = {
-        key: {"name": attack_name(key), "how": attack_how(key, request.norm)} for key in keys
+        key: {"name": attack_name(key), "how": attack_how(key, request.norm)}
+        for key in attack_keys(measured.evaluation.accuracy)
     }
     figures = measured.evaluation.as_dict() | {"failed": measured.failed}
     return {

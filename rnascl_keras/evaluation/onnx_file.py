@@ -101,7 +101,11 @@ def _images_of_all(classifiers: Mapping[Path, Any], request: Request) -> ImageDa
         with naming(path) if len(classifiers) > 1 else nullcontext():
             found[shape] = images_for(request, shape)
     if len(found) > 1 and len({images.fingerprint() for images in found.values()}) > 1:
-        raise UserError("the files take images of other shapes; attack them one by one.")
+        shapes = ", ".join(f"{path.name} {one.input_shape}" for path, one in classifiers.items())
+        raise UserError(
+            f"the files take images of other shapes: {shapes}; attack them one by one, or the "
+            "comparison would be of other images."
+        )
     return next(iter(found.values()))
 
 

@@ -60,7 +60,8 @@ class Request:
             raise UserError("--sweep runs the attacks at each radius; give some with --attacks.")
         if self.plot and not self.radii:
             raise UserError(
-                "--plot draws the accuracy over the radii of --sweep, which is not given."
+                "--plot draws the accuracy over the radii of --sweep, which is not given: give "
+                "e.g. --sweep 2/255,4/255,16/255."
             )
         if len(paths) > 1 and self.plot:
             raise UserError("--plot is for one file; --report draws the sweep of each of several.")

@@ -10,6 +10,7 @@ import keras
 
 from rnascl_keras.errors import UserError, nearest
 from rnascl_keras.method.batches import unpack_batch
+from rnascl_keras.method.callback_lists import listed, with_callback
 from rnascl_keras.method.epoch_share import EpochShare
 from rnascl_keras.method.inner_attacks import InnerAttack
 from rnascl_keras.method.input_gradients import with_input_gradients
@@ -19,6 +20,7 @@ from rnascl_keras.method.step import Step
 from rnascl_keras.method.taps import tap
 from rnascl_keras.method.teacher import Chooser, Teacher, as_teacher, check_apart, chosen
 from rnascl_keras.method.terms import Term, as_terms
+from rnascl_keras.method.trained import check_nothing_untrained, check_scalars
 from rnascl_keras.method.training import accuracy, descend
 
 Tensor = Any
@@ -87,6 +89,7 @@ class Distiller(KeepsWeights):
         check_needs(terms, attack, shown, self._teacher)
         check_apart(self._teacher, student)
         self.student = student
+        check_nothing_untrained((*terms, attack, shown), self.classifier)
         self.terms = terms
         self.attack = attack
         self.shown = shown
@@ -113,11 +116,8 @@ class Distiller(KeepsWeights):
 
     def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
         """As `TrainingModel.fit`; terms that need `Need.EPOCH_SHARE` are told of each epoch."""
-        if self._epochs and isinstance(callbacks, keras.callbacks.CallbackList):
-            self._epochs.set_params(callbacks.params)
-            callbacks.callbacks.append(self._epochs)
-        elif self._epochs:
-            callbacks = [*keras.tree.flatten(callbacks or []), self._epochs]
+        if self._epochs and self._epochs not in listed(callbacks):
+            callbacks = with_callback(callbacks, self._epochs, self)
         return super().fit(*args, callbacks=callbacks, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
@@ -167,6 +167,7 @@ class Distiller(KeepsWeights):
         """
         step = self._answered(step)
         parts = {term.name: term.compute(step) for term in self.terms}
+        check_scalars(parts)
         weighted = [
             term.weight * parts[term.name] for term in self.terms if term.weight is not None
         ]

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
-from rnascl_keras.attacks.ascent import ascend
+from rnascl_keras.attacks.ascent import ascend, check_ascent
+from rnascl_keras.attacks.norms import check_epsilon
 from rnascl_keras.distribution.replicas import draw_for_images
 from rnascl_keras.method import losses
 from rnascl_keras.method.need import Need
@@ -63,8 +64,8 @@ def normal_start(deviation: float) -> Start:
 
 
 def on_labels(step: Step) -> Callable[[Tensor], Tensor]:
-    """Raise the student's cross-entropy on the labels (ARD's attack)."""
-    return lambda x: losses.cross_entropy(step.labels, step.inference(x))
+    """Raise the student's cross-entropy on the labels (ARD's attack), by its log-odds."""
+    return lambda x: losses.log_odds(step.labels, step.inference(x))
 
 
 def on_teacher(step: Step) -> Callable[[Tensor], Tensor]:
@@ -91,6 +92,9 @@ class StepPGD:
         step_size: of a step, in the same units.
         steps: their number.
         needs: of the objective.
+
+    Raises:
+        UserError: one of them has no meaning, see `ascent.check_ascent`.
     """
 
     objective: Objective
@@ -99,6 +103,9 @@ class StepPGD:
     step_size: float
     steps: int
     needs: Collection[Need] = ()
+
+    def __post_init__(self) -> None:
+        check_ascent(self.epsilon, self.step_size, self.steps)
 
     def perturb(self, step: Step) -> Tensor:
         """Return images of the ball, (batch, h, w, c), without a gradient."""
@@ -122,8 +129,10 @@ def n_fgsm(objective: Objective, epsilon: float) -> StepPGD:
         objective: as of `StepPGD`.
         epsilon: radius that is trained for, in pixel units of [0, 1].
     """
-    # The start and the step together reach no farther than this ball
-    return StepPGD(objective, uniform_start(2 * epsilon), 3 * epsilon, step_size=epsilon, steps=1)
+    check_epsilon(epsilon)
+    # The start and the step together reach no farther than this ball; one of radius 1 holds all
+    ball = min(1.0, 3 * epsilon)
+    return StepPGD(objective, uniform_start(2 * epsilon), ball, step_size=epsilon, steps=1)
 
 
 @dataclass(frozen=True)

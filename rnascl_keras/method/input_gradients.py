@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from rnascl_keras.attacks.ascent import SCALE
 from rnascl_keras.method import losses
 
 Tensor = Any
@@ -35,5 +36,5 @@ def with_input_gradients(
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         answer = forward(images)
-        total = tf.reduce_sum(losses.cross_entropy(labels, answer[0]))
-    return answer, tf.cast(tape.gradient(total, images), keras.config.floatx())
+        total = SCALE * tf.reduce_sum(losses.cross_entropy(labels, answer[0]))
+    return answer, tf.cast(tape.gradient(total, images), keras.config.floatx()) / SCALE

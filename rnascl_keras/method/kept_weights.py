@@ -11,10 +11,11 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras.attacks.ascent import ascend
+from rnascl_keras.attacks.norms import check_epsilon
 from rnascl_keras.distribution.replicas import never_empty
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.batches import unpack_batch
-from rnascl_keras.method.losses import cross_entropy
+from rnascl_keras.method.losses import log_odds
 from rnascl_keras.method.training import TrainingModel, accuracy
 from rnascl_keras.method.weight_copies import WeightAverage, WeightCopy
 from rnascl_keras.models.folded_norm import Inference, folded_inference
@@ -56,7 +57,7 @@ class KeepsWeights(TrainingModel):
                 units of [0, 1]; None: validation is on clean images alone, and no epoch is kept.
 
         Raises:
-            UserError: `average` is not in [0, 1).
+            UserError: `average` is not in [0, 1), or `robust_at` no radius.
         """
         if not 0 <= average < 1:
             raise UserError(f"average must be at least 0 and below 1; got {average}.")
@@ -70,6 +71,7 @@ class KeepsWeights(TrainingModel):
         self.robust_at = robust_at
         if robust_at is None:
             return
+        check_epsilon(robust_at)
         if self.keeps_best:
             self.best = WeightCopy(self.classifier)
         if ROBUST_ACCURACY not in [tracker.name for tracker in self.trackers]:
@@ -88,7 +90,7 @@ class KeepsWeights(TrainingModel):
         images, labels = unpack_batch(data, self.classes)
         shown, classes = never_empty(images, labels)
         adversarial = ascend(
-            lambda x: cross_entropy(classes, self.inference(x)),
+            lambda x: log_odds(classes, self.inference(x)),
             shown,
             shown,
             epsilon=self.robust_at,

@@ -13,6 +13,7 @@ from rnascl_keras.method import losses
 from rnascl_keras.method.attention import attention_loss, unit_maps
 from rnascl_keras.method.batch_split import check_fraction, weight_images
 from rnascl_keras.method.batches import unpack_batch
+from rnascl_keras.method.callback_lists import listed, with_callback
 from rnascl_keras.method.callbacks import GumbelTemperatureDecay
 from rnascl_keras.method.cost_term import CostTerm
 from rnascl_keras.method.gumbel import GumbelChoice
@@ -172,6 +173,11 @@ class CrossLayerSearch(TrainingModel):
             architecture_optimizer = keras.optimizers.Adam(0.01, epsilon=1e-12)
         super().compile(optimizer=optimizer, **kwargs)
         found: Any = keras.optimizers.get(architecture_optimizer)
+        if found is self.optimizer:
+            raise UserError(
+                "optimizer and architecture_optimizer are one object, but each keeps the state of "
+                "its own variables; give two."
+            )
         for given in (self.optimizer, found):
             if getattr(given, "inner_optimizer", given).use_ema:  # float16's is within another
                 raise UserError(
@@ -179,10 +185,9 @@ class CrossLayerSearch(TrainingModel):
                     "choices alone; leave it out, and set it where the student is trained."
                 )
         self.architecture_optimizer: keras.optimizers.Optimizer = found
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):  # float16
-            self.architecture_optimizer = keras.optimizers.LossScaleOptimizer(
-                self.architecture_optimizer
-            )
+        scaled = keras.optimizers.LossScaleOptimizer
+        if isinstance(self.optimizer, scaled) and not isinstance(found, scaled):  # float16
+            self.architecture_optimizer = scaled(found)
         self.architecture_optimizer.build(self.architecture_variables)
 
     def fit(self, *args: Any, callbacks: Any = None, **kwargs: Any) -> keras.callbacks.History:
@@ -192,10 +197,8 @@ class CrossLayerSearch(TrainingModel):
         at 5.0 again, and warns, unless `initial_epoch` says how many are done. A search in several
         parts gives each the same `GumbelTemperatureDecay(epochs=...)`, which shows how.
         """
-        if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = keras.tree.flatten(callbacks or [])
-            if not any(isinstance(c, GumbelTemperatureDecay) for c in callbacks):
-                callbacks.insert(0, GumbelTemperatureDecay())
+        if not any(isinstance(c, GumbelTemperatureDecay) for c in listed(callbacks)):
+            callbacks = with_callback(callbacks, GumbelTemperatureDecay(), self, first=True)
         return super().fit(*args, callbacks=callbacks, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:

@@ -19,6 +19,14 @@ from rnascl_keras.method.teacher import Teacher
 
 Tensor = Any
 
+OF_PROBABILITIES = {
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "kl_divergence",
+    "poisson",
+}
+"""Keras' losses that logits have no meaning for, by name."""
 WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -103,7 +111,7 @@ class OutputTerm(_OnLogits):
             teacher's are on the clean ones in any case.
 
     Raises:
-        UserError: it is no such loss, or names layers.
+        UserError: it is no such loss, names layers, or takes logits for probabilities.
     """
 
     def __init__(
@@ -124,6 +132,7 @@ class OutputTerm(_OnLogits):
                 f"{type(loss).__name__} compares hidden layers, which a Distiller has no teacher's "
                 "activations for; leave the layers' names out, or use TutoredAttention."
             )
+        _check_takes_logits(loss)
         super().__init__(name or WORD.sub("_", type(loss).__name__).lower(), weight, adversarial)
         self.loss = loss
 
@@ -138,6 +147,22 @@ class OutputTerm(_OnLogits):
         answers = [ops.cast(logits, floatx()) for logits in both]
         self.loss.validate_outputs(*answers)
         return self.loss.compute_loss(*answers)
+
+
+def _check_takes_logits(loss: keras.distillation.DistillationLoss) -> None:
+    """Raise UserError where Keras would give a loss of probabilities the logits themselves: its
+    `LogitsDistillation` makes them probabilities for a `KLDivergence` alone, not for the function
+    that it has by default."""
+    if not isinstance(loss, keras.distillation.LogitsDistillation):
+        return
+    for used in keras.tree.flatten(loss.loss):
+        name = getattr(used, "__name__", getattr(used, "name", ""))
+        if name in OF_PROBABILITIES and not isinstance(used, keras.losses.KLDivergence):
+            raise UserError(
+                f"LogitsDistillation with {name} takes the logits for probabilities; give "
+                "keras.distillation.LogitsDistillation(3.0, keras.losses.KLDivergence()), or "
+                "output_losses.KLDistillation()."
+            )
 
 
 def as_terms(terms: Sequence[Term | keras.distillation.DistillationLoss]) -> tuple[Term, ...]:

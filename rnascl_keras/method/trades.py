@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras.attacks.ascent import ascend
+from rnascl_keras.attacks.ascent import ascend, check_ascent
 from rnascl_keras.method.inner_attacks import normal_start
 from rnascl_keras.method.losses import kl_divergence, trades_loss
 from rnascl_keras.method.need import Need
@@ -30,6 +30,9 @@ class Trades:
         step_size: of the inner maximisation, in the same units.
         steps: of the inner maximisation.
         start_deviation: the start is the image plus this times N(0, 1).
+
+    Raises:
+        UserError: one of them has no meaning, see `ascent.check_ascent`.
     """
 
     beta: float = 6.0
@@ -37,6 +40,9 @@ class Trades:
     step_size: float = 0.007
     steps: int = 10
     start_deviation: float = 0.001
+
+    def __post_init__(self) -> None:
+        check_ascent(self.epsilon, self.step_size, self.steps)
 
     @property
     def needs(self) -> Collection[Need]:

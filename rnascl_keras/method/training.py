@@ -20,6 +20,7 @@ from rnascl_keras.distribution.replicas import (
 from rnascl_keras.errors import UserError
 from rnascl_keras.method import losses
 from rnascl_keras.method.batches import check_batch, told_plainly, unpack_batch
+from rnascl_keras.method.callback_lists import listed
 from rnascl_keras.models.classifiers import check_classifier
 from rnascl_keras.models.fused_batch_norm import fuse_batch_norm
 from rnascl_keras.models.logits import logits_model
@@ -57,6 +58,10 @@ class TrainingModel(DistributedModel):
     smallest_batch = 1
     """Images that a replica needs to be trained on."""
 
+    def __dir__(self) -> list[str]:
+        # Keras saves and loads the weights of whatever is listed here
+        return [name for name in super().__dir__() if name != "teacher"]
+
     def __init__(self, classifier: keras.Model, parts: Sequence[str], name: str) -> None:
         super().__init__(name=name)
         self._check_overrides()
@@ -65,6 +70,12 @@ class TrainingModel(DistributedModel):
         fuse_batch_norm(self.classifier)
         self.trackers = [keras.metrics.Mean(name=part) for part in parts]
         self.built = True
+
+    @property
+    def metrics(self) -> list[keras.Metric]:
+        """Those that `evaluate` gives, in their order: without Keras' own "loss", given twice."""
+        own = [*self.trackers]
+        return [metric for metric in super().metrics if metric in own or metric.name != "loss"]
 
     @property
     def classes(self) -> int:
@@ -106,12 +117,7 @@ class TrainingModel(DistributedModel):
             UserError: labels are out of range, pixels are not in [0, 1], or a `ModelCheckpoint`
                 would save the whole model.
         """
-        listed: Any = callbacks
-        if isinstance(callbacks, keras.callbacks.CallbackList):
-            listed = callbacks.callbacks
-        else:
-            callbacks = listed = keras.tree.flatten(callbacks or [])
-        for callback in listed:
+        for callback in listed(callbacks):
             if isinstance(callback, keras.callbacks.ModelCheckpoint):
                 self._check_saves_weights(callback)
         return super().fit(*args, callbacks=callbacks, **kwargs)

@@ -21,6 +21,14 @@ def included(kind: str) -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob(f"*{MODEL}"))}
 
 
+def card_title(kind: str, name: str) -> str:
+    """Return the title of a model's card without its name, "" where it has no card."""
+    card = included(kind)[name].with_suffix(".md")
+    # with or without a block of metadata in front
+    text = "\n" + card.read_text() if card.exists() else ""
+    return text.partition(f"\n# {name}: ")[2].partition("\n")[0]
+
+
 def included_or_given(setting: str, named: str, *kinds: str) -> Path:
     """Return the file that a setting of a recipe names: one included, a path, or one of the hub.
 

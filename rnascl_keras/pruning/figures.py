@@ -19,7 +19,8 @@ from rnascl_keras.pruning.masks import kept_weights
 from rnascl_keras.report.keys import attack_name
 from rnascl_keras.run.figures import Speed
 from rnascl_keras.run.origin import Noted
-from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.run.signatures import digest
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import count, milliseconds, percent, radius, size
 
 CHECK_IMAGES = 500

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from rnascl_keras.report.audit_words import attack_keys
-from rnascl_keras.report.keys import attack_name
+from rnascl_keras.report.keys import all_keys, attack_name, shown_keys
 from rnascl_keras.report.style import (
     ACCENT,
     INK,
@@ -29,7 +28,7 @@ ROW, TILE, PITCH, LEFT = 0.34, 0.86, 0.93, 0.95
 
 def accuracy_bars(facts: dict[str, Any]) -> str:
     """Draw a bar for clean images, each attack and the worst case, with 95 % intervals."""
-    keys = ["clean", *attack_keys(facts), *(["worst"] if attack_keys(facts) else [])]
+    keys = shown_keys(all_keys([facts["accuracy"]]))
     shares = np.array([facts["accuracy"][key] for key in keys])
     low, high = np.array([facts["intervals"][key] for key in keys]).T
     with report_style():

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from rnascl_keras.report.keys import attack_name
+from rnascl_keras.report.keys import attack_keys, attack_name
 from rnascl_keras.report.sweep_plot import RADII
 from rnascl_keras.units import percent, radius, with_capital
 
 UNCHECKED = "False robustness was not looked for, so the figures under attack may be too good"
 
 
-def attack_keys(facts: dict[str, Any]) -> list[str]:
-    """Return the keys of the attacks that were run, in their order."""
-    return [key for key in facts["accuracy"] if key not in ("clean", "worst")]
-
-
 def strongest_attack(facts: dict[str, Any]) -> str | None:
     """Return the key of the attack that left the fewest images; None where none was run."""
-    keys = attack_keys(facts)
+    keys = attack_keys(facts["accuracy"])
     return min(keys, key=facts["accuracy"].__getitem__) if keys else None
 
 
 def is_unchecked(facts: dict[str, Any]) -> bool:
     """Return whether figures under attack stand without a look for false robustness."""
-    return not (facts["near_chance"] or facts["check"]) and bool(attack_keys(facts))
+    return not (facts["near_chance"] or facts["check"]) and bool(attack_keys(facts["accuracy"]))
 
 
 def in_short(facts: dict[str, Any]) -> list[str]:

@@ -98,8 +98,12 @@ def shown_keys(accuracy: Collection[str]) -> list[str]:
 def all_keys(accuracies: Iterable[Collection[str]]) -> list[str]:
     """Return the keys of all accuracies: clean first, the attacks, worst last."""
     found = dict.fromkeys(key for accuracy in accuracies for key in accuracy)
-    attacked = [key for key in found if key not in ("clean", "worst")]
-    return [key for key in ("clean", *attacked, "worst") if key in found]
+    return [key for key in ("clean", *attack_keys(found), "worst") if key in found]
+
+
+def attack_keys(accuracy: Iterable[str]) -> list[str]:
+    """Return the keys of attacks among those of accuracies, in their order."""
+    return [key for key in accuracy if key not in ("clean", "worst")]
 
 
 def accuracy_keys(report: dict[str, Any]) -> list[str]:

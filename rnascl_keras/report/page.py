@@ -20,7 +20,7 @@ from rnascl_keras.report.style import MODEL_COLOURS
 from rnascl_keras.report.view import View
 
 TEMPLATE = "report.html"
-WORDS = ("attack_name", "attack_how", "short_layer", "shown_keys", "sign_name")
+WORDS = ("attack_keys", "attack_name", "attack_how", "short_layer", "shown_keys", "sign_name")
 CORRUPTION_WORDS = ("corruption_name", "corruption_words")
 MEASURES = ("percent", "count", "radius", "duration", "size", "milliseconds")
 

@@ -30,7 +30,7 @@ def undecided_words(
     last = [history[-1] for history in channel_history if history.shape[1] > 1]
     if not last:
         return found
-    in_play = float(np.mean([np.exp(_entropy(p)) for p in last]))
+    in_play = float(np.mean([np.exp(entropy(p)) for p in last]))
     options = float(np.mean([len(p) for p in last]))
     if _undecided(in_play, options):
         found["widths"] = (
@@ -44,5 +44,6 @@ def _undecided(in_play: float, options: float) -> bool:
     return options > 1 and in_play - 1 > (options - 1) / 2
 
 
-def _entropy(p: np.ndarray) -> float:
-    return float(-(p * np.log(np.maximum(p, 1e-12))).sum())
+def entropy(p: np.ndarray) -> np.ndarray:
+    """Return the entropy of distributions, (..., options) -> (...), in nats."""
+    return -(p * np.log(np.maximum(p, 1e-12))).sum(axis=-1)

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import spearmanr
 
+from rnascl_keras.files.exported import exported_files
 from rnascl_keras.report.keys import (
     accuracy_keys,
+    attack_keys,
     attack_name,
     checks,
     file_checks,
@@ -66,7 +68,7 @@ def _check_words(report: dict[str, Any]) -> list[str]:
 
 def _final_words(report: dict[str, Any], key: str) -> str:
     student, teacher = report[key], report.get("teacher")
-    attacks = [a for a in accuracy_keys(report) if a not in ("clean", "worst")]
+    attacks = attack_keys(accuracy_keys(report))
     words = (
         f"The student, {count(student['parameters'])} parameters and {count(student['macs'])} "
         f"multiply-adds an image, is right on {percent(student['accuracy']['clean'])} % of the "
@@ -87,8 +89,8 @@ def _final_words(report: dict[str, Any], key: str) -> str:
 
 def _file_words(report: dict[str, Any], student: str) -> list[str]:
     """Say which of a student's files is the smallest, and what it is worth."""
-    names = [f"{student}{form}.{kind}" for kind in ("onnx", "tflite") for form in ("", "_int8")]
-    files = {name: file for name, file in report.get("export", {}).items() if name in names}
+    found = report.get("export", {})
+    files = {name: found[name] for name in exported_files(student) if name in found}
     if not files:
         return []
     name, file = min(files.items(), key=lambda item: item[1]["bytes"])
@@ -167,7 +169,7 @@ def model_card(report: dict[str, Any]) -> dict[str, str]:
     if not data:
         return {}
     shape, classes = data["image_shape"], data["classes"]
-    attacks = [attack_name(a) for a in accuracy_keys(report) if a not in ("clean", "worst")]
+    attacks = [attack_name(a) for a in attack_keys(accuracy_keys(report))]
     return {
         "Does": f"classifies images of {' × '.join(map(str, shape))} into "
         f"{counted(len(classes), 'class', 'es')}: {_listed(classes)}.",

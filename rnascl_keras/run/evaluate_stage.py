@@ -12,6 +12,7 @@ from rnascl_keras.evaluation.corrupted import check_corruptible, evaluate_corrup
 from rnascl_keras.evaluation.evaluate import Evaluation, accuracy_of, evaluate
 from rnascl_keras.evaluation.sweep import sweep_radii
 from rnascl_keras.export.deployed import open_classifier
+from rnascl_keras.files.exported import is_int8
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.report.keys import TRANSFER
@@ -75,7 +76,7 @@ def _of_file(
 ) -> dict[str, Any]:
     """Return an exported file's figures, with those of the images made on its model, `by`."""
     entry = {"accuracy": {"clean": accuracy_of(classifier.logits, images, labels)}}
-    if "_int8." in file:
+    if is_int8(file):
         own, _ = _attack(run, file, classifier, images, labels, by)
         entry = {key: own.as_dict()[key] for key in FIGURES}
     for key, replayed in adversarial.items():

@@ -27,6 +27,7 @@ from rnascl_keras.export.deployed import LITERT, open_classifier
 from rnascl_keras.export.litert.latency import measure_litert_latency
 from rnascl_keras.export.litert.writing import litert_in_words
 from rnascl_keras.export.parity import keras_logits
+from rnascl_keras.files.exported import exported_files
 from rnascl_keras.files.whole import write_json
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.run.workdir import Run
@@ -76,7 +77,7 @@ def _write(
     """Write a student's files, checked on `images`."""
     folder, settings = run.path("export"), run.recipe.export
     made = export_student(model, folder, name, images, metadata=_metadata(run, model))
-    others = folder / f"{name}_int8.onnx", folder / f"{name}.tflite", folder / f"{name}_int8.tflite"
+    others = [folder / file for file in exported_files(name)[1:]]
     for path in others:  # those of an earlier export do not belong to this model
         path.unlink(missing_ok=True)
     checked = {"check_images": images, **settings.arguments()}

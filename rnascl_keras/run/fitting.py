@@ -22,6 +22,7 @@ from rnascl_keras.run.feeding import Batches, batches_of
 from rnascl_keras.run.stopping import StopRequest, stopped_by_sigterm
 from rnascl_keras.run.tracking import TrackedTraining, tracked
 from rnascl_keras.run.workdir import Run
+from rnascl_keras.section import SEEDS
 from rnascl_keras.settings import Search, Training
 from rnascl_keras.teachers.cache import TeacherCache
 from rnascl_keras.units import counted, duration
@@ -39,7 +40,7 @@ def seed_stage(seed: int, stage: int) -> None:
         seed: of the run, or of a comparison's row.
         stage: number of the training, another for each that may be of one seed.
     """
-    keras.utils.set_random_seed(1000 * seed + stage)
+    keras.utils.set_random_seed((1000 * seed + stage) % SEEDS)
     tf.config.experimental.enable_op_determinism()
 
 

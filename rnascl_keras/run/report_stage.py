@@ -24,6 +24,7 @@ from rnascl_keras.method.taps import tap
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.report.keys import model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
+from rnascl_keras.report.undecided import entropy
 from rnascl_keras.run.figures import EVALUATION, LATENCIES
 from rnascl_keras.run.latency import latency_prediction
 from rnascl_keras.run.pictured import pictured
@@ -164,7 +165,7 @@ def _history(path: Path) -> dict[str, list[dict[str, float]]]:
 def _entropies(rows: list[dict[str, float]]) -> list[float]:
     """Return the entropy of one choice after each epoch, in nats."""
     p = np.array([list(row.values()) for row in rows])
-    return (-(p * np.log(np.maximum(p, 1e-12))).sum(axis=-1)).tolist()
+    return entropy(p).tolist()
 
 
 def _attention(run: Run, student: keras.Model, images: np.ndarray) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.shape import Shape
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.run.origin import Noted, Origin
-from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.run.signatures import digest
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers.cache.shards import SUFFIX, shard_hash
 
 if TYPE_CHECKING:

@@ -22,5 +22,6 @@ def training_state(model: keras.Model) -> list[Any]:
 
 
 def metric_variables(model: keras.Model) -> list[Any]:
-    """Return the variables of a model's metrics."""
-    return [v for metric in model.metrics for v in metric.variables]
+    """Return the variables of a model's metrics, also of one that it does not report."""
+    every: Any = keras.Model.metrics
+    return [v for metric in every.fget(model) for v in metric.variables]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -13,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.files.whole import read_json
+from rnascl_keras.files.exported import KINDS, exported_files
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run.command import Command
+from rnascl_keras.run.signatures import digest, signature_in
 
 if TYPE_CHECKING:
     import keras
@@ -186,7 +185,7 @@ class Run:
             notes: files that may note a signature.
         """
         older = digest(parts)
-        if not self.held or older in map(_signature_in, notes):
+        if not self.held or older in map(signature_in, notes):
             return older, {}
         return digest([*parts, self.held]), self.held
 
@@ -249,8 +248,7 @@ class Run:
 
     def exported(self, student: str) -> list[str]:
         """Return the names of a deployed model's files in `export/`, the SavedModel apart."""
-        kinds = ("onnx", "tflite") if self.recipe.export.litert else ("onnx",)
-        return [f"{student}{form}.{kind}" for kind in kinds for form in ("", "_int8")]
+        return exported_files(student, KINDS if self.recipe.export.litert else KINDS[:1])
 
     @property
     def deployed(self) -> list[str]:
@@ -276,17 +274,3 @@ class Run:
     def stamp(self, stage: str) -> Path:
         """Return the file that says from what a finished stage was made."""
         return self.path(f".stages/{stage}.json")
-
-
-def _signature_in(note: Path) -> str | None:
-    """Return the signature that a file notes; None where it does not, or is spoiled."""
-    with suppress(UserError):
-        noted = read_json(note) if note.exists() else None
-        return noted.get("signature") if isinstance(noted, dict) else None
-    return None
-
-
-def digest(content: Any) -> str:
-    """Return a short hash of plain values."""
-    text = json.dumps(content, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -8,12 +8,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from rnascl_keras.attacks.base import ascend, check_epsilon
+from rnascl_keras.attacks.ascent import ascend
+from rnascl_keras.attacks.norms import check_epsilon
 from rnascl_keras.distribution.replicas import draw_for_images
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.method.batches import unpack_batch
 from rnascl_keras.method.kept_weights import ROBUST_ACCURACY, KeepsWeights
-from rnascl_keras.method.losses import cross_entropy, trades_loss
+from rnascl_keras.method.losses import cross_entropy, log_odds, trades_loss
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.method.training import accuracy, descend
 
@@ -125,7 +126,7 @@ class AdversarialTrainer(KeepsWeights):
             images,
         )
         return ascend(
-            lambda x: cross_entropy(labels, self.inference(x)),
+            lambda x: log_odds(labels, self.inference(x)),
             images + noise,
             images,
             epsilon=self.scale.ball * self.epsilon,

@@ -12,13 +12,6 @@ def included_teachers() -> list[str]:
     return list(included("teachers"))
 
 
-def model_card(name: str) -> str:
-    """Return what the model card of an included teacher calls it, "" where there is none."""
-    card = included("teachers")[name].with_suffix(".md")
-    heading = card.read_text().partition("\n")[0] if card.exists() else ""
-    return heading.partition(": ")[2]
-
-
 def teacher_file(weights: str) -> Path:
     """Return the file that `teacher.weights` names: a path, one of the hub, or an included teacher.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import platform
 import textwrap
 import time
 from collections.abc import Sequence
@@ -18,18 +16,24 @@ from rich.console import Console
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import atomic_write, write_json
+from rnascl_keras.hardware import hardware
 from rnascl_keras.method.taps import tap
+from rnascl_keras.recipe_file import recipe_file
 from rnascl_keras.run.pipeline import run_stages
-from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.run.signatures import digest
+from rnascl_keras.run.workdir import Run
+from rnascl_keras.section import SEEDS
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel
 from rnascl_keras.tuning.hyperparameters import find_names
 from rnascl_keras.tuning.oracles import METHODS, make_oracle
 from rnascl_keras.tuning.plot import in_a_sentence, tuning_picture
 from rnascl_keras.tuning.ranking import ranked
-from rnascl_keras.tuning.recipe_file import recipe_file
 from rnascl_keras.tuning.table import in_words, tuning_table, what_counts
 from rnascl_keras.tuning.tuner import RecipeTuner, TrialEnded, held_out_images
 from rnascl_keras.units import duration, percent
+
+MOST_SEED = SEEDS // 2
+"""Keras Tuner counts on from the seed that it is given."""
 
 
 def tune_run(
@@ -85,9 +89,10 @@ def _check(
 ) -> None:
     """Raise UserError for an option that is none."""
     check_name("--method", method, METHODS)
-    if trials < 1 or seed < 0:
+    if trials < 1 or not 0 <= seed <= MOST_SEED:
         raise UserError(
-            f"--trials must be at least 1 and --seed at least 0; got {trials} and {seed}."
+            f"--trials must be at least 1 and --seed from 0 to {MOST_SEED:,}; got {trials} and "
+            f"{seed}."
         )
     if hours is not None and not hours > 0:
         raise UserError(f"--hours must be above 0; got {hours}.")
@@ -193,7 +198,7 @@ def _docstring(tuning: dict[str, Any], path: str) -> str:
         "Changed": f"{in_words(best['settings'], tuning['own'])}; found by {tuning['method']} "
         f"trials, seed {tuning['seed']}, ranked by {what_counts(tuning)}",
         "Command": f"rnascl run {path}",
-        "Hardware": f"{platform.machine()}, {os.cpu_count()} CPU cores",
+        "Hardware": hardware(),
         "Duration": f"{duration(best['seconds'])} for search and training alone, of "
         f"{epochs['search']} and {epochs['train']} epochs",
         "Measured": f"on the validation images clean {percent(best['clean'])}, PGD-20 "

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run.latency import TABLE
-from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.run.signatures import digest
+from rnascl_keras.run.workdir import Run
 
 if TYPE_CHECKING:
     import tensorflow as tf

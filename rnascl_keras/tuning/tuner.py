@@ -21,8 +21,9 @@ from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.finite import is_finite
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run.pipeline import run_stages
+from rnascl_keras.run.signatures import digest
 from rnascl_keras.run.stamps import durations
-from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel
 from rnascl_keras.tuning.oracles import OBJECTIVE
 from rnascl_keras.tuning.ranking import score

@@ -42,6 +42,11 @@ def classifier(path, shape=(8, 8, 1), outputs=10, convolution=True):
         ("run digits --unknown 1", "No such option: --unknown; see `rnascl run --help`"),
         ("run", "Missing argument 'RECIPE'"),
         ("rum digits", "No such command 'rum'"),
+        ("evaluate M.ONNX --data digits", "type `rnascl attack M.ONNX`"),
+        ("attack m.hdf5 --data digits", "attack takes an .onnx or .tflite file"),
+        ("prune m.onnx --data digits", "prune takes a RECIPE or a MODEL.keras; got m.onnx"),
+        ("prune m.h5 --data digits", "prune takes a .keras file; got m.h5. Make one of it"),
+        ("prune cifar10_s3", "prune cifar10_s3 needs --data"),
         ("evaluate m.keras", "needs --data"),
         ("evaluate m.keras --data digits", "there is no model file m.keras"),
         ("evaluate m.keras --data digits --eps 0", "--eps must be a number in (0, 1]"),
@@ -52,10 +57,13 @@ def classifier(path, shape=(8, 8, 1), outputs=10, convolution=True):
         ("evaluate m.keras --data digits --norm L2 --eps=-1", "--eps must be a number above 0"),
         ("evaluate m.keras --data digits --norm L1 --eps 0", "--eps must be a number above 0"),
         ("attack m.onnx --data digits --norm L0", "a whole one such as 10; got '8/255'"),
-        ("attack m.onnx --data digits --norm L0 --eps 5", "FGSM has no form for the norm L0"),
+        (
+            "attack m.onnx --data digits --norm L0 --eps 5",
+            "FGSM attacks within Linf or L2 or L1; got L0",
+        ),
         (
             "attack m.onnx --data digits --attacks sparse_rs",
-            "no form for the norm Linf, but for L0",
+            "attacks within L0; got Linf",
         ),
         (
             "attack m.onnx --data digits --norm L0 --eps 5 --sweep 0.5",

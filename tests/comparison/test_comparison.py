@@ -20,7 +20,8 @@ from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.method.distiller import needs_of_teacher
 from rnascl_keras.method.inner_attacks import GaussianNoise
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.run.workdir import Run, digest
+from rnascl_keras.run.signatures import digest
+from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Finetune, Train
 
 ARCHITECTURE = Architecture(TINY, ((2, 4), (6, 2)), TUTORS, "", IMAGE, CLASSES)
@@ -214,6 +215,7 @@ def test_what_cannot_be_compared(refused, tiny, tmp_path):
     options = ("compare", tiny, "--workdir", tmp_path / "no")
     assert "method 'mached' is unknown" in refused(*options, "--methods", "mached")
     assert "--seeds wants integers" in refused(*options, "--seeds", "one")
+    assert "from 0 to 4,294,967,295" in refused(*options, "--seeds", "4294967296")
     assert "--seeds names 0 twice" in refused(*options, "--seeds", "0,1,0")
     assert "--radii names 0.1 twice" in refused(*options, "--radii", "0.1,0.05,0.1")
     assert "--radii must be a number in (0, 1]" in refused(*options, "--radii", "8")

@@ -158,9 +158,9 @@ def test_pixels_are_counted_in_l0_and_nothing_is_checked_there(capsys):
         assert NORMS["L0"].length(made["sparse_rs"] - images).max() <= 2
         assert result.check is None and result.accuracy["sparse_rs"] < 1
         assert "No check for false robustness" in capsys.readouterr().err
-    with pytest.raises(UserError, match="FGSM has no form for the norm L0"):
+    with pytest.raises(UserError, match="FGSM attacks within .*; got L0"):
         evaluate(model, images, labels, **{**settings, "attacks": ["fgsm"]})
-    with pytest.raises(UserError, match="SparseRS has no form for the norm Linf"):
+    with pytest.raises(UserError, match="SparseRS attacks within L0; got Linf"):
         evaluate(model, images, labels, attacks=["sparse_rs"], epsilon=0.1)
 
 

@@ -1,4 +1,4 @@
-"""What scikit-learn's converter writes in `ai.onnx.ml`, attacked by gradient: scaling, linear models."""
+"""What scikit-learn's converter writes of scaling and linear models, attacked by gradient."""
 
 from __future__ import annotations
 
@@ -108,8 +108,6 @@ def test_the_logits_are_the_files_and_the_gradient_is_theirs(kind, save):
 
 def test_an_image_of_zeros_has_no_norm(save):
     nodes = f'n = {ML}Normalizer<norm="L2">(x) z = MatMul(n, head)'
-    path = save(
-        nodes, takes="float[N, 192] x", gives="float[N, 5] z", imports=IMPORTS, head=HEAD
-    )
+    path = save(nodes, takes="float[N, 192] x", gives="float[N, 5] z", imports=IMPORTS, head=HEAD)
     black = np.zeros((1, 8, 8, 3), np.float32)
     assert (OnnxClassifier(path, layout="NHWC").logits(black) == 0).all()

@@ -2,11 +2,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+import threading
 
 import pytest
 
 from rnascl_keras.errors import UserError, nearest
-from rnascl_keras.files.whole import atomic_write, check_writable, read_json, sha256, write_json
+from rnascl_keras.files.whole import (
+    atomic_write,
+    check_writable,
+    parts_of,
+    read_json,
+    sha256,
+    write_json,
+    written_beside,
+)
 
 
 def test_content_comes_back_and_folders_are_made(tmp_path):
@@ -29,6 +39,70 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, monke
         atomic_write(path, "new")
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_files_of_names_like_ours_stay_and_what_a_killed_write_left_goes(tmp_path):
+    (tmp_path / "part_a.json").write_text("mine")
+    with written_beside(tmp_path / "a.json") as beside:
+        beside.write_text("half")
+        left = beside.with_name(beside.name.replace(".json", "0.json"))
+        os.link(beside, left)
+    assert parts_of(tmp_path / "a.json") == [left]
+    atomic_write(tmp_path / "a.json", "whole")
+    assert sorted(os.listdir(tmp_path)) == ["a.json", "part_a.json"]
+    assert (tmp_path / "part_a.json").read_text() == "mine"
+
+
+def test_what_a_link_leads_to_is_written(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "a.json").write_text("old")
+    (tmp_path / "a.json").symlink_to("there/a.json")
+    (tmp_path / "b.json").symlink_to("there/b.json")
+    for name in ("a.json", "b.json"):
+        check_writable(tmp_path / name)
+        atomic_write(tmp_path / name, "new")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "there" / name).read_text() == "new"
+    assert sorted(os.listdir(tmp_path / "there")) == ["a.json", "b.json"]
+
+
+def test_files_have_the_rights_that_files_here_have(tmp_path):
+    path = atomic_write(tmp_path / "a.json", "")
+    (tmp_path / "b.json").touch()
+    assert path.stat().st_mode == (tmp_path / "b.json").stat().st_mode
+
+
+def test_a_pipe_gets_the_content_and_stays(tmp_path):
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_text()))
+    reader.start()
+    check_writable(pipe)
+    atomic_write(pipe, "content")
+    reader.join()
+    assert got == ["content"] and os.listdir(tmp_path) == ["pipe"]
+    atomic_write("/dev/null", "content")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_a_file_that_is_open_is_not_written_by_its_number(tmp_path):
+    with open(tmp_path / "a.txt", "w") as file:
+        for path in (f"/dev/fd/{file.fileno()}", f"/proc/self/fd/{file.fileno()}"):
+            with pytest.raises(UserError, match="give that file's own name"):
+                check_writable(path)
+            with pytest.raises(OSError, match="give that file's own name"):
+                atomic_write(path, "")
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("ending", [".json", "." + "x" * 200])
+def test_a_name_as_long_as_can_be_is_written_and_a_longer_told_before(tmp_path, ending):
+    path = tmp_path / (("a" * 255)[: -len(ending)] + ending)
+    check_writable(path)
+    atomic_write(path, "content")
+    assert os.listdir(tmp_path) == [path.name]
+    with pytest.raises(UserError, match="cannot be written .File name too long"):
+        check_writable(path.with_name("a" + path.name))
 
 
 def test_json_goes_round(tmp_path):

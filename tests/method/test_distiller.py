@@ -224,3 +224,53 @@ def test_a_teacher_of_undefined_numbers_is_refused():
     teacher.get_layer("conv1").set_weights([kernel * np.nan, bias])
     with pytest.raises(UserError, match="the teacher 'tiny_teacher' holds NaN or infinite"):
         make_distiller(teacher=teacher)
+
+
+def test_the_teacher_is_neither_saved_with_the_weights_nor_changed_by_loading_them(tmp_path):
+    keras.utils.set_random_seed(1)
+    first = make([CrossEntropy()])
+    first.save_weights(tmp_path / "first.weights.h5")
+    other = make_teacher()
+    kept = other.get_weights()
+    second = Distiller(other, make_teacher(), [CrossEntropy()])
+    second.compile(sgd())
+    second.load_weights(tmp_path / "first.weights.h5")
+    for ours, theirs in zip(second.student.weights, first.student.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for now, before in zip(other.get_weights(), kept, strict=True):
+        np.testing.assert_array_equal(now, before)
+
+
+def test_evaluate_gives_the_loss_once_and_then_the_accuracy():
+    loss, accuracy = make([CrossEntropy()]).evaluate(IMAGES, LABELS, verbose=0)
+    assert loss != accuracy and 0 <= accuracy <= 1
+
+
+def test_a_term_of_one_value_an_image_is_refused():
+    with pytest.raises(UserError, match=r"term 'constant' gave values of shape \(20,\); .*mean"):
+        parts_of(make([Constant(np.ones(len(IMAGES), np.float32))]))
+
+
+def test_a_term_whose_own_weights_nothing_would_train_is_refused():
+    hint = keras.layers.Dense(2)
+    hint.build((None, 3))
+    with pytest.raises(UserError, match="'constant' has weights of its own"):
+        make([Constant(1.0, hint=hint)])
+    hint.trainable = False
+    make([Constant(1.0, hint=hint)])
+
+
+@pytest.mark.parametrize("settings", [(8, 0.1, 1), (float("nan"), 0.1, 1), (0.1, -1, 1)])
+def test_radii_and_steps_that_have_no_meaning_are_refused(settings):
+    for make_attack in (Trades, lambda *x: StepPGD(on_labels, uniform_start(0.1), *x)):
+        named = dict(zip(("epsilon", "step_size", "steps"), settings, strict=True))
+        with pytest.raises(UserError, match="epsilon|step_size"):
+            make_attack(**named) if make_attack is Trades else make_attack(*settings)
+    with pytest.raises(UserError, match="epsilon"):
+        make([CrossEntropy()], robust_at=8)
+
+
+def test_a_keras_loss_of_probabilities_is_refused():
+    with pytest.raises(UserError, match="takes the logits for probabilities"):
+        OutputTerm(keras.distillation.LogitsDistillation(3.0))
+    OutputTerm(keras.distillation.LogitsDistillation(3.0, keras.losses.KLDivergence()))

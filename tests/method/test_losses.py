@@ -142,3 +142,16 @@ def test_l2_penalty_and_its_gradient():
 def test_an_unknown_direction_is_told():
     with pytest.raises(UserError, match="student_teacher.*Did you mean 'teacher_student'"):
         losses.distillation_kl(STUDENT, TEACHER, "teacher_studnet")
+
+
+def test_log_odds_and_its_gradient_where_the_model_is_sure():
+    labels, logits = np.array([0, 1]), tf.constant([[30.0, -40.0, -50.0], [0.5, 2.0, -1.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        values = losses.log_odds(labels, logits)
+    z = logits.numpy().astype(np.float64)
+    others = np.array([np.log(np.exp(z[k][np.arange(3) != y]).sum()) for k, y in enumerate(labels)])
+    np.testing.assert_allclose(values, others - z[[0, 1], labels], rtol=1e-6)
+    gradient = tape.gradient(values, logits).numpy()
+    np.testing.assert_allclose(gradient[[0, 1], labels], -1)
+    np.testing.assert_allclose(gradient.sum(axis=1), 0, atol=1e-6)

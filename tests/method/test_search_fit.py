@@ -231,3 +231,20 @@ def test_data_out_of_range_are_refused_in_one_line(spoil, fault, eagerly):
         with pytest.raises(UserError, match=fault) as refusal:
             use(images, labels, batch_size=20, verbose=0)
         assert "\n" not in str(refusal.value)
+
+
+def test_a_callback_list_of_keras_own_gets_the_temperatures_decay():
+    search = make_search(optimizer=sgd(0.0))
+    given = keras.callbacks.CallbackList([], add_history=True, model=search, epochs=2)
+    search.fit(IMAGES, LABELS, batch_size=20, epochs=2, callbacks=given, verbose=0)
+    assert search.gumbel_temperature < 0.1
+
+
+def test_scaled_optimizers_are_taken_as_they_are_and_one_for_both_is_refused():
+    scaled = keras.optimizers.LossScaleOptimizer
+    search = make_search()
+    search.compile(scaled(sgd()), architecture_optimizer=scaled(sgd(1.0)))
+    assert not isinstance(search.architecture_optimizer.inner_optimizer, scaled)
+    one = sgd()
+    with pytest.raises(UserError, match="are one object"):
+        search.compile(one, architecture_optimizer=one)

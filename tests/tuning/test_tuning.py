@@ -13,13 +13,13 @@ from rnascl_keras.assignments import with_settings
 from rnascl_keras.errors import Diverged, UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.recipe import load_recipe, recipe_names
+from rnascl_keras.recipe_file import recipe_file
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.tuning import tuner as tuner_module
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel
 from rnascl_keras.tuning.hyperparameters import HYPERPARAMETERS, find_names
 from rnascl_keras.tuning.oracles import METHODS, make_oracle
 from rnascl_keras.tuning.ranking import ranked, score
-from rnascl_keras.tuning.recipe_file import recipe_file
 from rnascl_keras.tuning.trial_runs import shortened, trial_run
 
 IMAGE = (32, 32, 3)

@@ -13,18 +13,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from rnascl_keras.attacks import losses
-from rnascl_keras.attacks.ascent import ascend
 from rnascl_keras.attacks.attack import Attack, Progress
 from rnascl_keras.attacks.classifier import Classifier, check_can_be_attacked
-from rnascl_keras.attacks.norms import check_epsilon
 from rnascl_keras.attacks.runs import Runs
 from rnascl_keras.attacks.state import Found, State, margins
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.attacks.whole_pixels import rounded_into_ball, takes_whole_pixels
 from rnascl_keras.attacks.words import WHERE_IT_STARTS, counted_steps, runs_in_words
 from rnascl_keras.errors import ModelFailed, UserError
-
-__all__ = ["IteratedAttack", "ascend", "check_epsilon"]
 
 
 class IteratedAttack(Attack):
