@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import secrets
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,23 +20,94 @@ from rnascl_keras.errors import UserError
 if TYPE_CHECKING:
     from rnascl_keras.files.shape import Shape
 
+LONGEST_ENDING = 32
+"""Characters of a name's ending that a part has too; a file's own name may be as long as can be."""
+
 
 @contextmanager
 def written_beside(path: str | Path) -> Iterator[Path]:
     """Give a path beside `path` to write to; then sync what is there and rename it to `path`.
 
     A reader sees the old file or the whole new one, never a part, and after a power failure too.
-    Where writing fails, the old file stays and the part is removed.
+    Where writing fails, the old file stays and the part is removed. A link stays one, and what it
+    leads to is written; a pipe or a terminal gets the content when it is whole.
+
+    Args:
+        path: of the file. The path beside has its ending, and is there, empty.
+
+    Raises:
+        OSError: it cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"part_{path.name}")
+    if is_stream(path):
+        with tempfile.TemporaryDirectory() as folder:
+            beside = Path(folder) / f"part{_ending(path)}"
+            yield beside
+            with open(path, "wb") as stream, open(beside, "rb") as content:
+                shutil.copyfileobj(content, stream)
+        return
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in parts_of(target):
+        with suppress(OSError):
+            left.unlink()
+    beside = _new_part(target)
     try:
         yield beside
-        publish(beside, path)
+        publish(beside, target)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def parts_of(path: Path) -> list[Path]:
+    """Return what processes that were killed while they wrote `path` have left beside it.
+
+    Nobody else's files are called so: the names have a hash of the file's own.
+    """
+    return sorted(path.parent.glob(f"{_part_prefix(path)}*"))
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether what is at `path` takes a file's content as it comes: a pipe or a terminal.
+
+    Raises:
+        OSError: it is there and takes none, such as a folder or a disk, or its name is too long.
+    """
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if stat.S_ISFIFO(kind) or stat.S_ISCHR(kind):
+        return True
+    if not stat.S_ISREG(kind):
+        raise OSError(errno.EINVAL, "it is no regular file")
+    place = path.parent.resolve().as_posix()
+    if place == "/dev" or place.startswith("/proc/"):  # such as /dev/stdout
+        raise OSError(errno.EINVAL, "it stands for a file that is open; give that file's own name")
+    return False
+
+
+def _new_part(path: Path) -> Path:
+    """Make an empty file of a new name beside `path`, with the rights that files here have."""
+    while True:
+        part = path.with_name(f"{_part_prefix(path)}{secrets.token_hex(4)}{_ending(path)}")
+        with suppress(FileExistsError):
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            return part
+
+
+def _part_prefix(path: Path) -> str:
+    return f"part_{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:8]}_"
+
+
+def _ending(path: Path) -> str:
+    """Return what writers look at, such as ``.weights.h5``."""
+    ending = "".join(path.suffixes[-2:])
+    return ending if len(ending) <= LONGEST_ENDING else ""
 
 
 def publish(made: Path, path: Path) -> None:
@@ -84,9 +159,14 @@ def check_writable(path: Path, read: Iterable[Path] = ()) -> None:
         raise UserError(f"{path} is read too and would be lost; give another name to write to.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(None, "Is a directory")
-        with tempfile.TemporaryFile(dir=path.parent, buffering=0) as file:
+        if is_stream(path):
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
+        target = Path(os.path.realpath(path))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _new_part(target).unlink()
+        with tempfile.TemporaryFile(dir=target.parent, buffering=0) as file:
             file.write(bytes(4096))  # an empty file fits on a full disk
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}).") from error

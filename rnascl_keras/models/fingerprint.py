@@ -11,6 +11,8 @@ import numpy as np
 
 PASSING = ("name", "trainable", "shared_object_id")
 """Keys of a layer's configuration on which what it computes does not depend."""
+REFERENCES = ("keras_history", "input_layers", "output_layers")
+"""Keys under which a configuration names other layers."""
 
 
 def fingerprint(model: keras.Model) -> str:
@@ -35,9 +37,18 @@ def structure(model: keras.Model) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def _without_names(value: Any, places: dict[str, str]) -> Any:
+def _without_names(value: Any, places: dict[str, str], refers: bool = False) -> Any:
+    """Return a configuration in which layers are named by their places.
+
+    Args:
+        value: of the configuration, or a part of it.
+        places: of the layers, by name.
+        refers: whether it names layers; elsewhere a word that some layer bears too, such as
+            ``relu``, says what is computed.
+    """
     if isinstance(value, dict):
-        return {k: _without_names(v, places) for k, v in value.items() if k not in PASSING}
+        kept = {k: v for k, v in value.items() if k not in PASSING}
+        return {k: _without_names(v, places, refers or k in REFERENCES) for k, v in kept.items()}
     if isinstance(value, (list, tuple)):
-        return [_without_names(v, places) for v in value]
-    return places.get(value, value) if isinstance(value, str) else value
+        return [_without_names(v, places, refers) for v in value]
+    return places.get(value, value) if refers and isinstance(value, str) else value

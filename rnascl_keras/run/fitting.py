@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import keras
@@ -125,6 +125,7 @@ class _Fit:
         with (
             synchronized_batch_norm(self.model.network, synchronized),
             stopped_by_sigterm(self.stop.note),
+            cache.told() if cache else nullcontext(),
             self._tracked() as written,
         ):
             if self.epoch < epochs:

@@ -9,8 +9,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, printable
 from rnascl_keras.method.teacher import check_teacher
+from rnascl_keras.models.bounds import limited_building
 from rnascl_keras.models.logits import logits_model
 from rnascl_keras.models.saving import load_model
 from rnascl_keras.teachers.networks.resnet import ResNetRow, build_resnet
@@ -18,6 +19,10 @@ from rnascl_keras.teachers.published.assignment import assign
 from rnascl_keras.teachers.published.names import EHANW, listed
 from rnascl_keras.teachers.published.weight_files import read_weights
 
+NUMBERED = re.compile(r"stage_(\d{1,9})\.(\d{1,9})\.")
+"""Names of weights in a block; longer numbers are none, and take long to read."""
+LONGEST_NAME = 60
+"""Characters of a name in an error."""
 CONVERT = "convert it with `rnascl convert-teacher` and give the .keras file that makes"
 
 
@@ -58,7 +63,8 @@ def load_teacher(
             mean, std = EHANW.normalisation or (None, None)
         weights = read_weights(path)
         row = _resnet_row(weights, path)
-        model = build_resnet(row, input_shape=input_shape, classes=classes, mean=mean, std=std)
+        with limited_building(path):
+            model = build_resnet(row, input_shape=input_shape, classes=classes, mean=mean, std=std)
         assign(model, weights, EHANW.layer, path)
     else:
         raise UserError(f"teacher file {path} ends in {path.suffix!r}; expected .keras: {CONVERT}.")
@@ -70,8 +76,13 @@ def _resnet_row(weights: dict[str, np.ndarray], path: Path) -> ResNetRow:
     """Infer stem, widths and blocks from names and shapes."""
     indices: dict[int, int] = {}
     for name in weights:
-        if match := re.match(r"stage_(\d+)\.(\d+)\.", name):
+        if match := NUMBERED.match(name):
             stage, block = int(match[1]), int(match[2])
+            if max(stage, block) > len(weights):  # each has weights of its own
+                raise UserError(
+                    f"{path} holds {printable(name)[:LONGEST_NAME]}, but only {len(weights)} "
+                    "weights; save it again, or give another."
+                )
             indices[stage] = max(indices.get(stage, 0), block)
     stages = range(1, max(indices, default=1) + 1)
     needed = ["conv_1.weight", *(f"stage_{stage}.0.conv_1.weight" for stage in stages)]

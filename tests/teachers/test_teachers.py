@@ -136,6 +136,22 @@ def without(name):
             r"no convolution stage_2\.0\.conv_1\.weight",
         ),
         (
+            lambda w: {**w, "stage_1.999999.conv_1.weight": np.ones((4, 4, 3, 3))},
+            r"holds stage_1\.999999\.conv_1\.weight, but only \d+ weights",
+        ),
+        (
+            lambda w: {**w, f"stage_1.{'9' * 5000}.bias": np.ones(1)},
+            r"surplus: stage_1\.9+\.bias",
+        ),
+        (
+            lambda w: {**w, "fc.weight": np.ones((10**12, 0))},
+            r"fc\.weight in .* holds no numbers, its shape is",
+        ),
+        (
+            lambda w: {**w, "stage_1.0.conv_1.weight": np.ones((10**5, 1, 1, 1))},
+            "describes weights of .* or more, and holds",
+        ),
+        (
             lambda w: {f"module.{k}": v for k, v in w.items()},
             r"not a CIFAR ResNet.*module\.conv_1\.weight.*and \d+ more; .*rnascl convert-teacher",
         ),

@@ -310,6 +310,15 @@ def test_other_files_are_told(tmp_path):
     assert "it holds int" in refusal(write_zip(path, pickled(3)))
 
 
+def test_parts_that_lie_in_each_other_are_told(tmp_path):
+    path = tmp_path / "weights.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("archive/data.pkl", pickled({"w": tensor()}))
+        archive.writestr("archive/data/0", bytes(10_000))
+        archive.filelist.append(archive.getinfo("archive/data/0"))
+    assert "its parts lie in each other" in refusal(path)
+
+
 def compressed(path, content):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", content)

@@ -41,7 +41,8 @@ class AskedTeacher:
         if not tf.reduce_all(finite):
             raise UserError(
                 f"teacher {self._live.name!r} gives infinite or undefined (NaN) values on the "
-                "training images, or input gradients too large for half precision; give another."
+                "training images, or logits or input gradients too large for half precision; "
+                "give another."
             )
         return rows.numpy()
 
@@ -65,12 +66,11 @@ class AskedTeacher:
         largest = tf.reduce_max(logits, axis=-1, keepdims=True)
         logits -= largest
         size = tf.shape(maps)[0]
-        said = [tf.clip_by_value(largest, LOWEST, -LOWEST)]
-        said.append(tf.reshape(maps, (size, -1)))  # (batch, n_t, p) -> (batch, n_t * p)
+        said = [largest, tf.reshape(maps, (size, -1))]  # (batch, n_t, p) -> (batch, n_t * p)
         if self._gradients:
             gradients = self._live.input_gradients(images, labels)
             said.append(tf.reshape(gradients, (size, -1)))
         rows = tf.cast(tf.concat([tf.maximum(logits, LOWEST), *said], axis=1), tf.float16)
-        # Of the rows as they are kept: gradients may be too large for half precision.
+        # Of the rows as they are kept: much of them may be too large for half precision.
         finite = [tf.reduce_all(tf.math.is_finite(x), axis=1) for x in (logits, rows)]
         return rows, tf.logical_and(*finite)

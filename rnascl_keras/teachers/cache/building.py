@@ -129,8 +129,10 @@ class _Build:
     def make_room(self, shards: list[Shard], missing: list[Shard]) -> None:
         """Say how large the cache gets and how long that takes; remove what is to be replaced.
 
+        The teacher is asked first: one that cannot be used costs nothing that is there.
+
         Raises:
-            UserError: the disk has not the room.
+            UserError: the disk has not the room, or the teacher's answers are not finite.
         """
         in_the_way = {path for s in missing if (path := self.folder / s.name).is_file()}
         replaced = in_the_way | set(self._others())
@@ -145,13 +147,14 @@ class _Build:
                 f"the cache needs {count(needed)}B more in {self.folder}, but only {count(room)}B "
                 "are free there; lower cache.views or choose another --workdir."
             )
+        batches = sum(-(-shard.length // self.batch_size) for shard in missing)
+        first = next(iter(self.data.view_batches(0, min(self.batch_size, len(self.data)))))
+        self._teacher.rows(*first)
+        seconds = batches * self._teacher.seconds(*first)
+        self.say(f"cache: about {duration(seconds)} on this machine")
         (self.folder / INDEX).unlink(missing_ok=True)
         for path in replaced:
             path.unlink()
-        batches = sum(-(-shard.length // self.batch_size) for shard in missing)
-        first = self.data.view_batches(0, min(self.batch_size, len(self.data)))
-        seconds = self._teacher.seconds(*next(iter(first)))
-        self.say(f"cache: about {duration(batches * seconds)} on this machine")
 
     def fill(self, missing: list[Shard]) -> None:
         """Write the shards.

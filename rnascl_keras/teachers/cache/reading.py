@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 from keras.config import floatx
@@ -18,10 +18,10 @@ from rnascl_keras.method.attention import normalize
 from rnascl_keras.method.need import Need
 from rnascl_keras.progress import progress_bar
 from rnascl_keras.teachers.cache.index import read_index
+from rnascl_keras.teachers.cache.looking_up import ShardRows
 from rnascl_keras.teachers.cache.settings import CacheSettings
 from rnascl_keras.teachers.cache.shards import (
     DAMAGED,
-    VALUE,
     WITHOUT_LARGEST,
     Shard,
     listed,
@@ -49,6 +49,8 @@ class TeacherCache:
         fingerprint: of the teacher's weights.
         classes: number of classes.
         input_shape: (height, width, channels).
+        shifted: whether logits are given less the largest of each image, as by older caches: right
+            for a softmax, and wrong for what compares logits themselves.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class TeacherCache:
         data: ImageData,
         folder: Path,
         shards: list[Shard],
+        mend: str,
     ) -> None:
         self.layers: list[str] = content["layers"]
         self.name: str = content["name"]
@@ -70,10 +73,16 @@ class TeacherCache:
         self.holds = frozenset({Need.INPUT_GRADIENTS} if settings.gradients else ())
         self._settings = settings
         self._data = data
-        self._folder = folder
-        self._shards = shards
-        self._images_per_shard: int = content["images_per_shard"]
-        self._largest = int(content["format"] != WITHOUT_LARGEST)  # values of a row
+        self._rows = ShardRows(
+            folder,
+            shards,
+            content["shards"],
+            views=settings.views,
+            length=content["images_per_shard"],
+            mend=mend,
+        )
+        self.shifted = content["format"] == WITHOUT_LARGEST
+        self._largest = int(not self.shifted)  # values of a row
 
     @property
     def source(self) -> TeacherCache:
@@ -90,7 +99,8 @@ class TeacherCache:
     ) -> tf.data.Dataset:
         """Return the batches of `ImageData.training_batches` with what the teacher says on them.
 
-        Shards are mapped into memory, so only what a batch needs is read.
+        Shards are mapped into memory, so only what a batch needs is read. Where one has changed
+        since the cache was opened, tf.data raises an error of its own, see `told`.
 
         Args:
             batch_size: images a batch, static.
@@ -167,13 +177,21 @@ class TeacherCache:
         float16; only where the cache `holds` them."""
         return tf.cast(inputs["teacher_gradients"], tf.float32)
 
+    def told(self) -> AbstractContextManager[None]:
+        """Raise UserError where what is done within meets a shard that is lost or has changed.
+
+        tf.data, by which batches come, would tell of it by a page of its own calls.
+        """
+        return self._rows.told()
+
     def _with_answers(
         self, images: Tensor, labels: Tensor, indices: Tensor, views: Tensor
     ) -> tuple[dict[str, Tensor], Tensor]:
         size = images.shape[0]
         # Not stateful, so tf.data runs it in parallel and ahead also where all is deterministic.
-        rows = tf.numpy_function(self._look_up, (indices, views), tf.float16, stateful=False)
-        rows = tf.ensure_shape(rows, (size, self._shards[0].row))
+        look_up = self._rows.look_up
+        rows = tf.numpy_function(look_up, (indices, views), tf.float16, stateful=False)
+        rows = tf.ensure_shape(rows, (size, self._rows.row))
         # (b, row) -> (b, classes), (b, 1 or 0), (b, n_t * p), and (b, h * w * c) or (b, 0)
         p = self.map_size[0] * self.map_size[1]
         parts = [self.classes, self._largest, len(self.layers) * p, -1]
@@ -186,21 +204,6 @@ class TeacherCache:
         if self._settings.gradients:
             answers["teacher_gradients"] = tf.reshape(gradients, (size, *self.input_shape))
         return {"images": images, **answers}, labels
-
-    def _look_up(self, indices: np.ndarray, views: np.ndarray) -> np.ndarray:
-        """Return the rows of images in views, (b, row) float16.
-
-        A shard is mapped for one look-up only: what was read would else stay in the process's
-        memory for as long as there is room.
-        """
-        shards_per_view = len(self._shards) // self.views
-        numbers = views * shards_per_view + indices // self._images_per_shard
-        found = np.empty((len(indices), self._shards[0].row), VALUE)
-        for number in np.unique(numbers):
-            here = numbers == number
-            rows = self._shards[number].open(self._folder)
-            found[here] = rows[indices[here] % self._images_per_shard]
-        return found
 
 
 def open_cache(
@@ -242,7 +245,7 @@ def open_whole(folder: Path, data: ImageData, wanted: CacheSettings, *, mend: st
     length, kind = content["images_per_shard"], content["format"]
     shards = plan(wanted.fingerprint, wanted.views, len(data), row, length, kind)
     _check_shards(folder, shards, content["shards"], mend)
-    return TeacherCache(content, wanted, data, folder, shards)
+    return TeacherCache(content, wanted, data, folder, shards, mend)
 
 
 def _check_shards(folder: Path, shards: list[Shard], hashes: dict[str, str], mend: str) -> None:

@@ -117,10 +117,26 @@ class Shard:
         """Return the hash of the rows as the header has it; None where it has none."""
         return (read_header(folder / self.name) or {}).get("sha256")
 
-    def open(self, folder: Path) -> np.ndarray:
-        """Return the rows, float16 (length, row), mapped into memory: read when they are used."""
-        shape = (self.length, self.row)
-        return np.memmap(folder / self.name, VALUE, "r", offset=HEADER_BYTES, shape=shape)
+    def open(self, folder: Path, sha256: str) -> np.ndarray:
+        """Return the rows, float16 (length, row), mapped into memory: read when they are used.
+
+        Args:
+            folder: of the cache.
+            sha256: of the rows, as the header had it when the cache was opened.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is another file by now, or is cut short.
+        """
+        with open(folder / self.name, "rb") as file:  # all is asked of one file, whatever comes
+            header = _parsed(file.read(HEADER_BYTES)) or {}
+            was = {**self._content(), "sha256": sha256}
+            if {key: header.get(key) for key in was} != was:
+                raise ValueError("it holds something else than when the cache was opened")
+            if os.fstat(file.fileno()).st_size != self.bytes:
+                raise ValueError("it is cut short, or longer than it was")
+            shape = (self.length, self.row)
+            return np.memmap(file, VALUE, "r", offset=HEADER_BYTES, shape=shape)
 
     def _content(self) -> dict[str, Any]:
         return asdict(self)
@@ -164,10 +180,17 @@ def read_header(path: Path) -> dict[str, Any] | None:
     """Return what a shard's header says, or None where there is none."""
     try:
         with open(path, "rb") as file:
-            header = json.loads(file.read(HEADER_BYTES))
-    except (OSError, ValueError):
+            return _parsed(file.read(HEADER_BYTES))
+    except OSError:
         return None
-    return header if isinstance(header, dict) else None
+
+
+def _parsed(header: bytes) -> dict[str, Any] | None:
+    try:
+        content = json.loads(header)
+    except (ValueError, RecursionError):
+        return None
+    return content if isinstance(content, dict) else None
 
 
 def shard_hash(path: Path) -> str:

@@ -12,6 +12,10 @@ from rnascl_keras.errors import UserError
 
 Tensor = Any
 """Of a network that is being built; what a layer returns, Keras does not say."""
+ROUNDING = 1e-6
+"""By how much a mean may miss the pixels' range."""
+SHOWN = 4
+"""Values of a mean or std in an error."""
 
 
 def convolution(
@@ -69,7 +73,8 @@ def pixels(
     `std` there is none.
 
     Raises:
-        UserError: only one of `mean` and `std`, not one finite value per channel, or a `std` of 0.
+        UserError: only one of `mean` and `std`, not one finite value per channel, a `std` of 0, or
+            a `mean` that no pixels in [0, 1] have.
     """
     images = keras.Input(input_shape, name="images")
     if mean is None and std is None:
@@ -77,19 +82,32 @@ def pixels(
     channels = input_shape[-1]
     if mean is None or std is None or len(mean) != channels or len(std) != channels:
         raise UserError(
-            f"mean {mean} and std {std} do not fit images of {channels} channel(s): give one value "
-            "per channel for both, or neither."
+            f"mean {_few(mean)} and std {_few(std)} do not fit images of {channels} channel(s): "
+            "give one value per channel for both, or neither."
         )
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
         raise UserError(
-            f"mean {mean} or std {std} holds a value that is not finite, or std one that is not "
-            "positive."
+            f"mean {_few(mean)} or std {_few(std)} holds a value that is not finite, or std one "
+            "that is not positive."
+        )
+    if min(mean) < -ROUNDING or max(mean) > 1 + ROUNDING:
+        raise UserError(
+            f"mean {_few(mean)} is not within 0 and 1, and pixels are in [0, 1]; divide mean "
+            "and std by 255."
         )
     scale = [1.0 / s for s in std]
     offset = [-m / s for m, s in zip(mean, std, strict=True)]
     # Keras leaves `offset` without a type, and its default is a number
     normalize = keras.layers.Rescaling(scale, offset, name="normalize")  # pyright: ignore[reportArgumentType]
     return images, normalize(images)
+
+
+def _few(values: Sequence[float] | None) -> str:
+    """Return the first of the values, and how many more there are."""
+    more = 0 if values is None else len(values) - SHOWN
+    if values is None or more <= 0:
+        return str(values)
+    return f"({', '.join(map(str, values[:SHOWN]))} and {more} more)"
 
 
 def classifier(images: Tensor, features: Tensor, classes: int, name: str) -> keras.Model:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.files.full_disk import reporting_full_disk
 from rnascl_keras.files.whole import check_writable
 from rnascl_keras.method.taps import tap
 from rnascl_keras.models.saving import save_model
@@ -33,7 +34,8 @@ def convert_teacher(
         checkpoint, architecture, classes=classes, image_size=image_size, mean=mean, std=std
     )
     taps = len(tap(teacher.model).names)
-    save_model(teacher.model, out)
+    with reporting_full_disk(out.parent, out.name, then="it begins anew"):
+        save_model(teacher.model, out)
     for line in _description(teacher, taps, architecture, out):
         say(line)
 

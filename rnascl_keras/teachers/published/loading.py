@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from rnascl_keras.errors import UserError
+from rnascl_keras.errors import UserError, naming
+from rnascl_keras.models.bounds import limited_building
 from rnascl_keras.teachers.networks.architectures import (
     OTHERS,
     RESNETS,
@@ -18,7 +19,7 @@ from rnascl_keras.teachers.networks.architectures import (
     check_architecture,
 )
 from rnascl_keras.teachers.published.assignment import assign
-from rnascl_keras.teachers.published.names import Scheme, listed, recognise
+from rnascl_keras.teachers.published.names import NORMALISERS, Scheme, listed, recognise
 from rnascl_keras.teachers.published.weight_files import read_weights
 
 PUBLISHED = (*RESNETS, "abcrown_resnet4b")
@@ -28,13 +29,6 @@ WRAPPERS = ("module.", "model.")
 
 DUPLICATES = "attacker."
 """The AttackerModel's second reference to the same weights."""
-
-NORMALISERS = (
-    ("normalizer.new_mean", "normalizer.new_std"),  # robustness
-    ("mu", "sigma"),  # RobustBench
-    ("normalize.mean", "normalize.std"),
-    ("mean", "std"),
-)
 
 Weights = dict[str, np.ndarray]
 Channels = tuple[float, ...]  # a number each
@@ -89,7 +83,9 @@ def load_published(
     """
     path = Path(path)
     check_architecture(architecture, PUBLISHED)
-    weights, buffers = unwrap(read_weights(path))
+    weights = read_weights(path)
+    with naming(path):
+        weights, buffers = unwrap(weights)
     scheme = recognise(weights, architecture, _outer_layers(architecture), path)
     if scheme.unused:
         weights = {k: v for k, v in weights.items() if not k.startswith(scheme.unused)}
@@ -98,14 +94,15 @@ def load_published(
         raise UserError(f"the weights in {path} are for {found} classes, not for {classes}.")
     mean, std, origin = _normalisation((mean, std), buffers, scheme, channels)
     size = image_size or (224 if architecture.startswith("imagenet_") else 32)
-    model = build_teacher(
-        architecture,
-        input_shape=(size, size, channels),
-        classes=found,
-        mean=mean,
-        std=std,
-        width=width,
-    )
+    with limited_building(path):
+        model = build_teacher(
+            architecture,
+            input_shape=(size, size, channels),
+            classes=found,
+            mean=mean,
+            std=std,
+            width=width,
+        )
     assign(model, weights, scheme.layer, path)
     return Published(model, scheme.owner, mean, std, origin)
 
@@ -114,20 +111,46 @@ def unwrap(weights: Weights) -> tuple[Weights, tuple[Channels, Channels] | None]
     """Take off what wraps a network.
 
     Returns:
-        the network's weights by name, and the wrapper's (mean, std) where it has them.
+        the network's weights by name, and the wrappers' (mean, std) where they have them.
+
+    Raises:
+        UserError: a wrapper has two of them, or one of another number of channels than the one
+            around it.
     """
     buffers = None
     while True:
         weights = {k: v for k, v in weights.items() if not k.startswith(DUPLICATES)}
-        for pair in NORMALISERS:
-            if set(pair) <= set(weights):
-                mean, std = (tuple(weights[name].ravel().tolist()) for name in pair)
-                buffers = mean, std
-                weights = {k: v for k, v in weights.items() if k not in pair}
+        pairs = [pair for pair in NORMALISERS if set(pair) <= set(weights)]
+        if len(pairs) > 1:
+            raise UserError(
+                f"it holds {' and '.join(' with '.join(pair) for pair in pairs)} beside each "
+                "other; save the weights with the one that their owner used."
+            )
+        for pair in pairs:
+            mean, std = (tuple(weights[name].ravel().tolist()) for name in pair)
+            buffers = _composed(buffers, (mean, std)) if buffers else (mean, std)
+            weights = {k: v for k, v in weights.items() if k not in pair}
         wrapper = next((w for w in WRAPPERS if all(k.startswith(w) for k in weights)), None)
         if not weights or wrapper is None:
             return weights, buffers
         weights = {k.removeprefix(wrapper): v for k, v in weights.items()}
+
+
+def _composed(
+    outer: tuple[Channels, Channels], inner: tuple[Channels, Channels]
+) -> tuple[Channels, Channels]:
+    """Return the (mean, std) of one normalisation after another.
+
+    ((x - m1) / s1 - m2) / s2 = (x - (m1 + s1 m2)) / (s1 s2)
+    """
+    counts = [len(values) for values in (*outer, *inner)]
+    if len(set(counts)) > 1:
+        raise UserError(
+            f"one normalisation in another has {counts[2]} mean(s) and {counts[3]} std(s), that "
+            f"around it {counts[0]} and {counts[1]}; expected one per channel in all."
+        )
+    rows = list(zip(*outer, *inner, strict=True))  # (m1, s1, m2, s2) of each channel
+    return tuple(m1 + s1 * m2 for m1, s1, m2, _ in rows), tuple(s1 * s2 for _, s1, _, s2 in rows)
 
 
 def _normalisation(

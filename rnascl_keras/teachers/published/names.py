@@ -11,6 +11,14 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CIFAR = ((0.4914, 0.4822, 0.4465), (0.2471, 0.2435, 0.2616))  # as in Rice et al.'s script
 CIFAR_ABCROWN = ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 
+NORMALISERS = (
+    ("normalizer.new_mean", "normalizer.new_std"),  # robustness
+    ("mu", "sigma"),  # RobustBench
+    ("normalize.mean", "normalize.std"),
+    ("mean", "std"),
+)
+"""Names of what a wrapper subtracts and divides by."""
+
 NAMED_AT_MOST = 6  # weights listed in an error
 PROBES = ("stem_conv", "stage1_block1_conv1", "stage2_block1_shortcut", "logits")
 """Layers that all published networks have and that tell the schemes apart."""

@@ -7,34 +7,25 @@ import io
 import math
 import mmap
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from rnascl_keras.errors import UserError, one_line
-from rnascl_keras.teachers.published.torch_pickle import (
-    STORAGES,
-    ForeignClass,
-    StoredTensor,
-    load_pickle,
-)
-
-HOLDERS = ("model", "state_dict", "model_state_dict", "net", "last")
-"""Keys under which checkpoints keep the weights, beside an optimizer and the like."""
+from rnascl_keras.teachers.published.state_dict import state_dict
+from rnascl_keras.teachers.published.torch_pickle import STORAGES, ForeignClass, load_pickle
 
 MAGIC = 0x1950A86A20F9469CFC6C  # the first object in a file of PyTorch before 1.6
 PROTOCOL = 1001
-
-State = dict[str, StoredTensor]
 
 
 def read_torch_file(path: Path) -> dict[str, np.ndarray]:
     """Read the state_dict in a file written by `torch.save`, in the zip or in the older format.
 
-    The state_dict is the file's object itself or lies in it under one of `HOLDERS`. What is not a
-    tensor is left out.
+    The state_dict is the file's object itself or lies in it under one of `state_dict.HOLDERS`. What
+    is not a tensor is left out.
 
     Args:
         path: the file.
@@ -43,8 +34,8 @@ def read_torch_file(path: Path) -> dict[str, np.ndarray]:
         float32 arrays by name.
 
     Raises:
-        UserError: not such a file, cut short, without a state_dict, or with objects whose loading
-            would run code.
+        UserError: not such a file, cut short, without a state_dict or with several, or with objects
+            whose loading would run code.
     """
     try:
         with open(path, "rb") as file:
@@ -71,6 +62,8 @@ def _read_zip(path: Path) -> dict[str, np.ndarray]:
         for member in archive.infolist():
             if member.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"{member.filename} is compressed")
+        if sum(member.file_size for member in archive.infolist()) > path.stat().st_size:
+            raise ValueError("its parts lie in each other: they are longer than it is")
         (root,) = {n[: -len("data.pkl")] for n in archive.namelist() if n.endswith("data.pkl")}
         order = root + "byteorder"
         if order in archive.namelist() and archive.read(order) != b"little":
@@ -98,32 +91,11 @@ def _read_legacy(path: Path) -> dict[str, np.ndarray]:
         return _arrays(content, path, lambda key: data[places[key]])
 
 
-def _state_dict(content: Any, path: Path) -> State:
-    """Return the tensors by name in what a file holds."""
-    if isinstance(content, Mapping):
-        for found in (*(content.get(holder) for holder in HOLDERS), content):
-            if isinstance(found, Mapping):
-                state = {
-                    name: tensor
-                    for name, tensor in found.items()
-                    if isinstance(name, str) and isinstance(tensor, StoredTensor)
-                }
-                if state:
-                    return state
-    kind = type(content).__name__
-    if isinstance(content, Mapping):
-        kind = ", ".join(key for key in content if isinstance(key, str))
-    raise UserError(
-        f"{path} holds no state_dict: expected tensors by name, by themselves or under one of "
-        f"{', '.join(HOLDERS)}; it holds {kind[:200]}."
-    )
-
-
 def _arrays(content: Any, path: Path, read: Callable[[str], bytes]) -> dict[str, np.ndarray]:
     """Return the state_dict's arrays; `read` gives a storage's bytes by its key, each read once
     however many tensors lie in it."""
     read = functools.cache(read)
-    state = _state_dict(content, path)
+    state = state_dict(content, path)
     claimed = sum(math.prod(tensor.size) for tensor in state.values())
     if claimed > path.stat().st_size:
         raise ValueError(f"its tensors claim {claimed} numbers, more than it has bytes")

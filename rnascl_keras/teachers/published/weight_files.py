@@ -18,7 +18,8 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         path: a `.pt`, `.pth`, `.ckpt` or `.tar` of `torch.save`, an `.npz` or a `.safetensors`.
 
     Raises:
-        UserError: there is no such file, it is of another kind or spoiled, or holds no numbers.
+        UserError: there is no such file, it is of another kind or spoiled, or one of them holds no
+            numbers.
     """
     if not path.is_file():
         raise UserError(f"there is no checkpoint {path}.")
@@ -33,6 +34,11 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
             continue
         if value.dtype.kind not in "fiub" and value.dtype.name != "bfloat16":
             raise UserError(f"{name} in {path} is of type {value.dtype}; expected real numbers.")
+        if 0 in value.shape:  # a network of such a shape can be large, with nothing in its file
+            raise UserError(
+                f"{name} in {path} holds no numbers, its shape is {value.shape}; save it again, or "
+                "give another."
+            )
         with np.errstate(over="ignore"):  # too large for float32 is told as not finite
             weights[name] = value.astype(np.float32)
     return weights

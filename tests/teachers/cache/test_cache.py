@@ -75,6 +75,7 @@ def test_a_cache_of_before_is_read_with_its_logits_up_to_a_constant(folder, cach
     del index["checksum"]
     write_index(tmp_path, index | {"format": shards.WITHOUT_LARGEST})
     before = opened(tmp_path)
+    assert before.shifted and not cache.shifted
     for (theirs, _), (ours, _) in zip(
         before.training_batches(20).take(3), cache.training_batches(20), strict=False
     ):
@@ -214,19 +215,20 @@ def test_a_look_up_maps_the_shards_it_needs_and_keeps_none(tmp_path, monkeypatch
     cache, opened_shards = opened(tmp_path), []
     open_shard = shards.Shard.open
 
-    def note(shard, folder):
-        rows = open_shard(shard, folder)
+    def note(shard, *given):
+        rows = open_shard(shard, *given)
         assert isinstance(rows, np.memmap) and rows.mode == "r"
         opened_shards.append((weakref.ref(rows), shard.view, shard.first))
         return rows
 
     monkeypatch.setattr(shards.Shard, "open", note)
     images, views = np.array([59, 3, 48, 17, 2]), np.array([1, 1, 1, 0, 1])
-    found = cache._look_up(images, views)
+    look_up = cache._rows.look_up
+    found = look_up(images, views)
     assert [x[1:] for x in opened_shards] == [(0, 16), (1, 0), (1, 48)]
     assert not any(reference() for reference, *_ in opened_shards)
     for i, row in enumerate(found):
-        np.testing.assert_array_equal(cache._look_up(images[i : i + 1], views[i : i + 1])[0], row)
+        np.testing.assert_array_equal(look_up(images[i : i + 1], views[i : i + 1])[0], row)
 
 
 @pytest.mark.parametrize(

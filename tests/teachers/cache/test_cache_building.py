@@ -79,6 +79,7 @@ SPOILED = {
     "a byte less": (lambda path: path.write_bytes(path.read_bytes()[:-1]), "damaged or cut short"),
     "a byte more": (lambda path: path.write_bytes(path.read_bytes() + b"\0"), "damaged or cut"),
     "empty": (lambda path: path.write_bytes(b""), "damaged or cut short"),
+    "a header that no reader follows": (lambda path: path.write_bytes(b"[" * 2000), "damaged or"),
     "gone": (Path.unlink, "missing"),
     "another view's": (swap, "made with other settings"),
 }

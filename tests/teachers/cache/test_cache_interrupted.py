@@ -15,6 +15,7 @@ import pytest
 from cached_teacher import ROW, build, shard_files, ten_class_teacher
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.method.teacher import LiveTeacher
 from rnascl_keras.teachers.cache import building, shards
 from rnascl_keras.units import count
 
@@ -78,13 +79,32 @@ def test_a_teacher_without_finite_logits_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_input_gradients_too_large_for_half_precision_are_refused(tmp_path):
+def test_a_teacher_that_is_refused_leaves_the_cache_that_is_there(folder, snapshot):
+    before = snapshot(folder)
+    with pytest.raises(UserError, match="too large for half precision"):
+        build(folder, with_logits_times(1e7))
+    assert snapshot(folder) == before
+
+
+def with_logits_times(factor):
     teacher = ten_class_teacher()
     kernel, bias = teacher.get_layer("logits").get_weights()
-    teacher.get_layer("logits").set_weights([kernel * 1e7, bias])
-    build(tmp_path / "without", teacher)
+    teacher.get_layer("logits").set_weights([kernel * factor, bias])
+    return teacher
+
+
+def test_input_gradients_too_large_for_half_precision_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(LiveTeacher, "input_gradients", lambda _, images, __: images + 1e6)
+    build(tmp_path / "without")
     with pytest.raises(UserError, match="too large for half precision"):
-        build(tmp_path / "with", teacher, gradients=True)
+        build(tmp_path / "with", gradients=True)
+
+
+def test_logits_beyond_half_precision_are_refused(tmp_path):
+    """Cut to its largest number they would be others, and the same for many images."""
+    build(tmp_path / "within", with_logits_times(100))
+    with pytest.raises(UserError, match="logits or input gradients too large for half precision"):
+        build(tmp_path / "beyond", with_logits_times(1e7))
 
 
 KILLED = """
