@@ -5,6 +5,8 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto, helper
 
+from rnascl_keras.export.gradient.classical import DOMAIN
+
 
 def without_zip_maps(graph: onnx.GraphProto) -> None:
     """Let outputs that are made by ZipMap be what goes into it; in place.
@@ -24,4 +26,4 @@ def without_zip_maps(graph: onnx.GraphProto) -> None:
 
 def _is_zip_map(node: onnx.NodeProto) -> bool:
     ends = len(node.input), len(node.output)
-    return (node.domain, node.op_type) == ("ai.onnx.ml", "ZipMap") and ends == (1, 1)
+    return (node.domain, node.op_type) == (DOMAIN, "ZipMap") and ends == (1, 1)

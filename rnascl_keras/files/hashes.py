@@ -1,16 +1,25 @@
-"""Hashes of files that are asked for again and again: read once, while a file stays as it is."""
+"""Hashes of plain values, and of files that are asked for again and again: a file is read once,
+while it stays as it is."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 SETTLED = 2 * 10**9
 """Nanoseconds: the coarsest step in which a file system counts the time of a change."""
 
 _known: dict[tuple[int, ...], str] = {}
+
+
+def digest(content: Any) -> str:
+    """Return a short hash of plain values."""
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def content_hash(path: Path, start: int = 0) -> str:

@@ -39,7 +39,6 @@ def written_beside(path: str | Path) -> Iterator[Path]:
         OSError: it cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if is_stream(path):
         with tempfile.TemporaryDirectory() as folder:
             beside = Path(folder) / f"part{_ending(path)}"
@@ -158,14 +157,13 @@ def check_writable(path: Path, read: Iterable[Path] = ()) -> None:
     if any(is_same_file(path, Path(other)) for other in read):
         raise UserError(f"{path} is read too and would be lost; give another name to write to.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if is_stream(path):
             if not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             return
         target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
-        _new_part(target).unlink()
+        _new_part(target).unlink()  # its name may be too long
         with tempfile.TemporaryFile(dir=target.parent, buffering=0) as file:
             file.write(bytes(4096))  # an empty file fits on a full disk
     except OSError as error:

@@ -19,8 +19,8 @@ from rnascl_keras.method.need import OF_TEACHER, Need
 from rnascl_keras.method.step import Step
 from rnascl_keras.method.taps import tap
 from rnascl_keras.method.teacher import Chooser, Teacher, as_teacher, check_apart, chosen
+from rnascl_keras.method.term_checks import check_nothing_untrained, check_scalars
 from rnascl_keras.method.terms import Term, as_terms
-from rnascl_keras.method.trained import check_nothing_untrained, check_scalars
 from rnascl_keras.method.training import accuracy, descend
 
 Tensor = Any

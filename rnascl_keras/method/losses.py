@@ -12,6 +12,7 @@ from typing import Any
 from keras import ops
 from keras.config import floatx
 
+from rnascl_keras.attacks import losses as attack_losses
 from rnascl_keras.errors import check_name
 
 Tensor = Any
@@ -53,10 +54,8 @@ def log_odds(labels: Tensor, logits: Tensor) -> Tensor:
     Returns:
         float32, shape (batch,).
     """
-    z: Tensor = ops.cast(logits, floatx())
-    own = ops.one_hot(labels, logits.shape[-1], dtype=bool)
-    others: Tensor = ops.logsumexp(ops.where(own, -float("inf"), z), axis=-1)
-    return others - ops.sum(ops.where(own, z, 0), axis=-1)
+    values, _ = attack_losses.log_odds(ops, ops.cast(logits, floatx()), labels, labels)
+    return values
 
 
 def kl_divergence(p_logits: Tensor, q_logits: Tensor, softening: float = 1.0) -> Tensor:

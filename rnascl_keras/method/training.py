@@ -74,8 +74,8 @@ class TrainingModel(DistributedModel):
     @property
     def metrics(self) -> list[keras.Metric]:
         """Those that `evaluate` gives, in their order: without Keras' own "loss", given twice."""
-        own = [*self.trackers]
-        return [metric for metric in super().metrics if metric in own or metric.name != "loss"]
+        every = super().metrics
+        return [metric for metric in every if metric in self.trackers or metric.name != "loss"]
 
     @property
     def classes(self) -> int:

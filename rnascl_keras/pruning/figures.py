@@ -13,13 +13,13 @@ from rich.table import Table
 
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.export import export_student, measure_latency, quantise
+from rnascl_keras.files.hashes import digest
 from rnascl_keras.files.shape import NOT_YET, Keys, Shape
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.pruning.masks import kept_weights
 from rnascl_keras.report.keys import attack_name
 from rnascl_keras.run.figures import Speed
 from rnascl_keras.run.origin import Noted
-from rnascl_keras.run.signatures import digest
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.units import count, milliseconds, percent, radius, size
 

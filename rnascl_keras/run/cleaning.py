@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.lock import locked
+from rnascl_keras.files.whole import parts_of
 from rnascl_keras.run.stage_table import STAGES
 from rnascl_keras.run.workdir import Run
 
@@ -51,7 +52,9 @@ def leftovers(run: Run) -> Leftovers:
         )
     names = {name.partition("/")[0] for stage in STAGES for name in stage.makes(run)}
     names |= {*MADE, f"{run.recipe.name}_tuned.py"}
-    names |= {f"part_{name}" for name in names}  # of writing that was cut short
+    # of writing that was cut short, by earlier versions too
+    parts = {part.name for name in names for part in parts_of(folder / name)}
+    names |= {f"part_{name}" for name in names} | parts
     there = sorted(entry.name for entry in os.scandir(folder))
     made = [folder / name for name in there if name in names]
     others = [name for name in there if name not in (*names, NOTES)]

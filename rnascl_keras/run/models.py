@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import keras
 
-from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.hashes import content_hash, digest
 from rnascl_keras.method.architecture import check_same_weights
 from rnascl_keras.models.finite import check_finite
 from rnascl_keras.models.saving import load_model
-from rnascl_keras.run.signatures import digest
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import load_teacher
 from rnascl_keras.teachers.cache import TeacherCache

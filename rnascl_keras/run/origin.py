@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rnascl_keras.assignments import flat_settings
+from rnascl_keras.errors import UserError
 from rnascl_keras.files.shape import NOT_YET, Keys
+from rnascl_keras.files.whole import read_json
 
 ABSENT = "none"
 NAMED = 8
@@ -91,3 +95,11 @@ def _value(settings: dict[str, Any], key: str) -> str:
 
 def _others(there: dict[str, str], now: dict[str, str]) -> list[str]:
     return [name for name in {**there, **now} if there.get(name) != now.get(name)]
+
+
+def signature_in(note: Path) -> str | None:
+    """Return the signature that a file notes; None where it does not, or is spoiled."""
+    with suppress(UserError):
+        noted = read_json(note) if note.exists() else None
+        return noted.get("signature") if isinstance(noted, dict) else None
+    return None

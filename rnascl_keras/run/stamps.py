@@ -8,11 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.hashes import content_hash, digest
 from rnascl_keras.files.shape import Shape
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.run.origin import Noted, Origin
-from rnascl_keras.run.signatures import digest
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers.cache.shards import SUFFIX, shard_hash
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rnascl_keras.assignments import flat_settings
 from rnascl_keras.errors import UserError, check_name, one_line
-from rnascl_keras.run.signatures import digest
+from rnascl_keras.files.hashes import digest
 from rnascl_keras.run.workdir import Run
 
 if TYPE_CHECKING:

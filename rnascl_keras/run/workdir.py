@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.exported import KINDS, exported_files
+from rnascl_keras.files.hashes import digest
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run.command import Command
-from rnascl_keras.run.signatures import digest, signature_in
+from rnascl_keras.run.origin import signature_in
 
 if TYPE_CHECKING:
     import keras

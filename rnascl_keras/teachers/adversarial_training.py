@@ -108,7 +108,8 @@ class AdversarialTrainer(KeepsWeights):
         self.scale = SCALES.get(method)
         self.steps = 1 if self.scale and self.scale.single else steps
         default_step = self.scale.step_size if self.scale else 1 / 4
-        self.step_size = default_step * epsilon if step_size is None else step_size
+        # one of length 1 reaches every pixel
+        self.step_size = min(1.0, default_step * epsilon) if step_size is None else step_size
         self.trades = Trades(trades_beta, epsilon, self.step_size, steps)
         self.weight_decay = weight_decay
         self.noise = keras.random.SeedGenerator(seed)

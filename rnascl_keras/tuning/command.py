@@ -14,13 +14,13 @@ from keras_tuner.engine.trial import Trial
 from rich.console import Console
 
 from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.files.hashes import digest
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.hardware import hardware
 from rnascl_keras.method.taps import tap
 from rnascl_keras.recipe_file import recipe_file
 from rnascl_keras.run.pipeline import run_stages
-from rnascl_keras.run.signatures import digest
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.section import SEEDS
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rnascl_keras.files.hashes import digest
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run.latency import TABLE
-from rnascl_keras.run.signatures import digest
 from rnascl_keras.run.workdir import Run
 
 if TYPE_CHECKING:

@@ -15,13 +15,12 @@ from keras_tuner.errors import FatalError
 from rnascl_keras.errors import Diverged, UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.intervals import wilson_interval
-from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.hashes import content_hash, digest
 from rnascl_keras.files.shape import Keys, Shape
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.finite import is_finite
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run.pipeline import run_stages
-from rnascl_keras.run.signatures import digest
 from rnascl_keras.run.stamps import durations
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.tuning.hyper_model import RecipeHyperModel

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from rnascl_keras.files.lock import locked
+from rnascl_keras.files.whole import written_beside
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.run.cleaning import MADE, leftovers
+from rnascl_keras.run.cleaning import MADE, delete, leftovers
 from rnascl_keras.run.stage_table import STAGES
 from rnascl_keras.run.workdir import Run
 
@@ -93,6 +94,13 @@ def test_all_that_the_code_writes_into_a_runs_folder_is_known(tiny, tmp_path):
 
 
 def test_half_written_files_are_the_runs(begun, tiny):
-    found = leftovers(Run(load_recipe(str(tiny)), begun))
+    run = Run(load_recipe(str(tiny)), begun)
+    found = leftovers(run)
     assert "part_student.keras" in {path.name for path in found.made}
     assert found.size == 4000 and found.others == []
+    writing = written_beside(begun / "student.keras")
+    part = writing.__enter__()  # and is killed
+    found = leftovers(run)
+    assert part in found.made and found.others == []
+    delete(run, found)
+    assert not begun.exists()

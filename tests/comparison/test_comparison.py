@@ -14,13 +14,12 @@ from rnascl_keras.comparison.rows import Measures, _Row
 from rnascl_keras.comparison.table import spread
 from rnascl_keras.comparison.tutors import matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
-from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.hashes import content_hash, digest
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.method.architecture import Architecture, Tutor
 from rnascl_keras.method.distiller import needs_of_teacher
 from rnascl_keras.method.inner_attacks import GaussianNoise
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.run.signatures import digest
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Finetune, Train
 

@@ -9,9 +9,9 @@ import pytest
 from sample_images import save_images
 
 from rnascl_keras.data.held import held_by
+from rnascl_keras.files.hashes import digest
 from rnascl_keras.recipe import load_recipe
 from rnascl_keras.run.origin import differences
-from rnascl_keras.run.signatures import digest
 from rnascl_keras.run.stage_table import STAGES
 from rnascl_keras.run.stamps import origin_of
 from rnascl_keras.run.workdir import Run

@@ -47,11 +47,11 @@ class AskedTeacher:
         return rows.numpy()
 
     def seconds(self, images: tf.Tensor, labels: tf.Tensor, times: int = 3) -> float:
-        """Return the seconds it takes for a batch, the fastest after the first."""
+        """Return the seconds it takes for a batch, the fastest after the first; else as `rows`."""
         taken = []
         for _ in range(1 + times):
             start = time.perf_counter()
-            self._ask(images, labels)[0].numpy()
+            self.rows(images, labels)
             taken.append(time.perf_counter() - start)
         return min(taken[1:])
 

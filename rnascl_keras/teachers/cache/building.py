@@ -149,7 +149,6 @@ class _Build:
             )
         batches = sum(-(-shard.length // self.batch_size) for shard in missing)
         first = next(iter(self.data.view_batches(0, min(self.batch_size, len(self.data)))))
-        self._teacher.rows(*first)
         seconds = batches * self._teacher.seconds(*first)
         self.say(f"cache: about {duration(seconds)} on this machine")
         (self.folder / INDEX).unlink(missing_ok=True)

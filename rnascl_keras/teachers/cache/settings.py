@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import keras
 
 from rnascl_keras.data.augmentation import find_augmentation
 from rnascl_keras.errors import UserError
+from rnascl_keras.files.hashes import digest
 from rnascl_keras.method.attention import default_map_size
 from rnascl_keras.models.fingerprint import fingerprint, structure
 from rnascl_keras.models.logits import logits_model
@@ -116,7 +116,7 @@ class CacheSettings:
         """Hash of all but the number of views: a view does not depend on how many there are, so
         views that are there stay when more are wanted."""
         content = {key: value for key, value in self.to_dict().items() if key != "views"}
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return digest(content)
 
     def differences(self, other: dict[str, Any]) -> list[str]:
         """Return in words what is other in the settings of a `cache.json`, e.g. ``seed: 0, now

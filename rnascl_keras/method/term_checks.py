@@ -1,4 +1,4 @@
-"""What a distiller's own terms must not be, or they would train something else in silence."""
+"""What is refused of terms, since it would train something else in silence."""
 
 from __future__ import annotations
 
