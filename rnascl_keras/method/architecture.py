@@ -14,6 +14,7 @@ from rnascl_keras.files.shape import OnlyKeys, Shape
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.method import blocks, cost
 from rnascl_keras.method.spaces import SearchSpace, SpaceRows
+from rnascl_keras.models.image_input import check_classes, checked_input_shape, image_input
 from rnascl_keras.models.size import model_parameters
 
 Tensor = Any
@@ -70,9 +71,10 @@ class Architecture:
     classes: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("widths", "tutors", "input_shape"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        object.__setattr__(self, "tutors", tuple(self.tutors))
+        object.__setattr__(self, "input_shape", checked_input_shape(self.input_shape))
         object.__setattr__(self, "widths", tuple(tuple(row) for row in self.widths))
+        check_classes(self.classes)
         if tuple(map(len, self.widths)) != self.space.depths:
             raise UserError(
                 f"widths must give one number per block of space {self.space.name!r}, "
@@ -97,7 +99,7 @@ class Architecture:
 
         Input: images (height, width, channels), pixels in [0, 1]. Output: logits.
         """
-        images = blocks.image_input(self.input_shape)
+        images = image_input(self.input_shape)
         logits = blocks.classifier(
             images,
             self._blocks,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from keras import ops
 from keras.config import floatx
+
+from rnascl_keras.errors import UserError
 
 Tensor = Any
 
@@ -78,6 +81,23 @@ def default_map_size(image_size: Sequence[int]) -> tuple[int, int]:
     """
     height, width = (4 if n <= 8 else 7 if n % 7 == 0 else 8 for n in image_size[:2])
     return height, width
+
+
+def common_size(map_size: Sequence[int] | None, image_size: Sequence[int]) -> tuple[int, int]:
+    """Return the common size of all maps as it was given, by default `default_map_size`'s.
+
+    Raises:
+        UserError: it is not two whole numbers of at least 1.
+    """
+    if map_size is None:
+        return default_map_size(image_size)
+    sizes = tuple(map_size) if np.iterable(map_size) else ()
+    if len(sizes) != 2 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):
+        raise UserError(
+            f"map_size is {map_size}; expected the common height and width of attention maps, "
+            "e.g. (8, 8)."
+        )
+    return sizes
 
 
 def normalize(vectors: Tensor) -> Tensor:

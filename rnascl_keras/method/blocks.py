@@ -11,10 +11,9 @@ zeros into its offset, which the projection and the attention map would then see
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
-import keras
 from keras import layers, ops
 from keras.config import floatx
 
@@ -160,9 +159,3 @@ def classifier(
         x = convolution(x, "head", space.head_width, activation=space.activation)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return layers.Dense(classes, name="logits", dtype=floatx())(x)
-
-
-def image_input(input_shape: Sequence[int]) -> keras.KerasTensor:
-    """Return the model's input: images (height, width, channels) with pixels in [0, 1]."""
-    images: Any = keras.Input(input_shape, name="images")
-    return images

@@ -35,6 +35,12 @@ class RobustEarlyStopping(keras.callbacks.Callback):
         best = int(trainer.best.epoch.numpy())
         return self.patience is not None and 0 <= best < epochs_done - self.patience
 
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Begin anew with a `fit` that does: its epochs are not those of the one before."""
+        best = getattr(self.model, "best", None)
+        if epoch == 0 and best is not None:
+            best.forget()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         trainer: Any = self.model
         if getattr(trainer, "best", None) is None:

@@ -16,7 +16,7 @@ from keras import ops
 
 from rnascl_keras.errors import check_name
 from rnascl_keras.method.attention import (
-    default_map_size,
+    common_size,
     tutored_attention_loss,
     unit_maps,
 )
@@ -99,11 +99,11 @@ class AttentionDistillation(keras.distillation.FeatureDistillation):
         map_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__("mse", teacher_layer_name, student_layer_name)  # its loss is not asked
-        self.map_size = map_size and tuple(map_size)
+        self.map_size = map_size
 
     def compute_loss(self, teacher_outputs: Tensor, student_outputs: Tensor, **_: Any) -> Tensor:
         """Return the mean over the batch, a scalar, of activations (batch, h, w, c)."""
-        size = self.map_size or default_map_size(student_outputs.shape[1:3])
+        size = common_size(self.map_size, student_outputs.shape[1:3])
         student, teacher = (unit_maps([x], size) for x in (student_outputs, teacher_outputs))
         return tutored_attention_loss(student, teacher, n_t=1)
 

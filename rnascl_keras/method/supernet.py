@@ -10,6 +10,7 @@ import keras
 from rnascl_keras.method import blocks
 from rnascl_keras.method.channel_choice import ChannelChoice, ChannelMask
 from rnascl_keras.method.spaces import EXPANSION, SearchSpace, Stage, get_space
+from rnascl_keras.models.image_input import check_classes, image_input
 
 Tensor = Any
 
@@ -46,6 +47,7 @@ class Supernet(keras.Model):
         name: str = "supernet",
     ) -> None:
         space = get_space(space)
+        check_classes(classes)
         choices = [
             ChannelChoice(
                 stage.widths,
@@ -55,7 +57,7 @@ class Supernet(keras.Model):
             )
             for k, (stage, block) in enumerate(_stages_and_blocks(space))
         ]
-        images = blocks.image_input(tuple(input_shape))
+        images = image_input(input_shape)
         logits = blocks.classifier(
             images,
             lambda x: _masked_blocks(x, space, choices),

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from rnascl_keras.errors import UserError
-from rnascl_keras.method.attention import default_map_size, unit_maps
+from rnascl_keras.method.attention import common_size, unit_maps
 from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.need import OF_TEACHER, Need
 from rnascl_keras.method.taps import tap
@@ -173,7 +173,7 @@ def as_teacher(
         source = logits_model(teacher)
         check_teacher(source, tuple(input_shape), classes)
         check_finite(source.weights, f"the teacher {teacher.name!r}", "give another")
-        return LiveTeacher(source, taps or "conv", map_size or default_map_size(input_shape))
+        return LiveTeacher(source, taps or "conv", common_size(map_size, input_shape))
     check_fits: Any = getattr(teacher, "check_fits", None)
     if check_fits is None:
         raise UserError(

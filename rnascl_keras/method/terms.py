@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 from keras.config import floatx
@@ -137,9 +139,19 @@ class OutputTerm(_OnLogits):
         self.loss = loss
 
     def check(self, teacher: Teacher, student: keras.Model) -> None:
-        """Let the loss look at the two models, where the teacher is one."""
+        """Let the loss look at the two models, where the teacher is one.
+
+        Raises:
+            UserError: the teacher is a cache that lacks what the loss reads.
+        """
         if isinstance(teacher.source, keras.Model):
             self.loss.validate_model_compatibility(teacher.source, student)
+        if getattr(teacher, "shifted", False) and _reads_largest(self.loss, student):
+            raise UserError(
+                f"{self.name!r} compares the logits themselves, and this cache of teacher "
+                f"{teacher.name!r}, of an older format, holds each image's less the largest of "
+                "them; make the cache anew."
+            )
 
     def compute(self, step: Step) -> Tensor:
         # Keras' losses compute in their arguments' precision
@@ -147,6 +159,18 @@ class OutputTerm(_OnLogits):
         answers = [ops.cast(logits, floatx()) for logits in both]
         self.loss.validate_outputs(*answers)
         return self.loss.compute_loss(*answers)
+
+
+def _reads_largest(loss: keras.distillation.DistillationLoss, student: keras.Model) -> bool:
+    """Return whether a loss is another when the same number is added to all of a teacher's logits,
+    as those of probabilities are not."""
+    teacher, answers = np.random.default_rng(0).normal(size=(2, 2, student.output_shape[-1]))
+    logits = ops.convert_to_tensor(answers, floatx())
+    found, shifted = (
+        float(loss.compute_loss(ops.convert_to_tensor(each, floatx()), logits))
+        for each in (teacher, teacher + 3.0)
+    )
+    return not math.isclose(found, shifted, rel_tol=1e-3, abs_tol=1e-6)
 
 
 def _check_takes_logits(loss: keras.distillation.DistillationLoss) -> None:

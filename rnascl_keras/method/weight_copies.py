@@ -77,12 +77,16 @@ class WeightCopy(_Copy):
 
     def __init__(self, model: keras.Model) -> None:
         super().__init__(model, "best_weights")
-        self.score = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(-1.0), trainable=False, name="score"
+        self.score, self.epoch = (
+            self.add_weight(shape=(), initializer="zeros", trainable=False, name=name)
+            for name in ("score", "epoch")
         )
-        self.epoch = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(-1.0), trainable=False, name="epoch"
-        )
+        self.forget()
+
+    def forget(self) -> None:
+        """Take whatever comes next for better."""
+        self.score.assign(-1.0)
+        self.epoch.assign(-1.0)
 
     def take(self, score: float, epoch: int) -> None:
         """Copy the model's present weights, and note what they are worth."""

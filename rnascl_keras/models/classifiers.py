@@ -7,11 +7,12 @@ from typing import Any
 import keras
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.models.pixel_range import check_unit_pixels
 
 
 def check_classifier(model: Any, role: str) -> None:
     """Raise UserError unless `model` is built, and gives logits (batch, classes) for images
-    (batch, h, w, c): one tensor for one.
+    (batch, h, w, c) in [0, 1]: one tensor for one.
 
     Args:
         model: what was given.
@@ -41,3 +42,4 @@ def check_classifier(model: Any, role: str) -> None:
             f"{role}, {model.name!r}, maps {takes} to {gives}; expected a classifier of images, "
             "(None, height, width, channels) to (None, classes)."
         )
+    check_unit_pixels(model, role)

@@ -34,12 +34,16 @@ class Checkpoint(keras.callbacks.Callback):
         path: of the `.npz` file.
         signature: of the settings; a state saved under another one is not restored.
         every_steps: save after each so many steps of an epoch, too; None: only after each epoch.
-        steps_per_epoch: of `fit`; needed inside an epoch.
+        steps_per_epoch: of `fit`; needed inside an epoch, so by `every_steps`.
         stop: tells when to save and stop; never, by default.
         say: takes each line of news.
 
     Attributes:
         epoch, step: where the restored state goes on; 0, 0 where there was none.
+
+    Raises:
+        UserError: `every_steps` is not at least 1, or comes without `steps_per_epoch`; in `fit`,
+            where a state is there that `restore` was not asked for.
     """
 
     model: keras.Model  # set by `fit`; Keras gives it no type
@@ -55,6 +59,11 @@ class Checkpoint(keras.callbacks.Callback):
         say: Callable[[str], None] = print,
     ) -> None:
         super().__init__()
+        if every_steps is not None and (every_steps < 1 or steps_per_epoch is None):
+            raise UserError(
+                f"every_steps is {every_steps} and steps_per_epoch {steps_per_epoch}; expected at "
+                "least 1, and the number of steps that `fit` makes of an epoch."
+            )
         self.path = Path(path)
         self.signature = signature
         self.every_steps = every_steps
@@ -62,6 +71,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.stop = stop
         self.say = say
         self.epoch = self.step = 0
+        self._is_own = False  # whether what is at `path` was read, or written, by this one
         self._metrics: list[np.ndarray] = []
 
     @property
@@ -80,6 +90,7 @@ class Checkpoint(keras.callbacks.Callback):
         Raises:
             UserError: both files are damaged, or of another model.
         """
+        self._is_own = True
         saved = self._read()
         if saved is None or saved.signature != self.signature:
             return 0
@@ -103,8 +114,11 @@ class Checkpoint(keras.callbacks.Callback):
         check_room(self.path.parent, (2 - there) * state, doing)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if epoch == 0 and not self._is_own:
+            self._check_nothing_lost()
+        self._is_own = True
         self._current = epoch
-        self._first_step = self.step if epoch == self.epoch else 0
+        self._first_step = self._seen = self.step if epoch == self.epoch else 0
         if self._first_step:
             for variable, value in zip(metric_variables(self.model), self._metrics, strict=True):
                 variable.assign(value)
@@ -114,15 +128,29 @@ class Checkpoint(keras.callbacks.Callback):
         if self.steps_per_epoch is None or step >= self.steps_per_epoch:
             return  # the end of the epoch saves
         stop = self.stop is not None and self.stop.is_requested()
-        if stop or (self.every_steps and step % self.every_steps == 0):
+        if stop or self._is_due(step):
             self._save(self._current, step)
         if stop:
             raise Stopped
+
+    def _is_due(self, step: int) -> bool:
+        """Whether a multiple of `every_steps` came since the last call: with `steps_per_execution`
+        there is none for each step."""
+        before, self._seen = self._seen, step
+        return bool(self.every_steps) and step // self.every_steps > before // self.every_steps
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._save(epoch + 1, 0)
         if self.stop is not None and self.stop.is_requested():
             raise Stopped
+
+    def _check_nothing_lost(self) -> None:
+        if self.path.exists() or self.before.exists():
+            raise UserError(
+                f"{self.path} holds what an earlier training saved, and this one would write over "
+                "it; before `fit` call restore(model), which returns the epoch to go on with "
+                "(fit's initial_epoch), or remove() to begin anew."
+            )
 
     def _save(self, epoch: int, step: int) -> None:
         # Several workers' metrics are added up when they are read, so all of them read.

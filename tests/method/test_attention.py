@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rnascl_keras.errors import UserError
 from rnascl_keras.method.attention import (
     attention_loss,
     attention_map,
+    common_size,
     default_map_size,
     pairwise_distances,
     resize_map,
@@ -238,3 +240,14 @@ def test_one_hot_tutors_in_the_training_phase_equal_eq_1():
         unit_maps(student, SIZE), tf.gather(teacher_maps, own, axis=1), n_t=4
     )
     assert abs(float(found) - eq1(student, teacher, g)) < 1e-6
+
+
+@pytest.mark.parametrize("size", [4, (), (4,), (4, 0), (4.5, 4), (4, 4, 4)])
+def test_a_common_size_that_is_none_is_refused(size):
+    with pytest.raises(UserError, match=r"map_size is .*e\.g\. \(8, 8\)"):
+        common_size(size, (32, 32, 3))
+
+
+def test_a_common_size_is_the_given_one_or_that_of_the_images():
+    assert common_size([4, 6], (32, 32, 3)) == (4, 6)
+    assert common_size(None, (32, 32, 3)) == (8, 8)

@@ -118,6 +118,17 @@ def test_a_training_cut_short_keeps_the_best_epoch_and_its_patience(tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+def test_a_second_fit_looks_for_its_own_best_epoch():
+    trainer = make_trainer()
+    stopping = Scripted([0.8, 0.1, 0.1, 0.1], patience=2, say=str)
+    assert fit(trainer, [stopping], epochs=4).epoch == [0, 1, 2]
+
+    stopping.script = [0.2, 0.3, 0.1, 0.1, 0.1]
+    assert fit(trainer, [stopping], epochs=5).epoch == [0, 1, 2, 3]
+
+    assert (int(trainer.best.epoch), float(trainer.best.score)) == (1, pytest.approx(0.3))
+
+
 def make_trainer_from(saved):
     trainer = make_trainer(average=0.5)
     saved.restore(trainer)

@@ -143,3 +143,38 @@ def test_removing_leaves_nothing(tmp_path):
     _, checkpoint = saved_twice(tmp_path)
     checkpoint.remove()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_step_in_which_several_are_made_is_seen_too(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "state.npz", every_steps=3, steps_per_epoch=20)
+    model = make_distiller(space=ONE_BLOCK)
+    checkpoint.set_model(model)
+    checkpoint.on_epoch_begin(0)
+
+    saved = []
+    for batch in (1, 3, 5, 7):  # the last of each two
+        checkpoint.on_train_batch_end(batch)
+        again = Checkpoint(checkpoint.path)
+        again.restore(model)
+        saved.append(again.step)
+
+    assert saved == [0, 4, 6, 6]
+
+
+@pytest.mark.parametrize("settings", [{"every_steps": 5}, {"every_steps": 0, "steps_per_epoch": 9}])
+def test_steps_that_would_never_be_saved_are_refused(tmp_path, settings):
+    with pytest.raises(UserError, match=r"every_steps is .*steps_per_epoch"):
+        Checkpoint(tmp_path / "state.npz", **settings)
+
+
+def test_what_was_saved_before_is_not_written_over_unasked(tmp_path):
+    fit(make_distiller(space=ONE_BLOCK), Checkpoint(tmp_path / "state.npz"))
+    before = (tmp_path / "state.npz").read_bytes()
+    another = Checkpoint(tmp_path / "state.npz")
+
+    with pytest.raises(UserError, match=r"restore\(model\).*remove\(\)"):
+        fit(make_distiller(space=ONE_BLOCK), another)
+
+    assert (tmp_path / "state.npz").read_bytes() == before
+    another.remove()
+    fit(make_distiller(space=ONE_BLOCK), another)

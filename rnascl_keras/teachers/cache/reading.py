@@ -14,7 +14,7 @@ from keras.config import floatx
 
 from rnascl_keras.data.share import WHOLE, Share
 from rnascl_keras.errors import UserError
-from rnascl_keras.method.attention import normalize
+from rnascl_keras.method.attention import common_size, normalize
 from rnascl_keras.method.need import Need
 from rnascl_keras.progress import progress_bar
 from rnascl_keras.teachers.cache.index import read_index
@@ -137,9 +137,10 @@ class TeacherCache:
     ) -> None:
         """Raise UserError where the cache was made for other images, classes, taps or maps than
         these; None stands for whatever it was made with."""
+        wanted_size = common_size(self.map_size if map_size is None else map_size, input_shape)
         wanted = {
             "teacher_taps": (taps, self.taps),
-            "map_size": (map_size and tuple(map_size), self.map_size),
+            "map_size": (wanted_size, self.map_size),
             "input_shape": (tuple(input_shape), self.input_shape),
             "classes": (classes, self.classes),
         }

@@ -13,7 +13,7 @@ import keras
 from rnascl_keras.data.augmentation import find_augmentation
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.hashes import digest
-from rnascl_keras.method.attention import default_map_size
+from rnascl_keras.method.attention import common_size
 from rnascl_keras.models.fingerprint import fingerprint, structure
 from rnascl_keras.models.logits import logits_model
 
@@ -80,7 +80,7 @@ class CacheSettings:
         find_augmentation(augmentation)
         if views < 1:
             raise UserError(f"a cache needs at least 1 view of each image; got views={views}.")
-        height, width = map_size or default_map_size(data.input_shape)
+        height, width = common_size(map_size, data.input_shape)
         model = logits_model(teacher)
         return cls(
             teacher=fingerprint(model),

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import keras
 
 from rnascl_keras.errors import UserError, check_name
+from rnascl_keras.models.image_input import check_classes, checked_input_shape
 from rnascl_keras.teachers.networks.abcrown_resnet4b import build_abcrown_resnet4b
 from rnascl_keras.teachers.networks.cell_network import build_cell_network
 from rnascl_keras.teachers.networks.cell_rows import CELL_NETWORKS
@@ -82,7 +83,9 @@ def build_teacher(
         UserError: unknown `architecture`, `width` or `cells` not positive or given for a network
             that takes none, `mean` or `std` not fitting the channels.
     """
-    settings = {"input_shape": tuple(input_shape), "classes": classes, "mean": mean, "std": std}
+    check_classes(classes)
+    sizes = checked_input_shape(input_shape)
+    settings = {"input_shape": sizes, "classes": classes, "mean": mean, "std": std}
     check_architecture(architecture, NETWORKS)
     _check_size(architecture, width, cells)
     if architecture in STUDENTS:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.models.image_input import image_input
 
 Tensor = Any
 """Of a network that is being built; what a layer returns, Keras does not say."""
@@ -76,7 +77,7 @@ def pixels(
         UserError: only one of `mean` and `std`, not one finite value per channel, a `std` of 0, or
             a `mean` that no pixels in [0, 1] have.
     """
-    images = keras.Input(input_shape, name="images")
+    images = image_input(input_shape)
     if mean is None and std is None:
         return images, images
     channels = input_shape[-1]

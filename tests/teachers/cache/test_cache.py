@@ -10,15 +10,18 @@ import keras
 import numpy as np
 import pytest
 from cached_teacher import ROW, build, live_batches, opened, shard_files, ten_class_teacher
+from keras.distillation import LogitsDistillation
 from scipy.special import log_softmax
 from tiny_models import IMAGE, TINY, TUTORS, make_distiller, make_search, values
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.derive import derive
+from rnascl_keras.method.output_losses import KLDistillation
 from rnascl_keras.method.spaces import SearchSpace, Stage
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.teacher import LiveTeacher
+from rnascl_keras.method.terms import OutputTerm
 from rnascl_keras.method.trades import Trades
 from rnascl_keras.teachers.cache import shards
 from rnascl_keras.teachers.cache.index import write_index
@@ -76,6 +79,7 @@ def test_a_cache_of_before_is_read_with_its_logits_up_to_a_constant(folder, cach
     write_index(tmp_path, index | {"format": shards.WITHOUT_LARGEST})
     before = opened(tmp_path)
     assert before.shifted and not cache.shifted
+    _check_shifted(before, cache)
     for (theirs, _), (ours, _) in zip(
         before.training_batches(20).take(3), cache.training_batches(20), strict=False
     ):
@@ -83,6 +87,18 @@ def test_a_cache_of_before_is_read_with_its_logits_up_to_a_constant(folder, cach
         assert np.all(np.max(theirs["teacher_logits"], -1) == 0)
         both = (log_softmax(np.float64(x["teacher_logits"]), -1) for x in (theirs, ours))
         np.testing.assert_allclose(*both, atol=1e-5)
+
+
+def _check_shifted(before, cache):
+    """Losses that see the largest logit are refused of a cache without it, and only those."""
+    student = ten_class_teacher()
+    of_probabilities = (KLDistillation(), LogitsDistillation(3.0, keras.losses.KLDivergence()))
+    raw = OutputTerm(LogitsDistillation(1.0, "mse"))
+    for loss in of_probabilities:
+        OutputTerm(loss).check(before, student)
+    raw.check(cache, student)
+    with pytest.raises(UserError, match="older format.*make the cache anew"):
+        raw.check(before, student)
 
 
 def test_maps_of_zeros_stay_zeros(tmp_path):

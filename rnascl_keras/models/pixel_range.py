@@ -1,0 +1,101 @@
+"""What a model makes of pixels before its first layer of weights: which range it is made for.
+
+One for pixels from 0 to 255 computes on pixels from 0 to 1 all the same. It then sees black images,
+and what it says of them is no error that anything would show.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from rnascl_keras.errors import UserError
+from rnascl_keras.models.ending import is_functional
+
+Tensor = Any
+
+NORMALISING = (layers.Normalization, layers.BatchNormalization)
+"""What has weights, and yet says how pixels are scaled."""
+OPEN_SIZE = 224
+"""Pixels a side, of a model that leaves it open."""
+NARROWEST = 1 / 32
+"""Usual normalisations, by a standard deviation of some 0.25, make [0, 1] into a width of 4."""
+FARTHEST = 32
+"""Times its width, the distance of a range from 0."""
+
+
+def check_unit_pixels(model: keras.Model, role: str) -> None:
+    """Raise UserError where `model` scales its pixels as those of a wider range than [0, 1].
+
+    Seen are layers and operations before the first one of trained weights: they are asked about a
+    black and a white image. So a `Rescaling(255)` in front of such a model helps.
+
+    Args:
+        model: functional or Sequential, of one input (batch, h, w, c); one of whole numbers is left
+            to `logits_of`.
+        role: what it was given as, e.g. "the student".
+    """
+    if not keras.backend.is_float_dtype(model.inputs[0].dtype):
+        return
+    sides = [OPEN_SIZE if side is None else side for side in model.inputs[0].shape[1:]]
+    shape = (model.inputs[0].shape[0] or 1, *sides)
+    black, white = (
+        np.asarray(keras.ops.convert_to_numpy(_scaled(model, images)[0]), np.float64)
+        for images in (np.zeros(shape, np.float32), np.ones(shape, np.float32))
+    )
+    width = np.abs(white - black)
+    if not (seen := width > 0).any():
+        return
+    distance = np.minimum(np.abs(black), np.abs(white))[seen] / width[seen]
+    if width.max() >= NARROWEST and distance.min() <= FARTHEST:
+        return
+    size = ", ".join(map(str, model.inputs[0].shape[1:]))
+    raise UserError(
+        f"{role}, {model.name!r}, makes pixels in [0, 1] into [{black[seen].min():.4g}, "
+        f"{white[seen].max():.4g}] before its first layer of weights, so it is made for a wider "
+        "range, such as 0 to 255; expected a model of pixels in [0, 1]. Put in front what makes "
+        f"them so, e.g. keras.Sequential([keras.Input(({size})), keras.layers.Rescaling(255), "
+        "model])."
+    )
+
+
+def _scaled(model: keras.Model, values: Tensor) -> tuple[Tensor, bool]:
+    """Return what the first operations make of a model's input, and whether they are all it has."""
+    tensor = model.inputs[0]
+    values = keras.ops.cast(keras.ops.convert_to_tensor(values), tensor.dtype)
+    while tensor is not model.outputs[0]:
+        node = _only_consumer(model, tensor)
+        if node is None:
+            return values, False
+        if is_functional(node.operation):
+            values, whole = _scaled(node.operation, values)
+            if not whole:
+                return values, False
+        elif _is_trained(node.operation):
+            return values, False
+        else:
+            args, kwargs = node.arguments.fill_in({id(tensor): values})
+            values = node.operation(*args, **kwargs | _in_inference(node.operation))
+        (tensor,) = node.output_tensors
+    return values, True
+
+
+def _only_consumer(model: keras.Model, tensor: Tensor) -> Any:
+    """Return the one call in a model's graph that takes a tensor and no other; else None."""
+    graph: Any = getattr(model, "_functional", None) or model  # what a Sequential is made of
+    calls = [node for nodes in graph._nodes_by_depth.values() for node in nodes]
+    taking = [node for node in calls if any(x is tensor for x in node.input_tensors)]
+    if len(taking) != 1 or len(taking[0].input_tensors) != 1 or len(taking[0].output_tensors) != 1:
+        return None
+    return taking[0]
+
+
+def _is_trained(operation: Any) -> bool:
+    return bool(getattr(operation, "weights", ())) and not isinstance(operation, NORMALISING)
+
+
+def _in_inference(operation: Any) -> dict[str, bool]:
+    return {"training": False} if getattr(operation, "_call_has_training_arg", False) else {}
