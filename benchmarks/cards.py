@@ -69,12 +69,15 @@ def pack(folder: Path, name: str) -> None:
     write_json(RESULTS / f"{name}_run.json", made)
 
 
-def pack_keras(source: Path, target: Path) -> str:
-    """Copy a `.keras` file with its parts compressed; return the dtype of its weights."""
+def pack_keras(source: Path, target: Path, most_bytes: int = MOST_BYTES) -> str:
+    """Copy a `.keras` file with its parts compressed; return the dtype of its weights.
+
+    Those of a file that would be larger than `most_bytes` are stored in half precision.
+    """
     with zipfile.ZipFile(source) as file:
         parts = {name: file.read(name) for name in file.namelist()}
     _write_zip(target, parts)
-    if target.stat().st_size <= MOST_BYTES:
+    if target.stat().st_size <= most_bytes:
         return "float32"
     weights = {name: halve_h5(parts[name]) for name in parts if name.endswith(".h5")}
     _write_zip(target, parts | weights)
@@ -104,10 +107,10 @@ def card(name: str) -> str:
         read_json(RESULTS / f"{name}{part}.json") for part in ("_run", "", "_sweep", "_auto_attack")
     )
     _check_the_file(name, evaluation, swept, strong)
-    (strongest,) = (row for row in _rows(strong) if row["key"] == "auto_attack")
+    (strongest,) = (row for row in figure_rows(strong) if row["key"] == "auto_attack")
     # fewer images, which may be easier or harder ones than all
     strongest["how"] += f"; PGD-20 on the same images: {percent(strong['accuracy']['pgd20'])}"
-    rows = [*_rows(evaluation), strongest]
+    rows = [*figure_rows(evaluation), strongest]
     template = jinja2.Template(
         TEMPLATE.read_text(), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -131,7 +134,7 @@ def card(name: str) -> str:
     )
 
 
-def _rows(figures: dict[str, Any]) -> list[dict[str, Any]]:
+def figure_rows(figures: dict[str, Any]) -> list[dict[str, Any]]:
     """Return a row for clean images and one for each attack."""
     return [
         {

@@ -1,6 +1,6 @@
 """How soft a teacher's answers are, and how far its students' adversarial images fool it.
 
-    python -m benchmarks.teacher_softness TEACHER.keras STUDENT [--n 1000]
+    python -m benchmarks.teacher_softness TEACHER.keras STUDENT [--n 1000] [--json OUT]
 
 A teacher whose answers are soft, and whom its student's adversarial images do not fool, teaches
 more than one that is merely stronger (SAAD, 2025). Prints, on the first n images of CIFAR-10's
@@ -20,6 +20,8 @@ from scipy.special import log_softmax
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.data import load_test_data
+from rnascl_keras.files.hashes import content_hash
+from rnascl_keras.files.whole import write_json
 from rnascl_keras.models.saving import load_model
 from rnascl_keras.students import load_student
 from rnascl_keras.units import percent
@@ -39,21 +41,28 @@ def main() -> None:
     parser.add_argument("teacher")
     parser.add_argument("student")
     parser.add_argument("--n", type=int, default=1000)
+    parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     images, labels = load_test_data("cifar10").first(chosen.n)
     teacher = KerasClassifier(load_model(Path(chosen.teacher)))
     student = KerasClassifier(load_student(chosen.student))
-    clean = teacher.logits(images)
+    entropies, right = {"clean": entropy(teacher.logits(images))}, {}
     print(f"n = {len(images)}")
-    print(f"entropy, clean images: {entropy(clean):.2f} nats")
-    against = {"itself": teacher, chosen.student: student}
-    for name, attacked in against.items():
+    print(f"entropy, clean images: {entropies['clean']:.2f} nats")
+    against = {"itself": ("itself", teacher), "student": (chosen.student, student)}
+    for key, (name, attacked) in against.items():
         attack = make_attack("pgd", EPSILON, stop_early=False)
         logits = teacher.logits(attack.perturb(attacked, images, labels))
-        right = np.mean(logits.argmax(axis=1) == labels)
+        right[key] = float(np.mean(logits.argmax(axis=1) == labels))
+        entropies[key] = entropy(logits)
         print(
-            f"PGD-20 against {name}: {percent(right)} % right, entropy {entropy(logits):.2f} nats"
+            f"PGD-20 against {name}: {percent(right[key])} % right, entropy "
+            f"{entropies[key]:.2f} nats"
         )
+    if chosen.json:
+        told = {"teacher": Path(chosen.teacher).name, "sha256": content_hash(Path(chosen.teacher))}
+        told |= {"student": chosen.student, "n": len(images), "epsilon": EPSILON, "attack": "pgd20"}
+        write_json(chosen.json, told | {"entropy": entropies, "right": right})
 
 
 if __name__ == "__main__":

@@ -35,13 +35,12 @@ def dense(weights: np.ndarray) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
 
 
-def test_a_halved_keras_file_holds_the_rounded_weights_in_float32(weights, tmp_path, monkeypatch):
+def test_a_halved_keras_file_holds_the_rounded_weights_in_float32(weights, tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="dense")])
     model.layers[0].set_weights([weights, np.full(4, 0.1)])
     model.save(tmp_path / "whole.keras")
     assert cards.pack_keras(tmp_path / "whole.keras", tmp_path / "small.keras") == "float32"
-    monkeypatch.setattr(cards, "MOST_BYTES", 0)
-    assert cards.pack_keras(tmp_path / "whole.keras", tmp_path / "half.keras") == "float16"
+    assert cards.pack_keras(tmp_path / "whole.keras", tmp_path / "half.keras", 0) == "float16"
     for name, expected in (("small", weights), ("half", weights.astype(np.float16))):
         kernel = keras.models.load_model(tmp_path / f"{name}.keras").layers[0].kernel
         assert kernel.dtype == "float32"

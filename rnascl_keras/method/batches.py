@@ -42,7 +42,9 @@ def unpack_batch(data: Any, classes: int) -> tuple[Tensor, Tensor]:
     """
     inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if labels is None or sample_weight is not None:
-        raise UserError("the data must give (images, labels) pairs, without sample weights.")
+        raise UserError(
+            "the data must give (images, labels) pairs, without sample weights or class_weight."
+        )
     labels = tf.convert_to_tensor(labels)
     if labels.shape.rank == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
