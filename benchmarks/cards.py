@@ -20,6 +20,7 @@ from __future__ import annotations
 import shutil
 import sys
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +107,14 @@ def card(name: str) -> str:
     run, evaluation, swept, strong = (
         read_json(RESULTS / f"{name}{part}.json") for part in ("_run", "", "_sweep", "_auto_attack")
     )
-    _check_the_file(name, evaluation, swept, strong)
+    files = [student_file(name, form) for form in (".keras", ".onnx")]
+    check_files(name, files, [evaluation, swept, strong])
     (strongest,) = (row for row in figure_rows(strong) if row["key"] == "auto_attack")
     # fewer images, which may be easier or harder ones than all
     strongest["how"] += f"; PGD-20 on the same images: {percent(strong['accuracy']['pgd20'])}"
     rows = [*figure_rows(evaluation), strongest]
-    template = jinja2.Template(
-        TEMPLATE.read_text(), trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
-    return template.render(
+    return filled(
+        TEMPLATE,
         name=name,
         n=evaluation["n"],
         accuracy=evaluation["accuracy"],
@@ -159,9 +159,21 @@ def _sweep(figures: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _check_the_file(name: str, *measured: dict[str, Any]) -> None:
-    """Raise ValueError where figures are of another file than the one that is loaded."""
-    own = {content_hash(student_file(name, form)) for form in (".keras", ".onnx")}
+def filled(template: Path, **values: Any) -> str:
+    """Return a card: a template's text with values in it, all of which it has to be given."""
+    text = jinja2.Template(
+        template.read_text(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return text.render(values)
+
+
+def check_files(name: str, files: Iterable[Path], measured: Iterable[dict[str, Any]]) -> None:
+    """Raise ValueError where figures are of none of the files that are packed under a name."""
+    own = {content_hash(file) for file in files}
     for figures in measured:
         if figures["sha256"] not in own:
             raise ValueError(f"results of {name} are of another file ({figures['sha256'][:12]})")

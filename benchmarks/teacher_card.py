@@ -22,10 +22,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import jinja2
-
-from benchmarks.cards import ROOT, figure_rows, pack_keras
-from rnascl_keras.files.hashes import content_hash
+from benchmarks.cards import ROOT, check_files, figure_rows, filled, pack_keras
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.models.saving import load_model
 from rnascl_keras.models.size import model_macs, model_parameters
@@ -64,18 +61,10 @@ def card(name: str) -> str:
         measured.append(figures)
         attacked = figures["n"]
         rows += [row for row in figure_rows(figures) if row["key"] == "auto_attack"]
-    for figures in measured:
-        if figures["sha256"] != content_hash(file):
-            raise ValueError(f"results of {name} are of another file ({figures['sha256'][:12]})")
+    check_files(name, [file], measured)
     model = load_model(file)
-    template = jinja2.Template(
-        TEMPLATE.read_text(),
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return template.render(
+    return filled(
+        TEMPLATE,
         name=name,
         n=evaluation["n"],
         accuracy=evaluation["accuracy"],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from keras import ops
 from keras.config import floatx
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.models.image_input import whole_sizes
 
 Tensor = Any
 
@@ -91,13 +91,14 @@ def common_size(map_size: Sequence[int] | None, image_size: Sequence[int]) -> tu
     """
     if map_size is None:
         return default_map_size(image_size)
-    sizes = tuple(map_size) if np.iterable(map_size) else ()
-    if len(sizes) != 2 or not all(isinstance(n, Integral) and n >= 1 for n in sizes):
+    sizes = whole_sizes(map_size, 2)
+    if sizes is None:
         raise UserError(
             f"map_size is {map_size}; expected the common height and width of attention maps, "
             "e.g. (8, 8)."
         )
-    return sizes
+    height, width = sizes
+    return height, width
 
 
 def normalize(vectors: Tensor) -> Tensor:

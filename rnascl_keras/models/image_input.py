@@ -12,6 +12,8 @@ import numpy as np
 from rnascl_keras.errors import UserError
 
 FEWEST_CLASSES = 2
+OPEN_SIZE = 224
+"""Pixels a side, of a model that leaves it open: ImageNet's."""
 
 
 def image_input(input_shape: Sequence[int]) -> Any:
@@ -37,8 +39,8 @@ def checked_input_shape(input_shape: Sequence[int]) -> tuple[int, int, int]:
     Raises:
         UserError: these are not three whole numbers of at least 1.
     """
-    sizes = tuple(input_shape) if np.iterable(input_shape) else ()
-    if len(sizes) != 3 or not all(_is_whole(size) and size >= 1 for size in sizes):
+    sizes = whole_sizes(input_shape, 3)
+    if sizes is None:
         raise UserError(
             f"input_shape is {input_shape}; expected the height, width and channels of the images, "
             "e.g. (32, 32, 3)."
@@ -53,6 +55,24 @@ def check_classes(classes: int) -> None:
             f"classes is {classes}; expected the number of classes to tell apart, at least "
             f"{FEWEST_CLASSES}."
         )
+
+
+def shape_to_ask(model: keras.Model, images: int) -> tuple[int, ...]:
+    """Return the shape of a batch that `model` can be asked about.
+
+    Args:
+        model: of one input (batch, h, w, c).
+        images: how many, where the model leaves that open.
+    """
+    batch, *sides = model.inputs[0].shape
+    return (batch or images, *(OPEN_SIZE if side is None else side for side in sides))
+
+
+def whole_sizes(values: Any, count: int) -> tuple[Any, ...] | None:
+    """Return `values` where they are so many whole numbers of at least 1; else None."""
+    sizes = tuple(values) if np.iterable(values) else ()
+    fits = len(sizes) == count and all(_is_whole(size) and size >= 1 for size in sizes)
+    return sizes if fits else None
 
 
 def _is_whole(value: Any) -> bool:

@@ -17,6 +17,7 @@ from keras import layers
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.ending import ENDINGS, Cut, cuts, is_functional
+from rnascl_keras.models.image_input import shape_to_ask
 from rnascl_keras.models.traced_ending import traced_ending
 
 IMAGES = 4
@@ -24,8 +25,6 @@ PROBABILITIES = (
     "the model gives probabilities, by {} at its end that cannot be left out of it; give the model "
     "without that, so that it gives logits."
 )
-OPEN_SIZE = 224
-"""Pixels a side, of a model that leaves it open: ImageNet's."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +131,7 @@ def _check_asked(model: keras.Model) -> None:
     """
     if any(cut.is_linear and cut.is_open() for cut in cuts(model)):
         return
-    size = [OPEN_SIZE if side is None else side for side in model.inputs[0].shape[1:]]
-    shape = (model.inputs[0].shape[0] or IMAGES, *size)
+    shape = shape_to_ask(model, IMAGES)
     images = np.random.default_rng(0).uniform(size=shape).astype(model.inputs[0].dtype)
     asked = tf.function(lambda x: model(x, training=False)).get_concrete_function(images)
     check_traced(asked.graph)

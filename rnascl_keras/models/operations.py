@@ -20,14 +20,19 @@ def operations(model: keras.Model) -> Iterator[Any]:
             yield operation
 
 
+def calls(model: keras.Model) -> list[Any]:
+    """Return the calls of layers and operations in a model's own graph; those of a model that has
+    none are none. A layer can be called in other models, too, which is no call of this one."""
+    graph = getattr(model, "_functional", None) or model  # what a Sequential is made of
+    return [node for nodes in getattr(graph, "_nodes_by_depth", {}).values() for node in nodes]
+
+
 def called_in_training(model: keras.Model) -> list[str]:
     """Return the names of the layers that are called with ``training=True``, whatever the model
     is."""
-    graph = getattr(model, "_functional", None) or model  # what a Sequential is made of
-    # the model's own: a layer can be called in others, too
-    calls = [node for calls in getattr(graph, "_nodes_by_depth", {}).values() for node in calls]
-    names = [x.operation.name for x in calls if x.arguments.kwargs.get("training") is True]
-    inner = [x.operation for x in calls if isinstance(x.operation, keras.Model)]
+    called = calls(model)
+    names = [x.operation.name for x in called if x.arguments.kwargs.get("training") is True]
+    inner = [x.operation for x in called if isinstance(x.operation, keras.Model)]
     return names + [name for model in inner for name in called_in_training(model)]
 
 

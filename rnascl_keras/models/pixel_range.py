@@ -14,13 +14,13 @@ from keras import layers
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.models.ending import is_functional
+from rnascl_keras.models.image_input import shape_to_ask
+from rnascl_keras.models.operations import calls
 
 Tensor = Any
 
 NORMALISING = (layers.Normalization, layers.BatchNormalization)
 """What has weights, and yet says how pixels are scaled."""
-OPEN_SIZE = 224
-"""Pixels a side, of a model that leaves it open."""
 NARROWEST = 1 / 32
 """Usual normalisations, by a standard deviation of some 0.25, make [0, 1] into a width of 4."""
 FARTHEST = 32
@@ -40,8 +40,7 @@ def check_unit_pixels(model: keras.Model, role: str) -> None:
     """
     if not keras.backend.is_float_dtype(model.inputs[0].dtype):
         return
-    sides = [OPEN_SIZE if side is None else side for side in model.inputs[0].shape[1:]]
-    shape = (model.inputs[0].shape[0] or 1, *sides)
+    shape = shape_to_ask(model, 1)
     black, white = (
         np.asarray(keras.ops.convert_to_numpy(_scaled(model, images)[0]), np.float64)
         for images in (np.zeros(shape, np.float32), np.ones(shape, np.float32))
@@ -85,9 +84,7 @@ def _scaled(model: keras.Model, values: Tensor) -> tuple[Tensor, bool]:
 
 def _only_consumer(model: keras.Model, tensor: Tensor) -> Any:
     """Return the one call in a model's graph that takes a tensor and no other; else None."""
-    graph: Any = getattr(model, "_functional", None) or model  # what a Sequential is made of
-    calls = [node for nodes in graph._nodes_by_depth.values() for node in nodes]
-    taking = [node for node in calls if any(x is tensor for x in node.input_tensors)]
+    taking = [node for node in calls(model) if any(x is tensor for x in node.input_tensors)]
     if len(taking) != 1 or len(taking[0].input_tensors) != 1 or len(taking[0].output_tensors) != 1:
         return None
     return taking[0]
