@@ -149,9 +149,8 @@ def test_an_unknown_teacher_is_told_with_those_there_are(rnascl, tmp_path):
 
 def test_the_included_teacher_is_read_by_name(rnascl, tmp_path):
     path = teacher_file("cifar10")
-    assert path.stat().st_size <= 12e6
     model = keras.models.load_model(path)
     assert model.input_shape == (None, 32, 32, 3)
     assert getattr(model, "optimizer", None) is None
     card = path.with_suffix(".md").read_text()
-    assert f"{model.count_params():,}" in card
+    assert f"{model.count_params() / 1e6:.2f} M parameters" in card
