@@ -55,6 +55,9 @@ MACHINES = (
     Machine("TPU v4-32", 16, TPU_V4, 1.1e15 / 4096, 1e-6),
 )
 
+SEARCHES = (("S3", "wide_resnet34_10", 32, 10, 128), ("I", "imagenet_resnet50", 224, 100, 256))
+"""Each a space, its teacher, the side of an image, classes, and the paper's batch."""
+
 
 def exchanged(search: CrossLayerSearch) -> int:
     """Return the bytes that the replicas add up in a step."""
@@ -67,9 +70,9 @@ def exchanged(search: CrossLayerSearch) -> int:
 
 
 def main() -> None:
-    for space, side, classes, batch in (("S3", 32, 10, 128), ("I", 224, 100, 256)):
+    for space, architecture, side, classes, batch in SEARCHES:
         shape = (side, side, 3)
-        teacher = build_teacher("resnet20", input_shape=(side, side, 3), classes=classes)
+        teacher = build_teacher(architecture, input_shape=shape, classes=classes)
         search = CrossLayerSearch(teacher=teacher, supernet=Supernet(space, shape, classes))
         size, macs = exchanged(search), search.cost_term.largest_macs
         print(f"{space}: {size:,} bytes, {macs:,} multiply-adds an image")

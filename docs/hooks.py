@@ -1,12 +1,17 @@
-"""Pages of the documentation that are made from the code: the command line's, and the settings'."""
+"""What the documentation's build adds: the pages made from the code, and formulas as MathML."""
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 
+from latex2mathml.converter import convert
 from mkdocs.structure.files import File, Files
 
 COMMANDS, SETTINGS = "reference/commands.md", "reference/settings.md"
+FORMULA = re.compile(r'class="arithmatex">\\([(\[])(.*?)\\[)\]]<', re.DOTALL)
+"""What pymdownx.arithmatex leaves of a formula: its LaTeX between \\( \\) or \\[ \\]."""
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -14,6 +19,16 @@ def on_files(files: Files, config: Any) -> Files:
     for name, content in ((COMMANDS, commands()), (SETTINGS, settings())):
         files.append(File.generated(config, name, content=content))
     return files
+
+
+def on_page_content(content: str, **_: Any) -> str:
+    """Write formulas as MathML, which browsers draw without a script or a network."""
+
+    def drawn(found: re.Match[str]) -> str:
+        display = "block" if found[1] == "[" else "inline"
+        return f'class="arithmatex">{convert(html.unescape(found[2]).strip(), display=display)}<'
+
+    return FORMULA.sub(drawn, content)
 
 
 def commands() -> str:

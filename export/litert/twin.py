@@ -74,7 +74,7 @@ def _converted(content: bytes) -> onnx.ModelProto:
     except ImportError as error:
         raise UserError(
             "the gradient of a .tflite file needs tensorflow and tf2onnx; type `pip install "
-            "rnascl-keras tensorflow tf2onnx`, or attack it by score: --attacks square."
+            "'rnascl-keras[train]'`, or attack it by score: --attacks square."
         ) from error
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), quiet_libraries():

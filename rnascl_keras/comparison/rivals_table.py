@@ -37,7 +37,7 @@ def print_rivals(measured: Path | None = None) -> None:
             console.print(Text(f"{rival.title}: {'; '.join(said)}", style="dim"))
     path = measured or (RESULTS if RESULTS.is_file() else None)
     if path is None:
-        console.print("Measured here: none yet.")
+        console.print(f"Measured here: none yet; there is no {RESULTS}, and no --measured FILE.")
     else:
         console.print(_measured(path))
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from rnascl_keras.evaluation.measured import Measured
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.files.whole import sha256
-from rnascl_keras.hardware import processor
+from rnascl_keras.hardware import hardware, processor
 from rnascl_keras.report.keys import attack_how, attack_keys, attack_name
 
 SCHEMA_VERSION = 1
@@ -23,14 +23,15 @@ SATURATES = (
     "onnxruntime's products of bytes saturate on this processor, as on any x86 without VNNI, so on "
     "others the file may answer otherwise: these figures are this processor's."
 )
+INTERVALS = "95 % Wilson score intervals"
 PACKAGES = ("rnascl-keras", "numpy", "onnx", "onnxruntime", "keras", "tensorflow")
 
 
 class AttackFacts(BaseModel):
     """How an attack is written, and with which settings it was run."""
 
-    name: str
-    how: str
+    name: str = Field(description="as tables write it, e.g. PGD-20")
+    how: str = Field(description="steps, their length, start, queries, in words")
 
 
 class SweepFacts(BaseModel):
@@ -38,11 +39,11 @@ class SweepFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    n: int
-    norm: str
-    epsilon: list[float]
-    accuracy: dict[str, list[float]]
-    intervals: dict[str, list[tuple[float, float]]]
+    n: int = Field(description="number of images, the first ones")
+    norm: str = Field(description="of the ball")
+    epsilon: list[float] = Field(description="radii, ascending")
+    accuracy: dict[str, list[float]] = Field(description="by attack, at each radius")
+    intervals: dict[str, list[tuple[float, float]]] = Field(description=INTERVALS)
 
 
 class CorruptionFacts(BaseModel):
@@ -50,16 +51,16 @@ class CorruptionFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    n: int
-    seed: int
+    n: int = Field(description="number of images, the first ones")
+    seed: int = Field(description="of the corruptions' random numbers")
     published: str = Field(
         description="set whose parameters they have: CIFAR-10-C, Tiny-ImageNet-C or ImageNet-C"
     )
     scale: float = Field(description="by how much lengths in pixels are longer than that set's")
     accuracy: dict[str, list[float]] = Field(description="by corruption, at severities 1 to 5")
-    intervals: dict[str, list[tuple[float, float]]]
+    intervals: dict[str, list[tuple[float, float]]] = Field(description=INTERVALS)
     mean: float = Field(description="of all; of all fifteen corruptions: mCA")
-    mean_interval: tuple[float, float]
+    mean_interval: tuple[float, float] = Field(description="as wide as of n images")
     error: float = Field(description="1 - mean; the published mCE divides by AlexNet's errors")
     notes: list[str] = Field(description="what is not as published")
 
@@ -88,17 +89,17 @@ class FileFacts(BaseModel):
     schema_version: int = Field(description="of this schema; it grows where a key changes meaning")
     model: str = Field(description="path of the file, as it was given")
     sha256: str = Field(description="of the file's bytes, in hexadecimal")
-    bytes: int
+    bytes: int = Field(description="size of the file")
     input: str = Field(description="what the file takes, and which of its outputs was attacked")
     data: str = Field(description="as it was given: a name, or a path")
     data_origin: str = Field(description="where the images came from, in words")
     data_fingerprint: str = Field(description="hash of the images measured on, and their labels")
     class_names: list[str] = Field(description="of each of the model's outputs")
     image_shape: list[int] = Field(description="height, width and channels")
-    command: str
+    command: str = Field(description="as it was typed")
     date: str = Field(description="ISO 8601, in UTC")
-    versions: dict[str, str]
-    hardware: str
+    versions: dict[str, str] = Field(description="of the packages that computed")
+    hardware: str = Field(description="what computed")
     depends_on_processor: str | None = Field(
         default=None, description="why the figures may be others on another processor"
     )
@@ -108,11 +109,13 @@ class FileFacts(BaseModel):
     epsilon: float = Field(
         description="its radius; Linf: in pixel units of [0, 1]; L0: number of pixels"
     )
-    seed: int
-    accuracy: dict[str, float]
-    intervals: dict[str, tuple[float, float]] = Field(description="95 % Wilson score intervals")
-    per_class: dict[str, list[float | None]]
-    class_counts: list[int]
+    seed: int = Field(description="of everything random in the attacks")
+    accuracy: dict[str, float] = Field(description="share of images that stay right")
+    intervals: dict[str, tuple[float, float]] = Field(description=INTERVALS)
+    per_class: dict[str, list[float | None]] = Field(
+        description="accuracy of each class's images; null of a class without any"
+    )
+    class_counts: list[int] = Field(description="images of each class")
     confusion: dict[str, list[list[int]]] | None = Field(
         default=None,
         description="images of each class (row) that are given each class (column); without those "
@@ -121,8 +124,8 @@ class FileFacts(BaseModel):
     near_chance: str | None = Field(description="why the figures say nothing about robustness")
     failed: str | None = Field(description="what ended the work before all was measured")
     check: dict[str, Any] | None = Field(description="signs of false robustness looked for")
-    sweep: SweepFacts | None = None
-    corrupted: CorruptionFacts | None = None
+    sweep: SweepFacts | None = Field(default=None, description="accuracy over the radius")
+    corrupted: CorruptionFacts | None = Field(default=None, description="common corruptions")
     engine: EngineFacts | None = Field(default=None, description="of a Keras model")
 
 
@@ -131,11 +134,11 @@ class Difference(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    first: str
-    second: str
-    key: str
-    difference: float
-    interval: tuple[float, float]
+    first: str = Field(description="path of one file")
+    second: str = Field(description="path of the other")
+    key: str = Field(description="of the accuracy")
+    difference: float = Field(description="first less second")
+    interval: tuple[float, float] = Field(description="95 %, of the paired difference")
     attacks: list[str] | None = Field(
         default=None,
         description="of worst, where the files underwent different attacks: those of both, which "
@@ -148,9 +151,9 @@ class SeveralFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_version: int
-    files: list[FileFacts]
-    differences: list[Difference]
+    schema_version: int = Field(description="of this schema")
+    files: list[FileFacts] = Field(description="each file's own figures")
+    differences: list[Difference] = Field(description="of each two files")
     transfer: dict[str, list[list[float | None]]] = Field(
         description="by attack, a row for each file that images were made on, and in it the "
         "accuracy of each file on these; null where it did not answer any more"
@@ -169,6 +172,7 @@ def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
         key: {"name": attack_name(key), "how": attack_how(key, request.norm)}
         for key in attack_keys(measured.evaluation.accuracy)
     }
+    in_keras = measured.engine is not None and measured.engine.name == "keras"
     figures = measured.evaluation.as_dict() | {"failed": measured.failed}
     return {
         "schema_version": SCHEMA_VERSION,
@@ -184,7 +188,7 @@ def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
         "command": shlex.join(["rnascl", *sys.argv[1:]]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
-        "hardware": processor(),
+        "hardware": hardware() if in_keras else processor(),
         "depends_on_processor": SATURATES if saturates(measured.classifier) else None,
         "attacks": attacks,
         **figures,
