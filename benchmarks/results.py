@@ -37,6 +37,7 @@ from rnascl_keras.comparison.table import (
     interval,
     measured,
     points,
+    sizes,
     spread,
 )
 from rnascl_keras.files.whole import read_json
@@ -65,15 +66,10 @@ def accuracies(content: dict[str, Any]) -> str:
         shares += [list(column) for column in zip(*swept, strict=True)]
         if strong:
             shares.append([row["auto_attack"]["accuracy"] for row in own])
-        sizes = [_span([row[size] for row in own]) for size in ("parameters", "macs")]
-        lines.append([f"{name}{_seeds(own)}", *sizes, *map(spread, shares)])
+        found_sizes = [sizes([row[key] for row in own]) for key in ("parameters", "macs")]
+        lines.append([f"{name}{_seeds(own)}", *found_sizes, *map(spread, shares)])
     missing = [method.name for key, method in METHODS.items() if key not in found]
     return markdown(head, lines) + (f"\nNot run: {'; '.join(missing)}.\n" if missing else "")
-
-
-def _span(numbers: Sequence[int]) -> str:
-    """Write the counts of all seeds: one where they are written alike."""
-    return " and ".join(dict.fromkeys(map(count, numbers)))
 
 
 def _seeds(rows: Sequence[dict[str, Any]]) -> str:

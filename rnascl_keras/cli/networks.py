@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,8 +73,12 @@ def prune(
         str, typer.Option(help="Adversarial training: n_fgsm, pgd, trades or fast.")
     ] = "n_fgsm",
     epsilon: Annotated[
-        str, typer.Option("--eps", help="L-infinity radius of the adversarial training.")
-    ] = "8/255",
+        str | None,
+        typer.Option(
+            "--eps",
+            help="L-infinity radius of the adversarial training; by default evaluation.epsilon.",
+        ),
+    ] = None,
     workdir: WorkdirOption = None,
     data_dir: DataDirOption = None,
     set_: SetOption = None,
@@ -86,6 +91,14 @@ def prune(
     """
     from rnascl_keras.pruning.settings import Pruning
 
+    if is_model(model, "prune"):
+        given = {"data": data, "augmentation": augmentation, "name": name}
+        work = _run_of_file(model, given, workdir, data_dir, set_, overwrite)
+    elif data is not None or augmentation != "none":
+        raise UserError("--data and --augmentation are for a model; a recipe has its own.")
+    else:
+        work = open_run(model, workdir, data_dir, set_, overwrite=overwrite)
+    measured_at = work.recipe.evaluation.epsilon
     settings = Pruning.checked(
         way=way,
         keep=keep,
@@ -96,15 +109,8 @@ def prune(
         learning_rate=learning_rate,
         mask_learning_rate=mask_learning_rate,
         method=method,
-        epsilon=parse_radius(epsilon, "Linf"),
+        epsilon=measured_at if epsilon is None else parse_radius(epsilon, "Linf"),
     )
-    if is_model(model, "prune"):
-        given = {"data": data, "augmentation": augmentation, "name": name}
-        work = _run_of_file(model, given, workdir, data_dir, set_, overwrite)
-    elif data is not None or augmentation != "none":
-        raise UserError("--data and --augmentation are for a model; a recipe has its own.")
-    else:
-        work = open_run(model, workdir, data_dir, set_, overwrite=overwrite)
     with quiet_start():
         from rnascl_keras.pruning.prune import prune_run
     with reporting_full_disk(work.workdir):
@@ -191,7 +197,7 @@ def compare_networks(
     """
     if quick and epochs is compute is None:
         epochs = 1
-    if (epochs is None) == (compute is None) or (compute is not None and not compute > 0):
+    if (epochs is None) == (compute is None) or not (compute is None or 0 < compute < math.inf):
         raise UserError("give the budget of each network: --epochs 10, or --compute 5e13 above 0.")
     changes = [*(QUICK if quick else ()), *(set_ or ())]
     work = open_run(recipe, workdir, data_dir, changes, overwrite=overwrite)
@@ -199,7 +205,7 @@ def compare_networks(
         from rnascl_keras.comparison import networks as comparison
         from rnascl_keras.comparison.network_rows import Budget
     given = ["--networks", networks]
-    given += ["--epochs", str(epochs)] if epochs else ["--compute", f"{compute:g}"]
+    given += ["--epochs", str(epochs)] if epochs else ["--compute", f"{compute:.17g}"]
     given += ["--auto-attack", str(auto_attack)] if auto_attack else []
     command = work.command_line("compare-networks", *given)
     with reporting_full_disk(work.workdir):

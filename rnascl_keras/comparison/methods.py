@@ -40,7 +40,7 @@ class Method:
     Attributes:
         name: in a table.
         adversarial: whether it takes adversarial images: then it goes on from the student of
-            `searched` with the recipe's `finetune`, otherwise it starts from scratch with `train`.
+            `searched` with the recipe's `finetune`, otherwise it begins as `train` does.
         architecture: (searched, seed) -> the student's widths and tutors.
         arguments: settings -> what `CrossLayerDistiller` takes besides what the recipe says.
         stated: what the name says besides, whatever the recipe says, of eq. 3's terms.

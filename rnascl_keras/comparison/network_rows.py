@@ -63,6 +63,12 @@ class Plan:
     images: int
     epochs: int
 
+    def compute(self, macs: int) -> float:
+        """Return what it spends: multiply-adds of a forward pass x images, with `macs` of them an
+        image in the fine-tuning, where whole channels are gone."""
+        dense, mask, tune = self.spec.shares(self.epochs)
+        return ((dense + mask) * self.macs + tune * macs) * self.images
+
 
 def planned(run: Run, spec: NetworkSpec, budget: Budget) -> Plan:
     """Return what a network will train; it is built, to be counted, and its pruning looked at.
@@ -92,8 +98,8 @@ def network_row(run: Run, plan: Plan, auto_attack: int) -> dict[str, Any]:
 
     Where only the measuring has changed, the trained network stays.
 
-    Its files are in `networks/<network>_<epochs>/` of the run's folder, where a training that was
-    cut short goes on; the figures in `networks/<network>.json`.
+    Its files are in a folder of `networks/` in the run's, where a training that was cut short goes
+    on; the figures in `networks/<network>.json`.
 
     Args:
         run: whose data, training and evaluation all rows share.
@@ -117,8 +123,8 @@ def network_row(run: Run, plan: Plan, auto_attack: int) -> dict[str, Any]:
             STRONG_NETWORK.check(file, noted)
         run.say(f"{spec.text}: already done from the same settings")
         return noted
-    row["compute"] = row["epochs"] * plan.macs * plan.images
     row |= {**measure(), "hardware": hardware()}
+    row["compute"] = plan.compute(row["macs"])
     if auto_attack:
         row["auto_attack"] = _auto_attacked(run, path, auto_attack)
     write_json(file, row)
@@ -131,7 +137,9 @@ def _own_run(run: Run, plan: Plan) -> Run:
     dense = spec.shares(plan.epochs)[0]
     shared = ['evaluation.attacks=["pgd"]', "evaluation.check=0", "export.agreement=0"]
     recipe = with_settings(run.recipe, [*spec.changes(dense), *shared])
-    folder = run.path(f"networks/{spec.dense_key}_{dense}")
+    # what is pruned goes on from there for the rest of its budget, which is another for each
+    whole = f"_of_{plan.epochs}" if spec.way else ""
+    folder = run.path(f"networks/{spec.dense_key}_{dense}{whole}")
     return Run(recipe, folder, run.data_dir, run.listener, run.command, run.overwrite)
 
 
@@ -144,12 +152,12 @@ def _trained(sub: Run) -> Measured:
 
 
 def _pruning(teacher: Teacher, plan: Plan) -> Pruning:
-    """Return the settings of a network's pruning, which trains as its own training does."""
+    """Return the settings of a network's pruning: on its own training's batches and attack, with
+    the rate's schedule and weight decay of `Pruning`, which are its authors'."""
+    same = ("batch_size", "method", "epsilon", "steps", "step_size", "trades_beta", "clip_norm")
     return plan.spec.pruning(
         plan.epochs,
-        batch_size=teacher.batch_size,
-        method=teacher.method,
-        epsilon=teacher.epsilon,
+        **{name: getattr(teacher, name) for name in same},
         learning_rate=teacher.learning_rate / 10,
         mask_learning_rate=teacher.learning_rate,
     )

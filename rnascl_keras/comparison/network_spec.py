@@ -64,7 +64,7 @@ class NetworkSpec:
     def changes(self, epochs: int) -> list[str]:
         """Return the `--set` assignments that make a recipe one of this network alone."""
         size = [("width", self.width), ("cells", self.cells), ("weights", None), ("start", None)]
-        size += [("decay_epochs", None), ("epochs", epochs)]
+        size += [("decay_epochs", None), ("patience", None), ("epochs", epochs)]
         return [
             "space=null",
             f"name={self.dense_key}",

@@ -39,7 +39,7 @@ def compare_networks(
 
     Raises:
         UserError: a name is none, or twice there, or the recipe trains without adversarial images,
-            or a run is at work in the folder; then nothing has been trained.
+            or a run is at work in the folder, or several workers; then nothing has been trained.
     """
     specs = [NetworkSpec.read(name) for name in names]
     if len({spec.key for spec in specs}) < len(specs):
@@ -47,6 +47,10 @@ def compare_networks(
     if run.recipe.teacher.method == "natural":
         raise UserError(
             "networks are compared after adversarial training; give --set teacher.method=n_fgsm."
+        )
+    if run.workers > 1:
+        raise UserError(
+            "compare-networks works on one host; start it once, without TF_CONFIG or --ntasks."
         )
     run.recipe = with_settings(run.recipe, ["space=null"])  # nothing is searched
     run.open()

@@ -55,7 +55,8 @@ def clean_against_robust(
     for found in by_method(rows).values():
         clean = 100 * float(np.mean([row["accuracy"] for row in found]))
         robust = 100 * float(np.mean([row["pgd20"]["accuracy"][-1] for row in found]))
-        points.append((found[0]["name"], clean, robust, found[0]["macs"], found[0]["adversarial"]))
+        macs = float(np.mean([row["macs"] for row in found]))
+        points.append((found[0]["name"], clean, robust, macs, found[0]["adversarial"]))
     with report_style():
         height = max(4.4, LINE * len(points) / SHARE)
         figure = Figure(figsize=(7.4, height))

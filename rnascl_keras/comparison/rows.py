@@ -28,11 +28,14 @@ from rnascl_keras.run.lost_work import check_nothing_is_lost
 from rnascl_keras.run.origin import Origin
 from rnascl_keras.run.pipeline import run_stages
 from rnascl_keras.run.schedules import sgd
+from rnascl_keras.run.starts import SUPERNET, started_student, student_start
 from rnascl_keras.run.workdir import Run
 from rnascl_keras.settings import Tutored
 
 BEFORE = ("teacher", "cache", "search", "derive")
 """The stages that all rows share."""
+MEASURING = ("evaluation", "radii", "auto-attack")
+"""Settings of a row by which its student is measured, not trained."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,10 @@ def compare_rows(
     run: Run, names: Sequence[str], seeds: Sequence[int], measures: Measures
 ) -> list[dict[str, Any]]:
     """Train and measure a student for each method and seed; a row that is there is not made again.
+    Where only the measuring has changed, the trained student stays.
 
-    All start from the run's own teacher, cache and architecture, see the same images in the same
-    order, and differ by the seed of their first weights and of what else is random.
+    All start from the run's own teacher, cache and architecture, with the weights of `train.start`,
+    see the same images in the same order, and differ by the seed of what is random.
 
     Args:
         run: the recipe's; the stages up to the architecture are done where they are not yet.
@@ -67,7 +71,8 @@ def compare_rows(
 
     Raises:
         UserError: a method is unknown, takes adversarial images where `finetune` is null, or
-            learns from tutors where `gamma_t` is 0; or several workers are at it.
+            learns from tutors where `gamma_t` is 0; several workers are at it; or trained students,
+            or figures of AutoAttack, would be lost.
     """
     methods = find_methods(names)
     sections = _sections(run, names, methods)
@@ -137,21 +142,36 @@ class _Row:
         """Return the row, made now where it is not there yet."""
         origin, run = self._origin(), self.run
         row = read_json(self.figures, ROW) if self.figures.exists() else {"signature": None}
-        if row["signature"] == origin.signature and self.student.exists():
+        if not (self.student.exists() and origin.alike(row, MEASURING)):
+            check_nothing_is_lost(run, self.key, origin, self.figures, row)
+            with begun.noting(run, self.key, origin) as clock:
+                row = self._trained_row(origin)
+            row["seconds"] = clock.seconds
+        elif row["signature"] == origin.signature:
             if self.measures.auto_attack:
                 STRONG_ROW.check(self.figures, row)
             run.say(f"{self.key}: already done from the same settings")
             return row
-        check_nothing_is_lost(run, self.key, origin, self.figures, row)
-        with begun.noting(run, self.key, origin) as clock:
-            row = self._trained_row(origin)
-        row["seconds"] = clock.seconds
+        else:
+            self._check_auto_attack_stays(row)
+            run.say(f"{self.key}: trained already, and measured anew")
         begin = time.perf_counter()
-        row |= self._measured(load_model(self.student))
+        row = {key: row[key] for key in row if key != "auto_attack"}
+        row |= {**origin.as_dict(), **self._measured(load_model(self.student))}
         row |= {"hardware": hardware(), "evaluation_seconds": time.perf_counter() - begin}
         write_json(self.figures, row)
         begun.end(run, self.key)
         return row
+
+    def _check_auto_attack_stays(self, row: dict[str, Any]) -> None:
+        """Raise UserError where AutoAttack, which takes hours, was run and is not asked for."""
+        there = row.get("auto_attack")
+        if there and not self.measures.auto_attack and not self.run.overwrite:
+            raise UserError(
+                f"{self.key}: {self.figures} holds AutoAttack of {there['n']} images, which other "
+                f"measures would lose; give --auto-attack {there['n']} too, or --overwrite to give "
+                "it up."
+            )
 
     def _trained_row(self, origin: Origin) -> dict[str, Any]:
         """Train the student, keep it, and return what is known of it without measuring."""
@@ -178,18 +198,24 @@ class _Row:
     def _origin(self) -> Origin:
         run = self.run
         names = ["architecture.json", "teacher.keras"]
+        outside = {}
         if self.method.adversarial:
             names.append(f"compare/{self.searched.name}")
+        elif run.recipe.train.start == "supernet":
+            names.append(SUPERNET)
+        else:
+            outside = {name: content_hash(path) for name, path in student_start(run).items()}
         inputs = {name: content_hash(run.path(name)) for name in names}
         values = run.recipe.model_dump(mode="json")
         told = {"data": values["data"], "views": run.recipe.views, "seed": run.recipe.seed}
         told["evaluation"] = values["evaluation"]
         settings = self.settings.made_from() | self.method.restored(self.settings)
         parts = [self.key, [*told.values()], settings, [*inputs.values()], vars(self.measures)]
+        parts += [outside] if outside else []
         section = "finetune" if self.method.adversarial else "train"
         asked = {"radii": list(self.measures.radii), "auto-attack": self.measures.auto_attack}
         signature, held = run.signed(parts, self.figures, run.begun(self.key))
-        return Origin(signature, {**told, section: settings, **asked}, inputs, held)
+        return Origin(signature, {**told, section: settings, **asked}, inputs, outside | held)
 
     def _architecture(self) -> Architecture:
         outcome = SearchOutcome.load(self.run.path("search/outcome.json"))
@@ -198,7 +224,10 @@ class _Row:
     def _trained(self, architecture: Architecture, signature: str) -> keras.Model:
         run, settings = self.run, self.settings
         seed_stage(self.seed, 7)
-        student = load_model(self.searched) if self.method.adversarial else architecture.build()
+        if self.method.adversarial:
+            student = load_model(self.searched)
+        else:
+            student = started_student(run, architecture)
         trainer = self.method.distiller(
             run.who_answers, student, architecture, run.recipe, settings, self.seed
         )

@@ -22,6 +22,12 @@ def by_method(rows: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]
     return found
 
 
+def sizes(numbers: Sequence[int]) -> str:
+    """Write a size of a method's students, which may have other widths with each seed."""
+    least, most = count(min(numbers)), count(max(numbers))
+    return least if least == most else f"{least} to {most}"
+
+
 def spread(shares: Sequence[float]) -> str:
     """Write shares of 0 to 1 as their mean in %, with the smallest and largest of several."""
     mean = percent(sum(shares) / len(shares))
@@ -48,7 +54,8 @@ def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
         table.add_column(head, justify="right", no_wrap=True)
     for found in by_method(rows).values():
         first = found[0]
-        size = f"[dim]{count(first['parameters'])} parameters, {count(first['macs'])} MACs[/dim]"
+        parameters, macs = (sizes([row[key] for row in found]) for key in ("parameters", "macs"))
+        size = f"[dim]{parameters} parameters, {macs} MACs[/dim]"
         shares = [[row["accuracy"] for row in found]]
         shares += [[row["pgd20"]["accuracy"][k] for row in found] for k in range(len(radii))]
         if strong:

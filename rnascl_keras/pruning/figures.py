@@ -60,11 +60,12 @@ def measured(run: Run, model: keras.Model, folder: Path, name: str) -> dict[str,
     """
     test, settings = run.data.test, run.recipe.evaluation
     images, labels = test.first(min(settings.n, len(test)))
+    # first, for a file that does not answer as the model does ends it
+    files = _files(run, model, folder, name, images[:CHECK_IMAGES])
     evaluation, _ = evaluate(
         model, images, labels, seed=run.recipe.seed, **settings.arguments(), keep=False
     )
     kept, weights = kept_weights(model)
-    files = _files(run, model, folder, name, images[:CHECK_IMAGES])
     return {
         "parameters": model_parameters(model),
         "weights": weights,

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.models.altered import check_plain
 
 Tensor = Any
 
@@ -20,8 +21,9 @@ def kernels(model: keras.Model) -> list[Any]:
     included; never biases or normalisations.
 
     Raises:
-        UserError: there is none.
+        UserError: there is none, or layers compute by others than their kernels.
     """
+    check_plain(model, f"model {model.name}", "pruned")
     found = [v for v in model.trainable_variables if v.name.endswith("kernel")]
     if not found:
         raise UserError(f"model {model.name} has no kernel that trains; nothing can be pruned.")

@@ -80,7 +80,7 @@ class _Pruned:
         run, origin = self.run, self._origin()
         noted = read_json(self.figures, PRUNED) if self.figures.exists() else {"signature": None}
         same = noted["signature"] == origin.signature
-        if not (self.file.exists() and _trained_alike(noted, origin)):
+        if not (self.file.exists() and origin.alike(noted, ("evaluation",))):
             model = self._trained(origin, noted)
         elif same and noted.get("measured_by") == measured_by(run):
             run.say(f"{self.key}: already done from the same settings")
@@ -172,15 +172,3 @@ class _Pruned:
         trainer.compile(optimizer=sgd(training, steps))
         told = f"{self.settings.way}, {self.settings.keep:g} kept"
         fit_stage(run, self.steps[step], signature, trainer, training, told, callbacks)
-
-
-def _trained_alike(noted: dict[str, Any], now: Origin) -> bool:
-    """Return whether what is noted was trained as it would be now, however it was measured."""
-    if (made_from := noted.get("made_from")) is None:
-        return noted["signature"] == now.signature
-    there, here = (
-        {key: value for key, value in settings.items() if key != "evaluation"}
-        for settings in (made_from["settings"], now.settings)
-    )
-    alike = made_from["inputs"] == now.inputs and made_from["outside"] == now.outside
-    return there == here and alike

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -18,8 +18,16 @@ class Pruning(Training):
     `way` leads to the mask: "magnitude" takes the largest weights of each layer (LWM), "hydra"
     learns scores in `mask_epochs`, "admm" pulls the weights to a pruned copy in as many. `keep` is
     the share of each layer's weights that stay, with `structured` that of the channels. All
-    trainings are adversarial, by `method` within `epsilon`, see `AdversarialTrainer`.
+    trainings are adversarial, by `method` within `epsilon`, in `steps` of `step_size` where the
+    method takes several, see `AdversarialTrainer`.
     """
+
+    LATER: ClassVar[dict[str, Any]] = {
+        **Training.LATER,
+        "steps": 7,
+        "step_size": None,
+        "trades_beta": 6.0,
+    }
 
     way: Literal["magnitude", "hydra", "admm"] = "magnitude"
     keep: Annotated[float, Field(gt=0, le=1)] = 0.1
@@ -32,6 +40,9 @@ class Pruning(Training):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
     method: Literal["pgd", "trades", "fast", "n_fgsm"] = "n_fgsm"
     epsilon: Radius = 8 / 255
+    steps: Count = 7
+    step_size: Positive | None = None
+    trades_beta: Positive = 6.0
 
     @model_validator(mode="after")
     def _way_to_channels(self) -> Pruning:
@@ -60,7 +71,8 @@ class Pruning(Training):
 
     def arguments(self) -> dict[str, Any]:
         """Return those of `AdversarialTrainer`."""
-        return self._only("method", "epsilon", "weight_decay")
+        attack = ("method", "epsilon", "steps", "step_size", "trades_beta")
+        return self._only(*attack, "weight_decay")
 
     def of_mask(self) -> Training:
         """Return the settings of the training that leads to the mask."""
@@ -69,6 +81,8 @@ class Pruning(Training):
             batch_size=self.batch_size,
             learning_rate=self.mask_learning_rate,
             schedule=self.schedule,
+            momentum=self.momentum,
+            clip_norm=self.clip_norm,
         )
 
     def title(self) -> str:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.models.altered import check_plain
 from rnascl_keras.pruning.channels import MAKERS, Channels
 
 Kept = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -48,9 +49,20 @@ def without_channels(model: keras.Model, keep: float) -> keras.Model:
 
 def _functional(model: keras.Model) -> keras.Model:
     """Return the functional model of it; nested ones are not followed."""
+    check_plain(model, f"model {model.name}", "pruned")
     functional: Any = model
     if isinstance(model, keras.Sequential):
         functional = model._functional
+    turned = [
+        layer.name
+        for layer in model.layers
+        if getattr(layer, "data_format", None) == "channels_first"
+    ]
+    if turned:
+        raise UserError(
+            f"model {model.name} has layers of channels first ({', '.join(turned)}), whose "
+            "channels are not followed; prune single weights, without --structured."
+        )
     nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
     if not hasattr(functional, "_nodes_by_depth") or nested:
         what = f"holds the models {', '.join(nested)}" if nested else "is subclassed"

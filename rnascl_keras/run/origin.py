@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,22 @@ class Origin:
         """Return it as it is noted: `signature`, and `made_from`."""
         noted = {"settings": self.settings, "inputs": self.inputs, "outside": self.outside}
         return {"signature": self.signature, "made_from": noted}
+
+    def alike(self, noted: dict[str, Any], measuring: Collection[str]) -> bool:
+        """Return whether what is noted was trained as it would be now, however it was measured.
+
+        Args:
+            noted: as `as_dict` returns it.
+            measuring: settings that say what is measured of it only.
+        """
+        if (made_from := noted.get("made_from")) is None:
+            return noted["signature"] == self.signature
+        there, here = (
+            {key: value for key, value in settings.items() if key not in measuring}
+            for settings in (made_from["settings"], self.settings)
+        )
+        files = made_from["inputs"] == self.inputs and made_from["outside"] == self.outside
+        return there == here and files
 
 
 def differences(noted: dict[str, Any], now: Origin) -> list[str]:

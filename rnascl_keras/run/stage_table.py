@@ -9,9 +9,8 @@ from pathlib import Path
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.run import stages
 from rnascl_keras.run.latency import TABLE, given_table
-from rnascl_keras.run.starts import start_file
+from rnascl_keras.run.starts import SUPERNET, start_file, student_start
 from rnascl_keras.run.workdir import Run
-from rnascl_keras.section import STARTS
 from rnascl_keras.teachers.cache.index import INDEX, shard_names
 from rnascl_keras.teachers.included import teacher_file
 
@@ -83,7 +82,7 @@ def _teaching(run: Run) -> list[str]:
 
 
 def _train_needs(run: Run) -> list[str]:
-    weights = ["search/supernet.weights.h5"] if run.recipe.train.start == "supernet" else []
+    weights = [SUPERNET] if run.recipe.train.start == "supernet" else []
     return [*_teaching(run), "architecture.json", *weights]
 
 
@@ -95,7 +94,7 @@ def _architecture(run: Run) -> list[str]:
     return ["architecture.json"] if run.students else []
 
 
-SEARCHED = ("search/outcome.json", "search/supernet.weights.h5", "search/choices.csv")
+SEARCHED = ("search/outcome.json", SUPERNET, "search/choices.csv")
 
 
 def _searched(run: Run) -> list[str]:
@@ -107,11 +106,6 @@ def _given_weights(run: Run) -> dict[str, Path]:
     if settings.weights:
         return {"weights": teacher_file(settings.weights)}
     return {"start": start_file("teacher.start", settings.start)} if settings.start else {}
-
-
-def _given_student(run: Run) -> dict[str, Path]:
-    start = run.recipe.train.start
-    return {} if start in STARTS else {"start": start_file("train.start", start)}
 
 
 def _given_latencies(run: Run) -> dict[str, Path]:
@@ -179,7 +173,7 @@ STAGES = (
         _files("student.keras"),
         stages.train,
         shared=_always,
-        outside=_given_student,
+        outside=student_start,
         kept=True,
     ),
     RunStage(

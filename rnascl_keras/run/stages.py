@@ -8,7 +8,7 @@ import keras
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.callbacks import ChoiceHistograms, ChoiceHistory, GumbelTemperatureDecay
-from rnascl_keras.method.derive import check_budget, copy_sliced_weights, select
+from rnascl_keras.method.derive import check_budget, select
 from rnascl_keras.method.distill import CrossLayerDistiller
 from rnascl_keras.method.gumbel import tutor_seed
 from rnascl_keras.method.outcome import SearchOutcome
@@ -17,14 +17,13 @@ from rnascl_keras.method.search import CrossLayerSearch
 from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.method.taps import tap
 from rnascl_keras.method.trades import Trades
-from rnascl_keras.models.saving import load_weights, save_model, save_weights
+from rnascl_keras.models.saving import save_model, save_weights
 from rnascl_keras.run.fitting import fit_stage, seed_stage
 from rnascl_keras.run.latency import predicted_latency, table_for
 from rnascl_keras.run.models import cache_settings
 from rnascl_keras.run.schedules import sgd
-from rnascl_keras.run.starts import start_student
+from rnascl_keras.run.starts import SUPERNET, started_student
 from rnascl_keras.run.workdir import Run
-from rnascl_keras.section import STARTS
 from rnascl_keras.settings import Tutored
 from rnascl_keras.teachers.cache.building import fill_cache
 from rnascl_keras.teachers.included import included_teachers, teacher_file
@@ -107,7 +106,7 @@ def search(run: Run, signature: str) -> None:
         ]
     fit_stage(run, "search", signature, model, settings, what, callbacks, run.cache)
     if run.is_chief:
-        save_weights(model.supernet, folder / "supernet.weights.h5")
+        save_weights(model.supernet, run.path(SUPERNET))
         SearchOutcome.of(model).save(folder / "outcome.json")
 
 
@@ -149,13 +148,7 @@ def train(run: Run, signature: str) -> None:
     """Train the derived student by eq. 3, or robustly; write `student.keras`."""
     settings, architecture = run.recipe.train, run.architecture
     seed_stage(run.recipe.seed, 3)
-    student = architecture.build()
-    if settings.start == "supernet":
-        supernet = Supernet(architecture.space, architecture.input_shape, architecture.classes)
-        load_weights(supernet, run.path("search/supernet.weights.h5"))
-        copy_sliced_weights(supernet, student)
-    elif settings.start not in STARTS:
-        start_student(run, student)
+    student = started_student(run, architecture)
     robust = make_robust(**settings.robust_arguments())
     told = _robustly(settings) if robust else "eq. 3"
     _distill(run, "train", signature, student, settings, told, robust=robust)

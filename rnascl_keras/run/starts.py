@@ -7,12 +7,17 @@ from pathlib import Path
 import keras
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.method.architecture import Architecture
+from rnascl_keras.method.derive import copy_sliced_weights
+from rnascl_keras.method.supernet import Supernet
 from rnascl_keras.models.included import MODEL, included_or_given
-from rnascl_keras.models.saving import load_model
+from rnascl_keras.models.saving import load_model, load_weights
 from rnascl_keras.models.starting import for_other_images, start_from
 from rnascl_keras.run.workdir import Run
+from rnascl_keras.section import STARTS
 from rnascl_keras.teachers import build_teacher
 
+SUPERNET = "search/supernet.weights.h5"
 KINDS = {"teacher.start": ("teachers", "students"), "train.start": ("students",)}
 """Kinds of the package's models that each setting takes by name."""
 
@@ -50,11 +55,23 @@ def start_teacher(run: Run, model: keras.Model) -> None:
         run.say(f"teacher: starts from {name}: {start_from(model, source, name)}")
 
 
-def start_student(run: Run, student: keras.Model) -> None:
-    """Begin with the weights of the file `train.start`, and say how many."""
+def student_start(run: Run) -> dict[str, Path]:
+    """Return the file that the student starts from, under "start"; empty where it is none."""
     start = run.recipe.train.start
-    source = load_model(start_file("train.start", start))
-    run.say(f"train: starts from {start}: {start_from(student, source, start)}")
+    return {} if start in STARTS else {"start": start_file("train.start", start)}
+
+
+def started_student(run: Run, architecture: Architecture) -> keras.Model:
+    """Return a student with the weights that `train.start` names; of a file it is said how many."""
+    student, start = architecture.build(), run.recipe.train.start
+    if start == "supernet":
+        supernet = Supernet(architecture.space, architecture.input_shape, architecture.classes)
+        load_weights(supernet, run.path(SUPERNET))
+        copy_sliced_weights(supernet, student)
+    for file in student_start(run).values():
+        source = load_model(file)
+        run.say(f"train: starts from {start}: {start_from(student, source, start)}")
+    return student
 
 
 def _started_from(run: Run) -> tuple[str, keras.Model]:

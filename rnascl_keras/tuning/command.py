@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import textwrap
 import time
 from collections.abc import Sequence
@@ -31,9 +32,6 @@ from rnascl_keras.tuning.ranking import ranked
 from rnascl_keras.tuning.table import in_words, tuning_table, what_counts
 from rnascl_keras.tuning.tuner import RecipeTuner, TrialEnded, held_out_images
 from rnascl_keras.units import duration, percent
-
-MOST_SEED = SEEDS // 2
-"""Keras Tuner counts on from the seed that it is given."""
 
 
 def tune_run(
@@ -71,8 +69,12 @@ def tune_run(
     deadline = time.monotonic() + 3600 * hours if hours is not None else None
     run_stages(run, ("teacher", "cache"))
     with locked(run.path(".stages/lock")):
-        oracle = make_oracle(method, trials, run.recipe.train.epochs, seed, deadline)
-        tuner = _tuner(run, oracle, names, least_clean, [method, seed])
+        possible, shape = _possible(run, names), run.data.train.input_shape
+        hypermodel = RecipeHyperModel(run.recipe, possible, shape)
+        settings = math.prod(map(len, hypermodel.choices.values()))
+        epochs = run.recipe.train.epochs
+        oracle = make_oracle(method, trials, epochs, seed, settings=settings, deadline=deadline)
+        tuner = _tuner(run, oracle, hypermodel, least_clean, [method, seed])
         _search(tuner)
         return _results(tuner, method, seed)
 
@@ -89,9 +91,9 @@ def _check(
 ) -> None:
     """Raise UserError for an option that is none."""
     check_name("--method", method, METHODS)
-    if trials < 1 or not 0 <= seed <= MOST_SEED:
+    if trials < 1 or not 0 <= seed < SEEDS:
         raise UserError(
-            f"--trials must be at least 1 and --seed from 0 to {MOST_SEED:,}; got {trials} and "
+            f"--trials must be at least 1 and --seed from 0 to {SEEDS - 1:,}; got {trials} and "
             f"{seed}."
         )
     if hours is not None and not hours > 0:
@@ -108,11 +110,14 @@ def _check(
 
 
 def _tuner(
-    run: Run, oracle: Oracle, names: list[str], least_clean: float, chosen: list[Any]
+    run: Run,
+    oracle: Oracle,
+    hypermodel: RecipeHyperModel,
+    least_clean: float,
+    chosen: list[Any],
 ) -> RecipeTuner:
     """Return a tuner in a folder of its own for all that its trials' order depends on: the
     `chosen` method and seed, and what is tuned."""
-    hypermodel = RecipeHyperModel(run.recipe, _possible(run, names), run.data.train.input_shape)
     told = [*chosen, least_clean, hypermodel.choices, run.recipe.model_dump(mode="json")]
     with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner says that it goes on
         return RecipeTuner(

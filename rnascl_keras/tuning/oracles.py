@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import keras_tuner
+import numpy as np
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 
 from rnascl_keras.errors import UserError
@@ -73,7 +74,30 @@ class _Steady(keras_tuner.Oracle):
 
 
 class _Hyperband(_Steady, HyperbandOracle):
+    """Keras Tuner's, which begins with the bracket of the most and shortest trials, without those
+    brackets that so many trials, or settings, would not see to their end: else none is prolonged.
+
+    Args:
+        trials: it stops after so many.
+        settings: of how many there is a choice.
+        arguments: of Keras Tuner's oracle.
+    """
+
     kept = HYPERBAND
+
+    def __init__(self, trials: int, settings: int, **arguments: Any) -> None:
+        self._limits = trials, settings
+        super().__init__(**arguments)
+        self.max_trials = trials
+
+    def _get_num_brackets(self) -> int:
+        trials, settings = self._limits
+        most = super()._get_num_brackets()
+        sizes = [[self._get_size(k, r) for r in range(k + 1)] for k in range(most)]
+        return 1 + max(
+            (k for k in range(most) if sum(sizes[k]) <= trials and sizes[k][0] <= settings),
+            default=0,
+        )
 
 
 class _Bayesian(_Steady, BayesianOptimizationOracle):
@@ -93,7 +117,13 @@ METHODS = ("hyperband", "bayesian", "random")
 
 
 def make_oracle(
-    method: str, trials: int, epochs: int, seed: int, deadline: float | None = None
+    method: str,
+    trials: int,
+    epochs: int,
+    seed: int,
+    *,
+    settings: int,
+    deadline: float | None = None,
 ) -> keras_tuner.Oracle:
     """Return an oracle.
 
@@ -102,16 +132,16 @@ def make_oracle(
         trials: it stops after so many.
         epochs: of a whole training; Hyperband begins with fewer.
         seed: of its draws, at least 0.
+        settings: of how many there is a choice; Hyperband's trials are tried again for longer.
         deadline: of `time.monotonic`, after which no trial begins.
     """
     shared = {
         "objective": keras_tuner.Objective(OBJECTIVE, "max"),
-        "seed": seed + 1,  # 0 would mean none to Keras Tuner
+        "seed": _spread(seed),
     }
     if method == "hyperband":
         # 0 stands for no end of them
-        oracle = _Hyperband(max_epochs=epochs, hyperband_iterations=0, **shared)
-        oracle.max_trials = trials
+        oracle = _Hyperband(trials, settings, max_epochs=epochs, hyperband_iterations=0, **shared)
     elif method == "bayesian":
         oracle = _Bayesian(max_trials=trials, num_initial_points=INITIAL_POINTS, **shared)
     else:
@@ -119,3 +149,9 @@ def make_oracle(
     oracle.verbose = 0
     oracle.deadline = deadline
     return oracle
+
+
+def _spread(seed: int) -> int:
+    """Return a seed far from those of its neighbours: Keras Tuner adds the numbers of trials to it,
+    so that with 0 and 1 it would draw the same, one trial later. Above 0, which is none to it."""
+    return 1 + int(np.random.SeedSequence(seed).generate_state(1)[0]) // 2

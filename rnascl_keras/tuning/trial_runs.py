@@ -71,8 +71,12 @@ def shortened(recipe: Recipe, views: int, fraction: float) -> ShortenedRecipe:
     values = recipe.model_dump()
     values["cache"]["views"] = views
     for section in ("search", "train"):
+        own = values[section]
         # what a quotient of whole numbers loses is no epoch more
-        values[section]["epochs"] = math.ceil(round(fraction * values[section]["epochs"], 6))
+        own["epochs"] = math.ceil(round(fraction * own["epochs"], 6))
+        if own["decay_epochs"]:
+            scaled = {math.ceil(round(fraction * epoch, 6)) for epoch in own["decay_epochs"]}
+            own["decay_epochs"] = sorted(scaled)
     return ShortenedRecipe.model_validate(values)
 
 

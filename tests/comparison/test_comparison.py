@@ -1,7 +1,10 @@
 """Tutors that were not searched, the methods, and the rows of a comparison."""
 
+import io
+
 import keras
 import pytest
+from rich.console import Console
 from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_teacher
 
 from rnascl_keras.assignments import with_settings
@@ -11,7 +14,7 @@ from rnascl_keras.comparison.networks import networks_picture
 from rnascl_keras.comparison.plot import clean_against_robust, picture
 from rnascl_keras.comparison.published_results import TABLE_1
 from rnascl_keras.comparison.rows import Measures, _Row
-from rnascl_keras.comparison.table import spread
+from rnascl_keras.comparison.table import comparison_table, spread
 from rnascl_keras.comparison.tutors import matched_tutors, random_tutors
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.hashes import content_hash, digest
@@ -152,6 +155,24 @@ def test_methods_come_with_what_they_start_from():
         find_methods(["mached"])
 
 
+def test_sizes_are_those_of_all_seeds():
+    rows = [
+        {
+            "method": "random_widths",
+            "name": "Random widths",
+            "seed": seed,
+            "parameters": parameters,
+            "macs": 5_000_000,
+            "accuracy": 0.5,
+            "pgd20": {"epsilon": [0.1], "accuracy": [0.3]},
+        }
+        for seed, parameters in enumerate((9_000, 12_000, 10_000))
+    ]
+    said = io.StringIO()
+    Console(file=said, width=100).print(comparison_table("digits", rows))
+    assert "9.00 k to 12.0 k parameters, 5.00 M MACs" in said.getvalue()
+
+
 def test_spread():
     assert spread([0.5]) == "50.0"
     assert spread([0.5, 0.6, 0.4]) == "50.0 (40.0 to 60.0)"
@@ -208,6 +229,22 @@ def test_a_comparison(methods, work, tiny, rnascl, snapshot):
     assert again.code == 0
     assert again.err.count("_seed0: already done") == len({*methods, "searched"})
     assert snapshot(work) == before
+    fewer = rnascl("compare", tiny, *options[:-2])
+    assert fewer.code == 2 and "holds AutoAttack of 5 images" in fewer.err
+    if len(methods) < len(METHODS):
+        with_other_radii(options, work, tiny, rnascl)
+
+
+def with_other_radii(options, work, tiny, rnascl):
+    """The students stay, and are measured anew."""
+    students = {path: path.read_bytes() for path in (work / "compare").glob("*.keras")}
+    other = [*options[:2], "--radii", "0.1", *options[4:]]
+    measured = rnascl("compare", tiny, *other)
+    assert measured.code == 0 and measured.err.count("measured anew") == len(students)
+    for row in read_json(work / "compare.json")["rows"]:
+        assert row["pgd20"]["epsilon"] == [0.1] and row["auto_attack"]["n"] == 5
+    assert {path: path.read_bytes() for path in students} == students
+    assert "already done" in rnascl("compare", tiny, *other).err
 
 
 def test_what_cannot_be_compared(refused, tiny, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from functools import partial
 
 import pytest
 
@@ -64,6 +65,36 @@ def test_equal_compute_gives_smaller_networks_more_epochs():
     assert budget.epochs_of(1_000_000, 10_000) == 100
     assert budget.epochs_of(900_000_000, 10_000) == 1
     assert Budget(epochs=7).epochs_of(10, 10) == 7
+
+
+def test_a_network_without_some_channels_is_fine_tuned_for_less():
+    """8 epochs: 4 dense, the other 4 of the smaller network, or 2 to a mask and 2 after it."""
+    plan = partial(network_rows.Plan, macs=1000, images=10, epochs=8)
+    assert plan(NetworkSpec.read("x")).compute(1000) == 8 * 1000 * 10
+    assert plan(NetworkSpec.read("x+channels=0.5")).compute(250) == 4 * (1000 + 250) * 10
+    assert plan(NetworkSpec.read("x+hydra=0.5")).compute(1000) == 8 * 1000 * 10
+
+
+def test_a_network_is_pruned_under_its_own_training_s_attack():
+    changes = ["teacher.method=pgd", "teacher.steps=3", "teacher.step_size=0.02"]
+    teacher = with_settings(load_recipe("digits"), changes).teacher
+    spec = NetworkSpec.read("digits_cnn+hydra=0.1")
+    pruning = network_rows._pruning(teacher, network_rows.Plan(spec, 10, 10, 8))
+    same = ("method", "epsilon", "steps", "step_size", "trades_beta")
+    assert [pruning.arguments()[key] for key in same] == [getattr(teacher, key) for key in same]
+
+
+def test_budgets_do_not_share_what_is_pruned(tmp_path):
+    """4 and 5 epochs have the same dense ones, and others after them."""
+    run = Run(load_recipe("digits"), tmp_path)
+
+    def folder(word, epochs):
+        plan = network_rows.Plan(NetworkSpec.read(word), 10, 10, epochs)
+        return network_rows._own_run(run, plan).workdir
+
+    words = ("digits_cnn+hydra=0.1", "digits_cnn+magnitude=0.1")
+    assert folder(words[0], 4) == folder(words[1], 4)
+    assert len({folder(words[0], 4), folder(words[0], 5), folder("digits_cnn", 2)}) == 3
 
 
 def test_published_points_have_a_size():
@@ -146,6 +177,8 @@ def test_figures_of_other_measures_are_not_given_again(change, tmp_path, monkeyp
     [
         ((), "give the budget"),
         (("--epochs", 1, "--compute", 1e9), "give the budget"),
+        (("--compute", 0), "give the budget"),
+        (("--compute", "inf"), "give the budget"),
         (("--epochs", 1, "--set", "teacher.method=natural"), "after adversarial training"),
     ],
 )

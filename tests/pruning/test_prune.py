@@ -23,9 +23,10 @@ from rnascl_keras.run.workdir import Run
 from rnascl_keras.teachers import build_teacher
 
 DATA = ("--data", "digits", "--set", "data.limit_train=120", "--set", "data.validation=40")
+DATA += ("--set", "evaluation.epsilon=0.1")
 QUICK = ("--set", "evaluation.n=20", "--set", "evaluation.check=0", "--set", "export.agreement=0")
 QUICK += ("--set", 'evaluation.attacks=["pgd"]', "--set", "export.calibration=32")
-SHORT = ("--epochs", 1, "--mask-epochs", 2, "--batch-size", 40, "--eps", 0.1)
+SHORT = ("--epochs", 1, "--mask-epochs", 2, "--batch-size", 40)
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def test_a_file_is_pruned_once(options, name, model, rnascl, tmp_path):
     assert set(figures["files"]) == {f"{name}.onnx", f"{name}_int8.onnx"}
     assert all(file["bytes"] > 0 for file in figures["files"].values())
     assert set(figures["accuracy"]) == {"clean", "pgd20", "worst"}
+    assert figures["made_from"]["settings"]["prune"]["epsilon"] == figures["epsilon"] == 0.1
     if "--structured" in options:
         assert figures["parameters"] < 0.4 * 23_738 and figures["macs"] < 0.5 * 641_000
     else:

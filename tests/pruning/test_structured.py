@@ -100,3 +100,14 @@ def test_what_cannot_be_followed_is_told():
     )
     with pytest.raises(UserError, match="no channel of flat"):
         without_channels(flat, 0.5)
+    turned = keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            keras.layers.Permute((3, 1, 2)),
+            keras.layers.ZeroPadding2D(1, data_format="channels_first", name="turned"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4),
+        ]
+    )
+    with pytest.raises(UserError, match=r"channels first \(turned\)"):
+        without_channels(turned, 0.5)

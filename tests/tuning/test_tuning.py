@@ -117,9 +117,9 @@ def test_an_unknown_name_is_told():
 class Quick(BaseTuner):
     """A tuner whose trials are over at once, or end it."""
 
-    def __init__(self, folder, method, trials=8, ends_at=None, epochs=9, names=()):
+    def __init__(self, folder, method, trials=8, ends_at=None, epochs=9, names=(), settings=99):
         self.ends_at, self.done = ends_at, []
-        oracle = make_oracle(method, trials, epochs, seed=0)
+        oracle = make_oracle(method, trials, epochs, seed=0, settings=settings)
         arguments = {"directory": str(folder), "project_name": "quick"}
         super().__init__(oracle, hyper_model(names=names), **arguments)
 
@@ -132,6 +132,39 @@ class Quick(BaseTuner):
         recipe = self.hypermodel.build(trial.hyperparameters)
         self.done.append(recipe)
         return {"score": -abs(np.log10(recipe.train.gamma_t) - 1) - recipe.search.gamma_s / 1e3}
+
+
+@pytest.mark.parametrize(
+    ("trials", "names", "settings"), [(20, (), 500), (50, (), 500), (20, ("gamma_t",), 4)]
+)
+def test_hyperband_prolongs_the_best_of_its_trials(trials, names, settings, tmp_path):
+    """Keras Tuner alone would begin with 98 trials of 2 epochs, however few there are to be."""
+    tuner = Quick(tmp_path, "hyperband", trials, epochs=100, names=names, settings=settings)
+    tuner.search()
+    begun = [tuner.oracle.trials[name].hyperparameters.values for name in tuner.oracle.start_order]
+    epochs = [values["tuner/epochs"] for values in begun]
+    assert len(epochs) <= trials and max(epochs) == 100
+    assert settings == 4 or (len(epochs) == trials and min(epochs) < 100)
+
+
+def test_neighbouring_seeds_draw_other_settings(tmp_path):
+    def drawn(seed):
+        oracle = make_oracle("random", 30, 9, seed, settings=99)
+        oracle._set_project_dir(str(tmp_path), f"seed_{seed}")
+        oracle.hyperparameters.Choice("x", list(range(99)))
+        return [oracle.create_trial(f"{k}").hyperparameters.values["x"] for k in range(20)]
+
+    first, second = drawn(0), drawn(1)
+    assert not any(first[k:] == second[: 20 - k] for k in range(10))
+    assert not any(second[k:] == first[: 20 - k] for k in range(10))
+
+
+def test_a_short_trial_lowers_its_rate_where_the_whole_training_does():
+    changes = ["train.epochs=20", "train.decay_epochs=10,15", "train.schedule=step"]
+    recipe = with_settings(DIGITS, changes)
+    assert shortened(recipe, 0, 0.2).train.decay_epochs == (2, 3)
+    assert shortened(recipe, 0, 0.05).train.decay_epochs == (1,)
+    assert shortened(recipe, 0, 1.0).train.decay_epochs == (10, 15)
 
 
 @pytest.mark.parametrize("method", METHODS)
