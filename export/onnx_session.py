@@ -87,6 +87,12 @@ class SessionMaker:
             raise UserError(
                 f"{self._path} is not a model that onnxruntime can run: {one_line(error)}"
             ) from error
+        if missing := [name for name in self._providers if name not in session.get_providers()]:
+            raise UserError(
+                f"onnxruntime cannot start {', '.join(missing)} on this machine, and would compute "
+                f"on {', '.join(session.get_providers())} in silence; see whether its driver and "
+                "libraries are installed, or leave out --providers."
+            )
         return Session(self._path, session)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,19 +21,6 @@ BATCH_SIZE = 128
 
 class ExportError(RuntimeError):
     """An exported file does not compute what its Keras model computes; nothing was kept."""
-
-
-@contextlib.contextmanager
-def full_float32() -> Iterator[None]:
-    """Keep TensorFlow from TensorFloat-32, whose products carry 10 bits on recent GPUs."""
-    import tensorflow as tf
-
-    before = tf.config.experimental.tensor_float_32_execution_enabled()
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    try:
-        yield
-    finally:
-        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def keras_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -102,8 +102,11 @@ def main() -> None:
     except NothingKept as stop:
         _say(f"rnascl: {stop}; nothing was kept, and the same command begins anew.")
         sys.exit(EXIT_CODE if isinstance(stop.__cause__, Stopped) else STOPPED)
-    except WorkerLost:
-        _say("rnascl: a worker does not answer any more; start all of them again to go on.")
+    except WorkerLost as lost:
+        _say(
+            "rnascl: a worker does not answer any more; start all of them again to go on "
+            f"({printable(str(lost))})."
+        )
         os._exit(EXIT_CODE)  # the interpreter's own end would wait for the worker that is gone
     except ModuleNotFoundError as error:
         if not is_of_training(error.name):

@@ -91,19 +91,32 @@ def apply_gradients(
     """Move variables down the gradient of the global batch, of which every replica has its part.
 
     Keras clips each replica's part and adds up afterwards, which bounds another vector than the
-    gradient. Where the optimizer clips, all replicas clip the whole one here, and hand it a k-th.
+    gradient; and where the loss is scaled, it asks the first replica's part alone whether it is
+    finite. Such an optimizer is given a k-th of the whole gradient, clipped, by all k replicas.
     """
     replicas = replica_count()
     inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
-    if replicas > 1 and any((inner.clipnorm, inner.global_clipnorm, inner.clipvalue)):
+    clips = any((inner.clipnorm, inner.global_clipnorm, inner.clipvalue))
+    if replicas > 1 and (clips or inner is not optimizer):
         pairs = [(g, v) for g, v in zip(gradients, variables, strict=True) if g is not None]
         gradients, variables = [g for g, _ in pairs], [v for _, v in pairs]
-        scale = getattr(optimizer, "dynamic_scale", 1.0)
         context = tf.distribute.get_replica_context()
         whole = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        clipped = inner._clip_gradients([g / tf.cast(scale, g.dtype) for g in whole])
-        gradients = [g * (tf.cast(scale, g.dtype) / replicas) for g in clipped]
+        if clips:
+            whole = _clipped(inner, whole, getattr(optimizer, "dynamic_scale", 1.0))
+        gradients = [g / replicas for g in whole]
     optimizer.apply(gradients, variables)
+
+
+def _clipped(optimizer: Any, gradients: Sequence[Tensor], scale: Tensor | float) -> list[Tensor]:
+    """Return gradients of a loss times `scale`, clipped as the optimizer does without that; what is
+    not finite stays so, for that is how the scale is found."""
+    scales = [tf.cast(scale, g.dtype) for g in gradients]
+    clipped = optimizer._clip_gradients([g / s for g, s in zip(gradients, scales, strict=True)])
+    return [
+        tf.where(tf.math.is_finite(g), c * s, g)
+        for g, c, s in zip(gradients, clipped, scales, strict=True)
+    ]
 
 
 def moving_statistics(model: keras.Model) -> list[Any]:
@@ -159,13 +172,17 @@ def across_replicas(function: Callable[..., Sequence[Tensor]]) -> Callable[..., 
         return function
 
     def spread(*tensors: Tensor) -> list[Tensor]:
+        asked = tf.shape(tensors[0])[0]
+        size = tf.maximum(asked, replicas)  # the last one again, so that no replica is left without
+        rows = tf.minimum(tf.range(size), asked - 1)
+        filled = [tf.gather(tensor, rows) for tensor in tensors]
+
         def part() -> Sequence[Tensor]:
             own = tf.distribute.get_replica_context().replica_id_in_sync_group % replicas
-            size = tf.shape(tensors[0])[0]
             first, last = own * size // replicas, (own + 1) * size // replicas
-            return function(*(tensor[first:last] for tensor in tensors))
+            return function(*(tensor[first:last] for tensor in filled))
 
         parts = [strategy.experimental_local_results(x) for x in strategy.run(part)]
-        return [tf.concat(results, 0) for results in parts]
+        return [tf.concat(results, 0)[:asked] for results in parts]
 
     return spread

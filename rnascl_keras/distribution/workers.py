@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from rnascl_keras.errors import WorkerLost
+from rnascl_keras.errors import WorkerLost, one_line
 
 LOST = (
     tf.errors.UnavailableError,
@@ -95,4 +95,4 @@ def reporting_lost_workers(strategy: tf.distribute.Strategy) -> Iterator[None]:
     except LOST as error:
         if not has_several_workers(strategy):
             raise
-        raise WorkerLost from error
+        raise WorkerLost(one_line(error)) from error

@@ -78,7 +78,8 @@ def normalised(
         y, mean, unbiased, *saved = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=scale, offset=offset, mean=[], variance=[], epsilon=epsilon
         )
-        variance = unbiased * (count - 1) / count
+        # of one value cuDNN may say anything
+        variance = tf.where(count > 1, unbiased * (count - 1) / count, tf.zeros_like(mean))
 
         def backward(upstream: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             return _Slopes(saved, mean, variance, epsilon, count).of(upstream, x, scale)

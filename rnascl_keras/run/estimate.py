@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+import numpy as np
 
 from rnascl_keras.run.training_state import training_state
 
@@ -26,7 +27,7 @@ def seconds_per_step(model: keras.Model, batches: Iterable, steps: int = 3) -> f
     seconds = []
     for _ in range(steps):
         start = time.perf_counter()
-        train(iterator)
+        keras.tree.map_structure(np.asarray, train(iterator))  # a device may still be at it
         seconds.append(time.perf_counter() - start)
     for variable, value in zip(state, before, strict=True):
         variable.assign(value)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from rnascl_keras.distribution.replicas import synchronized_batch_norm
 from rnascl_keras.errors import Diverged, UserError
+from rnascl_keras.hardware import hardware
 from rnascl_keras.method.early_stopping import RobustEarlyStopping
 from rnascl_keras.method.kept_weights import KeepsWeights
 from rnascl_keras.progress import fit_verbosity
@@ -127,6 +128,7 @@ class _Fit:
             stopped_by_sigterm(self.stop.note),
             cache.told() if cache else nullcontext(),
             self._tracked() as written,
+            self._telling_of_memory(),
         ):
             if self.epoch < epochs:
                 self._announce(what, batches)
@@ -220,6 +222,20 @@ class _Fit:
             f"command again{kept}."
         )
 
+    @contextmanager
+    def _telling_of_memory(self) -> Iterator[None]:
+        """Say what to do where a device's memory does not hold what a step computes."""
+        try:
+            yield
+        except tf.errors.ResourceExhaustedError as error:
+            if "OOM" not in str(error):  # a disk is told elsewhere
+                raise
+            raise UserError(
+                f"{self.stage}: {hardware()} has no memory left for a step of "
+                f"{self.settings.batch_size} images; lower {self._section}.batch_size, or end what "
+                "else holds it, and give the command again."
+            ) from error
+
     def _announce(self, what: str, batches: Batches) -> None:
         """Say what is trained, and about how long that takes, measured now."""
         left = self.settings.epochs - self.epoch
@@ -229,7 +245,7 @@ class _Fit:
         )
         self._say_what_is_unused()
         seconds = seconds_per_step(self.model, batches) * (left * self.steps - self.step)
-        self.say(f"about {duration(seconds)} on this machine")
+        self.say(f"about {duration(seconds)} on {hardware()}")
 
 
 def _verbosity(run: Run) -> Any:
@@ -242,7 +258,7 @@ def _verbosity(run: Run) -> Any:
 
 def _check_same_position(run: Run, position: int) -> None:
     """Raise UserError where another worker would go on from another step."""
-    if run.total(position) != position * run.workers:
+    if round(run.total(position)) != position * run.workers:  # a sum of a part for each device
         raise UserError(
             f"the workers do not see the same files in {run.workdir}: it has to be a folder that "
             "all hosts share; give it with --workdir."

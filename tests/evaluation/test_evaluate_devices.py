@@ -51,6 +51,19 @@ def test_three_devices_find_what_one_finds(tmp_path):
     assert 0 < one["accuracy"]["worst"] < one["accuracy"]["clean"] == 1
 
 
+def test_a_model_of_one_size_of_batch_is_not_cut_into_parts(tmp_path):
+    save_model_and_images(tmp_path)
+    images = keras.Input(batch_shape=(6, *IMAGE))
+    flat = keras.ops.reshape(images, (6, int(np.prod(IMAGE))))
+    model = keras.Model(images, keras.layers.Dense(CLASSES)(flat))
+    model.set_weights(keras.models.load_model(tmp_path / "model.keras").get_weights())
+    one, _ = evaluated(tmp_path, "one")
+    model.save(tmp_path / "model.keras")
+    three, said = evaluated(tmp_path, "mirrored")
+    assert three is not None and one is not None, said
+    assert one["accuracy"] == three["accuracy"]
+
+
 def test_several_hosts_are_refused(tmp_path):
     save_model_and_images(tmp_path)
     found, said = evaluated(tmp_path, "multi_worker")

@@ -13,7 +13,8 @@ import tensorflow as tf
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.export import ExportError, OnnxClassifier, export_student
-from rnascl_keras.export.parity import check_logits, full_float32
+from rnascl_keras.export.parity import check_logits
+from rnascl_keras.models.full_float32 import full_float32
 
 layers = keras.layers
 

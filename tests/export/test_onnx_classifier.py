@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 
 from rnascl_keras.attacks import losses
@@ -268,6 +269,15 @@ def test_labels_that_are_no_classes_are_refused(nchw, images, labels, complaint)
 def test_settings_that_do_not_fit_are_refused(nchw, settings, complaint):
     with pytest.raises(UserError, match=complaint):
         OnnxClassifier(nchw, **settings)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_does_not_start_is_no_cpu_in_silence(nchw, monkeypatch):
+    """As where onnxruntime was built for CUDA, and its libraries are not there."""
+    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    with pytest.raises(UserError, match="cannot start CUDAExecutionProvider on this machine"):
+        OnnxClassifier(nchw, providers=providers[:1])
 
 
 def test_a_layout_that_can_be_either_must_be_said(save, images):

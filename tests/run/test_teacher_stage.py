@@ -5,9 +5,12 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.hardware import hardware
 from rnascl_keras.teachers import build_teacher
+from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 from rnascl_keras.teachers.included import teacher_file
 
 
@@ -145,6 +148,17 @@ def test_an_unknown_teacher_is_told_with_those_there_are(rnascl, tmp_path):
         teacher_file("cifar01")
     code = rnascl("teacher", "digits", "--set", "teacher.weights=no/such.keras").code
     assert code == 2
+
+
+def test_a_step_that_memory_does_not_hold_is_told(recipe_file, rnascl, tmp_path, monkeypatch):
+    def fit(*given, **settings):
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr(AdversarialTrainer, "fit", fit)
+    result = rnascl("teacher", recipe_file("epochs=1"), "--workdir", tmp_path / "run")
+    assert result.code == 2
+    assert f"{hardware()} has no memory left for a step of 60 images" in result.err
+    assert "lower teacher.batch_size" in result.err
 
 
 def test_the_included_teacher_is_read_by_name(rnascl, tmp_path):

@@ -17,6 +17,7 @@ from rnascl_keras.distribution import workers
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.full_disk import lack_of_room
 from rnascl_keras.files.whole import check_writable
+from rnascl_keras.hardware import hardware
 from rnascl_keras.method.teacher import LiveTeacher, check_teacher
 from rnascl_keras.models.logits import logits_model
 from rnascl_keras.progress import progress_bar
@@ -150,7 +151,7 @@ class _Build:
         batches = sum(-(-shard.length // self.batch_size) for shard in missing)
         first = next(iter(self.data.view_batches(0, min(self.batch_size, len(self.data)))))
         seconds = batches * self._teacher.seconds(*first)
-        self.say(f"cache: about {duration(seconds)} on this machine")
+        self.say(f"cache: about {duration(seconds)} on {hardware()}")
         (self.folder / INDEX).unlink(missing_ok=True)
         for path in replaced:
             path.unlink()
