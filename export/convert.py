@@ -20,12 +20,12 @@ from rnascl_keras.export.fusion import fused
 from rnascl_keras.export.onnx_classifier import OnnxClassifier
 from rnascl_keras.export.parity import (
     check_logits,
-    full_float32,
     keras_logits,
     saved_model_logits,
 )
 from rnascl_keras.export.same_names import name_by_place
 from rnascl_keras.files import whole as files
+from rnascl_keras.models.full_float32 import full_float32
 
 if TYPE_CHECKING:
     import keras
@@ -139,6 +139,13 @@ def check_exportable(model: keras.Model) -> None:
         raise UserError(
             f"Model {model.name!r}: expected a functional model from one input (batch, h, w, c) to "
             f"one output (batch, classes) to export, got {takes or 'none'} to {gives or 'none'}."
+        )
+    from rnascl_keras.models.altered import altered_layers, quantisation
+
+    if scaled := [x for x in altered_layers(model) if quantisation(x) == "float8"]:
+        raise UserError(
+            f"Model {model.name!r}: layer {scaled[0].name!r} computes in float8, which no file is "
+            "written in; build the same model without quantize, and give it these kernels."
         )
     lower = [x for x in model.layers if x.compute_dtype != "float32"]
     if lower:

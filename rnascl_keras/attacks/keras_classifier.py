@@ -9,13 +9,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from rnascl_keras.attacks.losses import LossFunction
+from rnascl_keras.attacks.losses import LossFunction, log_odds
 from rnascl_keras.attacks.mixing import COMPARED, EACH_ALONE, depends_on, differ
 from rnascl_keras.distribution.replicas import across_replicas
 from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.models.altered import coarse_layers, whole_slopes
 from rnascl_keras.models.channels_last import channels_last, takes_channels_first
+from rnascl_keras.models.full_float32 import full_float32
 from rnascl_keras.models.logits import check_traced, logits_of
 from rnascl_keras.models.operations import called_in_training, stateful
+from rnascl_keras.models.pixel_range import range_complaint
 
 IN_INFERENCE = (
     "{} called with training=True, here in inference mode, as predict takes it; an export does not"
@@ -50,7 +53,7 @@ class KerasClassifier:
         self._is_asked = False
         self._each_alone: bool | None = None
         self._batch: int | None = None
-        self._logits = tf.function(across_replicas(self._forward), autograph=False)
+        self._strategy = tf.distribute.get_strategy()
         self._gradients: dict[LossFunction, Any] = {}
         self._traced: dict[tuple, Any] = {}
         inputs = getattr(self.model, "inputs", None)
@@ -59,21 +62,21 @@ class KerasClassifier:
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """See `Classifier.logits`; float32, of a float64 model float64."""
-        return self._call(self._logits, images)[0]
+        return self._call(self._forward, images)[0]
 
     def logits_and_gradient(
         self, images: np.ndarray, loss: LossFunction, labels: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """See `Classifier.logits_and_gradient`."""
         if loss not in self._gradients:
-            gradient_of = across_replicas(self._gradient_of(loss))
-            self._gradients[loss] = tf.function(gradient_of, autograph=False)
+            self._gradients[loss] = self._gradient_of(loss)
         logits, gradient = self._call(self._gradients[loss], images, labels, targets)
         return logits, gradient
 
     def _forward(self, images: tf.Tensor) -> tuple[tf.Tensor]:
         try:
-            output = self.model(images, training=False)
+            with whole_slopes(self.model):
+                output = self.model(images, training=False)
         except Exception as error:  # of Keras, TensorFlow, or the model's own code
             raise UserError(
                 f"the model cannot be asked about images of shape {tuple(images.shape[1:])}: "
@@ -93,14 +96,27 @@ class KerasClassifier:
                 (logits,) = self._forward(images)
             _, slopes = loss(keras.ops, logits, labels, targets)
             # A stage that cannot be differentiated gives 0, which the caller sees.
-            return logits, tape.gradient(
-                logits,
-                images,
-                output_gradients=slopes,
-                unconnected_gradients=tf.UnconnectedGradients.ZERO,
-            )
+            unconnected = {"unconnected_gradients": tf.UnconnectedGradients.ZERO}
+            try:
+                slope = tape.gradient(logits, images, output_gradients=slopes, **unconnected)
+            except LookupError as error:  # TensorFlow's, of an operation that has none
+                raise UserError(
+                    f"the model's gradient cannot be computed ({one_line(error)}); attack it by "
+                    "score: --attacks square."
+                ) from error
+            return logits, slope
 
         return gradient
+
+    def check_gradient(self, images: np.ndarray) -> None:
+        """Raise UserError where the model's gradient cannot be computed."""
+        label = np.zeros(1, np.int64)
+        self.logits_and_gradient(images[:1], log_odds, label, label)
+
+    def straight_through(self) -> list[str]:
+        """Return the layers that round, and whose gradient is taken as if they did not: attacks
+        that follow it can be misled, so that one by score belongs beside them."""
+        return coarse_layers(self.model)
 
     def _call(self, function: Any, images: np.ndarray, *classes: np.ndarray) -> list[np.ndarray]:
         """Call `function` on the images, all at once where that changes nothing."""
@@ -127,18 +143,18 @@ class KerasClassifier:
         size = inputs[0].shape[0] if inputs else None
         if size is not None:
             try:
-                (freely,) = self._together(self._logits, image)
+                (freely,) = self._together(self._forward, image)
             except (UserError, tf.errors.OpError):
                 freely = None
             self._batch = size
-            (own,) = self._together(self._logits, image)
+            (own,) = self._together(self._forward, image)
             if freely is not None and freely.shape == own.shape and not differ(freely, own):
                 self._batch = None
         self._is_asked = True
 
     def _see_whether_images_mix(self, images: np.ndarray) -> None:
         size = self._batch or COMPARED
-        found = depends_on(lambda x: self._together(self._logits, x)[0], images[:size])
+        found = depends_on(lambda x: self._together(self._forward, x)[0], images[:size])
         if found == EACH_ALONE and self._batch:
             raise UserError(
                 f"the model says otherwise of an image where others lie beside it in its batch of "
@@ -156,16 +172,21 @@ class KerasClassifier:
         compiled = self._compiled(function, images.shape[1:], len(classes))
         tensors = [tf.constant(images[rows], self._dtype)]
         tensors += [tf.constant(part[rows], tf.int64) for part in classes]
-        return [result.numpy()[: len(images)] for result in compiled(*tensors)]
+        with full_float32():
+            return [result.numpy()[: len(images)] for result in compiled(*tensors)]
 
     def _compiled(self, function: Any, input_shape: tuple[int, ...], classes: int) -> Any:
-        """Return `function` traced for batches of any size; kept, since to look it up anew costs
-        half as much as a small network's pass."""
+        """Return `function` traced for batches of any size, and spread over the replicas; one of a
+        single size cannot be cut into parts. It is kept, since to look it up anew costs half as
+        much as a small network's pass."""
         key = function, input_shape, self._batch
         if key not in self._traced:
             specs = [tf.TensorSpec((self._batch, *input_shape), self._dtype)]
             specs += [tf.TensorSpec((self._batch,), tf.int64)] * classes
-            self._traced[key] = function.get_concrete_function(*specs)
+            with self._strategy.scope():
+                whole = function if self._batch else across_replicas(function)
+            traced = tf.function(whole, autograph=False).get_concrete_function(*specs)
+            self._traced[key] = traced
             check_traced(self._traced[key].graph)
         return self._traced[key]
 
@@ -194,6 +215,8 @@ def _remarks(model: keras.Model) -> list[str]:
             "that it was asked about before. Build it with stateful=False, with the same weights."
         )
     remarks = ["takes NCHW"] if takes_channels_first(model) else []
+    if complaint := range_complaint(model):
+        remarks.append(complaint)
     if names := called_in_training(model):
         remarks.append(IN_INFERENCE.format(", ".join(names)))
     return remarks

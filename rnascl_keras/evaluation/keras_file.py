@@ -20,6 +20,7 @@ from rnascl_keras.evaluation.measured import Measured, check_classes, images_for
 from rnascl_keras.evaluation.parts import Parts
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
+from rnascl_keras.evaluation.rounding import with_square_beside
 from rnascl_keras.models.saving import load_model
 
 
@@ -54,6 +55,7 @@ def evaluate_file(
         shape, keep = _input_shape(classifier.model, path), request.images_out is not None
         images = images_for(request, shape)
         check_classes(path, classifier, images)
+        request = with_square_beside(path.name, classifier, request, print)
         if engine == "keras":
             measured = measure(path, classifier, images, request, keep=keep)
             measured = replace(measured, engine=Engine("keras"))

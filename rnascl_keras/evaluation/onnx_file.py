@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from rnascl_keras.evaluation.facts import SATURATES, input_in_words, saturates
 from rnascl_keras.evaluation.measured import Measured, check_classes, images_for, measure
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
+from rnascl_keras.evaluation.rounding import with_square_beside
 from rnascl_keras.export.deployed import open_classifier
 from rnascl_keras.export.room.guarded import GuardedClassifier
 from rnascl_keras.export.room.limits import missing_limits
@@ -126,11 +126,4 @@ def _told(path: Path, classifier: Any, request: Request, say: Callable[[str], No
     say(f"{path.name}: {words}; images go into {classifier.input_name!r}")
     if saturates(classifier):
         say(f"{path.name}: {SATURATES}")
-    rounding = classifier.straight_through()
-    if not rounding or "square" in request.attacks:
-        return request
-    say(
-        f"{path.name}: gradients go through {', '.join(rounding)} as if it did not round, "
-        "which can mislead attacks that follow them; square is run beside."
-    )
-    return replace(request, attacks=[*request.attacks, "square"])
+    return with_square_beside(path.name, classifier, request, say)

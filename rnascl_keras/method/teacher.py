@@ -14,6 +14,7 @@ from rnascl_keras.method.attention import common_size, unit_maps
 from rnascl_keras.method.input_gradients import with_input_gradients
 from rnascl_keras.method.need import OF_TEACHER, Need
 from rnascl_keras.method.taps import tap
+from rnascl_keras.models.altered import whole_slopes
 from rnascl_keras.models.classifiers import check_classifier
 from rnascl_keras.models.fingerprint import fingerprint
 from rnascl_keras.models.finite import check_finite
@@ -127,11 +128,11 @@ class LiveTeacher:
             inputs: as of `answers`.
             labels: (batch,).
         """
-        _, gradients = with_input_gradients(
-            lambda x: (self.source(x, training=False),),
-            tf.convert_to_tensor(_images(inputs)),
-            labels,
-        )
+        images = tf.convert_to_tensor(_images(inputs))
+        with whole_slopes(self.source):
+            _, gradients = with_input_gradients(
+                lambda x: (self.source(x, training=False),), images, labels
+            )
         return gradients
 
 

@@ -21,6 +21,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.method import losses
 from rnascl_keras.method.batches import check_batch, told_plainly, unpack_batch
 from rnascl_keras.method.callback_lists import listed
+from rnascl_keras.models.altered import check_plain
 from rnascl_keras.models.classifiers import check_classifier
 from rnascl_keras.models.fused_batch_norm import fuse_batch_norm
 from rnascl_keras.models.logits import logits_model
@@ -65,7 +66,9 @@ class TrainingModel(DistributedModel):
     def __init__(self, classifier: keras.Model, parts: Sequence[str], name: str) -> None:
         super().__init__(name=name)
         self._check_overrides()
-        check_classifier(classifier, f"the model that a {type(self).__name__} trains")
+        role = f"the model that a {type(self).__name__} trains"
+        check_classifier(classifier, role)
+        check_plain(classifier, role, "trained", factors_train=True)
         self.classifier = logits_model(classifier)
         fuse_batch_norm(self.classifier)
         self.trackers = [keras.metrics.Mean(name=part) for part in parts]

@@ -25,7 +25,8 @@ def channels_last(model: keras.Model) -> keras.Model:
     images: Any = keras.Input(
         (height, width, channels), batch_size=batch, dtype=model.inputs[0].dtype
     )
-    first = layers.Permute((3, 1, 2), name=f"{model.name}_channels_first")(images)
+    turn = layers.Permute((3, 1, 2), name=f"{model.name}_channels_first", dtype=images.dtype)
+    first = turn(images)
     return keras.Model(images, model(first), name=model.name)
 
 

@@ -17,6 +17,8 @@ import numpy as np
 from keras import layers
 from scipy.special import expit, log_expit, log_softmax, softmax
 
+from rnascl_keras.errors import UserError
+
 Tensor = Any
 
 WITH_ACTIVATION = (layers.Dense, layers.EinsumDense, layers.Conv2D)
@@ -155,7 +157,7 @@ def _own_activation(layer: Any) -> Callable[[Tensor], Tensor] | None:
 
 def _before_activation(layer: Any, before: Tensor, tail: tuple) -> Cut:
     return Cut(
-        lambda: _without_activation(layer)(before),
+        lambda: _without_activation(layer, before.shape)(before),
         layer.compute_output_shape(before.shape),
         layer.compute_dtype,
         tail,
@@ -163,8 +165,20 @@ def _before_activation(layer: Any, before: Tensor, tail: tuple) -> Cut:
     )
 
 
-def _without_activation(layer: Any) -> layers.Layer:
-    """Return a layer of the same weights, not of copies, that stops before the activation."""
+KEPT_BESIDE = ("lora_alpha", "is_gptq_calibrated", "is_awq_calibrated")
+"""What a layer holds beside its configuration, and computes by."""
+
+
+def _without_activation(layer: Any, shape: tuple[int | None, ...]) -> layers.Layer:
+    """Return a layer of the same weights, not of copies, that stops before the activation.
+
+    Args:
+        layer: with an activation.
+        shape: of what it takes.
+
+    Raises:
+        UserError: followed by that activation, it would be another function than the layer.
+    """
     twin = type(layer).from_config({**layer.get_config(), "activation": "linear"})
     twin.build(*layer.get_build_config().values())
     twin._tracker.unlock()
@@ -172,5 +186,27 @@ def _without_activation(layer: Any) -> layers.Layer:
         if isinstance(own, keras.Variable):
             twin._untrack_variable(own)
             setattr(twin, name, getattr(layer, name))
+    for name in KEPT_BESIDE:
+        if hasattr(layer, name):
+            setattr(twin, name, getattr(layer, name))
     twin._tracker.lock()
+    _check_same(twin, layer, shape)
     return twin
+
+
+def _check_same(twin: Any, layer: Any, shape: tuple[int | None, ...]) -> None:
+    sizes = [size for size in shape[1:] if size is not None]
+    if len(sizes) < len(shape) - 1:
+        return
+    values = np.random.default_rng(0).normal(size=(2, *sizes)).astype("float32")
+    given = keras.ops.convert_to_tensor(values, dtype=layer.compute_dtype)
+    expected, found = (
+        np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(answer, "float32")))
+        for answer in (layer(given), layer.activation(twin(given)))
+    )
+    if not np.allclose(found, expected, atol=TOLERANCE, equal_nan=True):
+        raise UserError(
+            f"layer {layer.name!r} computes otherwise than its configuration says, so its "
+            f"{getattr(layer.activation, '__name__', 'activation')} cannot be left out; give the "
+            "model without that, so that it gives logits."
+        )

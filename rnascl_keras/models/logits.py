@@ -83,7 +83,7 @@ def logits_of(model: keras.Model) -> Logits:
         output = _with_zero(output, model.name)
     elif output.shape != model.outputs[0].shape:
         shape = model.outputs[0].shape[1:]
-        output = layers.Reshape(shape, name=f"{model.name}_logits")(output)
+        output = layers.Reshape(shape, name=f"{model.name}_logits", dtype=output.dtype)(output)
     return Logits(keras.Model(model.inputs[0], output, name=model.name), ending, single)
 
 
@@ -98,10 +98,11 @@ def _with_zero(z: Any, name: str) -> Any:
     By layers of names that the model has not: Keras counts its own anew in every process, so they
     can be those of a model that was loaded.
     """
-    z = layers.Reshape((1, 1), name=f"{name}_z")(z)
+    own = z.dtype  # whatever policy is in force
+    z = layers.Reshape((1, 1), name=f"{name}_z", dtype=own)(z)
     before: Any = (1, 0)
-    z = layers.ZeroPadding1D(before, name=f"{name}_zero_and_z")(z)
-    return layers.Flatten(name=f"{name}_logits")(z)  # (batch, 2, 1) -> (batch, 2)
+    z = layers.ZeroPadding1D(before, name=f"{name}_zero_and_z", dtype=own)(z)
+    return layers.Flatten(name=f"{name}_logits", dtype=own)(z)  # (batch, 2, 1) -> (batch, 2)
 
 
 def _last_function(model: keras.Model) -> tuple[str | None, Cut | None]:
@@ -135,7 +136,13 @@ def _check_asked(model: keras.Model) -> None:
     images = np.random.default_rng(0).uniform(size=shape).astype(model.inputs[0].dtype)
     asked = tf.function(lambda x: model(x, training=False)).get_concrete_function(images)
     check_traced(asked.graph)
-    if are_probabilities(asked(images).numpy()):
+    answers = asked(images)
+    if not tf.is_tensor(answers):
+        raise UserError(
+            f"model {model.name!r} gives a {type(answers).__name__} of outputs; expected one "
+            "tensor of logits: only classifiers can be evaluated."
+        )
+    if are_probabilities(answers.numpy()):
         raise UserError(PROBABILITIES.format("a function"))
 
 

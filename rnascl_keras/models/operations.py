@@ -29,11 +29,27 @@ def calls(model: keras.Model) -> list[Any]:
 
 def called_in_training(model: keras.Model) -> list[str]:
     """Return the names of the layers that are called with ``training=True``, whatever the model
-    is."""
+    is, and compute something else then."""
     called = calls(model)
-    names = [x.operation.name for x in called if x.arguments.kwargs.get("training") is True]
+    names = [
+        x.operation.name
+        for x in called
+        if x.arguments.kwargs.get("training") is True and _differs_in_training(x.operation)
+    ]
     inner = [x.operation for x in called if isinstance(x.operation, keras.Model)]
     return names + [name for model in inner for name in called_in_training(model)]
+
+
+def _differs_in_training(layer: Any) -> bool:
+    """Return whether a layer draws at random or normalises by the batch, or is not Keras' own, of
+    which it is not known. Keras' own preprocessing is called so by default."""
+    parts = [layer, *getattr(layer, "_layers", ())]
+    return (
+        not type(layer).__module__.startswith("keras.")
+        or isinstance(layer, keras.Model)
+        or any(isinstance(x, keras.layers.BatchNormalization) for x in parts)
+        or any(isinstance(v, keras.random.SeedGenerator) for x in parts for v in vars(x).values())
+    )
 
 
 def stateful(model: keras.Model) -> list[str]:

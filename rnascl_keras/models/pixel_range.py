@@ -30,16 +30,29 @@ FARTHEST = 32
 def check_unit_pixels(model: keras.Model, role: str) -> None:
     """Raise UserError where `model` scales its pixels as those of a wider range than [0, 1].
 
+    Args:
+        model: as of `range_complaint`.
+        role: what it was given as, e.g. "the student".
+    """
+    if complaint := range_complaint(model):
+        raise UserError(f"{role}, {model.name!r}, {complaint}.")
+
+
+def range_complaint(model: keras.Model) -> str | None:
+    """Return what shows that a model is made for pixels of a wider range than [0, 1], and what
+    mends it, as the end of a sentence; None where nothing does.
+
     Seen are layers and operations before the first one of trained weights: they are asked about a
     black and a white image. So a `Rescaling(255)` in front of such a model helps.
 
     Args:
-        model: functional or Sequential, of one input (batch, h, w, c); one of whole numbers is left
-            to `logits_of`.
-        role: what it was given as, e.g. "the student".
+        model: of images (batch, h, w, c); nothing is seen of one that is not functional, and one of
+            whole numbers is left to `logits_of`.
     """
+    if not is_functional(model) or len(model.inputs[0].shape) != 4:
+        return None
     if not keras.backend.is_float_dtype(model.inputs[0].dtype):
-        return
+        return None
     shape = shape_to_ask(model, 1)
     black, white = (
         np.asarray(keras.ops.convert_to_numpy(_scaled(model, images)[0]), np.float64)
@@ -47,17 +60,16 @@ def check_unit_pixels(model: keras.Model, role: str) -> None:
     )
     width = np.abs(white - black)
     if not (seen := width > 0).any():
-        return
+        return None
     distance = np.minimum(np.abs(black), np.abs(white))[seen] / width[seen]
     if width.max() >= NARROWEST and distance.min() <= FARTHEST:
-        return
+        return None
     size = ", ".join(map(str, model.inputs[0].shape[1:]))
-    raise UserError(
-        f"{role}, {model.name!r}, makes pixels in [0, 1] into [{black[seen].min():.4g}, "
-        f"{white[seen].max():.4g}] before its first layer of weights, so it is made for a wider "
-        "range, such as 0 to 255; expected a model of pixels in [0, 1]. Put in front what makes "
-        f"them so, e.g. keras.Sequential([keras.Input(({size})), keras.layers.Rescaling(255), "
-        "model])."
+    return (
+        f"makes pixels in [0, 1] into [{black[seen].min():.4g}, {white[seen].max():.4g}] before "
+        "its first layer of weights, so it is made for a wider range, such as 0 to 255; expected a "
+        "model of pixels in [0, 1]. Put in front what makes them so, e.g. "
+        f"keras.Sequential([keras.Input(({size})), keras.layers.Rescaling(255), model])"
     )
 
 

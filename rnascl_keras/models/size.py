@@ -9,13 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from rnascl_keras.models.altered import altered_layers
+
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
 def model_parameters(model: keras.Model) -> int:
-    """Return the trainable parameters, batch normalisation's scale and offset among them."""
-    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    """Return the trainable parameters, batch normalisation's scale and offset among them; of a
+    layer that is quantised, or has low-rank factors, those of its kernel and bias."""
+    altered = list(altered_layers(model))
+    aside = {id(variable) for layer in altered for variable in layer.variables}
+    own = [v for v in model.trainable_variables if id(v) not in aside]
+    own += [v for x in altered for v in (x.kernel, getattr(x, "bias", None)) if v is not None]
+    return sum(math.prod(variable.shape) for variable in own)
 
 
 @dataclass(frozen=True)
@@ -46,13 +53,33 @@ def model_macs(model: keras.Model) -> MultiplyAdds:
     shape = [224 if size is None else size for size in model.inputs[0].shape[1:]]
     spec = tf.TensorSpec((1, *shape), model.inputs[0].dtype)
     graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(spec).graph
-    total, uncounted = 0, []
-    for operation in _operations(graph):
-        if operation.type in _COUNTED:
-            total += _COUNTED[operation.type](operation)
-        elif operation.type in _UNKNOWN:
+    total, uncounted, fixed = 0, [], set()
+    for operation in _operations(graph):  # each after those that it takes
+        if operation.type in _FIXED or (operation.inputs and fixed.issuperset(_makers(operation))):
+            fixed.add(operation)  # of weights alone: done once, not for each image
+            continue
+        counted = _products(operation)
+        total += counted or 0
+        if counted is None:
             uncounted.append(f"{operation.name} ({operation.type})")
     return MultiplyAdds(total, tuple(uncounted))
+
+
+def _products(operation: tf.Operation) -> int | None:
+    """Return the products that an operation does for an image, None where they are not known."""
+    count = _COUNTED.get(operation.type)
+    if count is None:
+        unknown = operation.type in _UNKNOWN or any(x in operation.type for x in _MULTIPLYING)
+        return None if unknown else 0
+    try:
+        return count(operation)
+    except TypeError:  # a size that is left open
+        return None
+
+
+def _makers(operation: tf.Operation) -> list[tf.Operation]:
+    """Return the operations that make what an operation takes."""
+    return [tensor.op for tensor in operation.inputs]
 
 
 def _operations(graph: tf.Graph) -> Iterator[tf.Operation]:
@@ -113,6 +140,7 @@ _COUNTED: dict[str, Callable[[tf.Operation], int]] = {
     "Conv3DBackpropInputV2": _transposed,
     "MatMul": _product,
     "BatchMatMulV2": _product,
+    "BatchMatMulV3": _product,
     "Einsum": _einsum,
 }
 _UNKNOWN = frozenset(
@@ -120,3 +148,6 @@ _UNKNOWN = frozenset(
     | {"XlaCallModule", "CudnnRNNV3"}
     | {"FFT2D", "RFFT2D", "SparseTensorDenseMatMul"}
 )
+_FIXED = ("ReadVariableOp", "Const")
+_MULTIPLYING = ("MatMul", "Conv", "Einsum")
+"""Parts of the names of operations that multiply, also of those not counted yet."""

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.errors import UserError, one_line
+from rnascl_keras.models.altered import check_plain
 from rnascl_keras.models.finite import check_finite
 from rnascl_keras.models.logits import logits_model
 
@@ -58,8 +59,9 @@ def start_from(model: keras.Model, source: keras.Model, name: str = "the start")
         name: what `source` is, which begins the message of an error.
 
     Raises:
-        UserError: less than half of it fits, or its weights are not finite.
+        UserError: less than half of it fits, its weights are not finite, or not of float kernels.
     """
+    check_plain(source, name, "started from")
     check_finite(source.variables, name, "start from another")
     layers = {layer.name: layer for layer in source._flatten_layers() if layer.weights}
     head = model.outputs[0]._keras_history.operation
@@ -102,8 +104,10 @@ def for_other_images(
         name: what `source` is, which begins the message of an error.
 
     Raises:
-        UserError: it does not end in a dense layer, or cannot take such images.
+        UserError: it does not end in a dense layer, or cannot take such images, or has layers
+            without float kernels.
     """
+    check_plain(source, name, "started from")
     source = logits_model(source)
     head = source.outputs[0]._keras_history.operation
     if not isinstance(head, keras.layers.Dense):

@@ -10,6 +10,7 @@ from rnascl_keras.attacks import FGSM, losses, make_attack
 from rnascl_keras.attacks.keras_classifier import IN_INFERENCE, KerasClassifier
 from rnascl_keras.attacks.mixing import EACH_ALONE
 from rnascl_keras.errors import UserError
+from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.sweep import sweep_radii
 
 IMAGES = images_of()
@@ -53,8 +54,8 @@ def test_a_wrapped_model_is_compiled_once_and_sees_changed_weights():
     inputs = keras.Input(SHAPE)
     features = keras.layers.Flatten()(Traced()(inputs))
     model = keras.Model(inputs, keras.layers.Dense(CLASSES)(features))
-    traces.clear()
     images, classifier = IMAGES.astype("f4"), KerasClassifier(model)
+    traces.clear()
     labels = classifier.logits(images).argmax(1)
     before = FGSM(0.1).perturb(classifier, images, labels, batch_size=4)
     assert traces == [(None, *SHAPE)] * 2  # logits, and logits with gradient
@@ -166,6 +167,38 @@ def test_layers_called_in_training_mode_are_named():
     assert classifier.remarks == [IN_INFERENCE.format("always")]
     expected = model.predict(IMAGES.astype("f4"), verbose=0)
     np.testing.assert_allclose(classifier.logits(IMAGES.astype("f4")), expected, atol=1e-6)
+
+
+def test_preprocessing_that_is_the_same_in_training_is_not_named():
+    """Keras calls its own so by default, in a functional model of theirs."""
+    images = keras.Input(SHAPE)
+    x = keras.layers.Resizing(*SHAPE[:2])(keras.layers.RandomFlip(name="flipped")(images))
+    model = keras.Model(images, keras.layers.Dense(CLASSES)(keras.layers.Flatten()(x)))
+    assert KerasClassifier(model).remarks == [IN_INFERENCE.format("flipped")]
+
+
+def test_a_model_for_a_wider_range_of_pixels_is_named():
+    scaled = KerasClassifier(linear_model(keras.layers.Rescaling(1 / 255)))
+    assert len(scaled.remarks) == 1 and "made for a wider range" in scaled.remarks[0]
+
+
+def test_an_operation_without_a_gradient_is_attacked_by_score():
+    height, width = (2 * size for size in SHAPE[:2])
+    by_area = keras.layers.Resizing(height, width, interpolation="area")
+    model, labels = linear_model(by_area), np.zeros(len(IMAGES), int)
+    with pytest.raises(UserError, match="gradient cannot be computed.*ResizeArea.*square"):
+        evaluate(model, IMAGES.astype("f4"), labels, attacks=("fgsm",), progress=False)
+    figures, _ = evaluate(
+        model, IMAGES.astype("f4"), labels, attacks=("square",), check=4, progress=False
+    )
+    assert "square" in figures.accuracy and figures.check is None
+
+
+def test_outputs_in_a_dict_are_told():
+    images = keras.Input(SHAPE)
+    logits = keras.layers.BatchNormalization()(keras.layers.Flatten()(images))
+    with pytest.raises(UserError, match="gives a dict of outputs"):
+        KerasClassifier(keras.Model(images, {"logits": logits}))
 
 
 def test_what_fails_within_the_model_is_told():

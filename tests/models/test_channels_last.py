@@ -10,6 +10,7 @@ from keras import layers
 from rnascl_keras.attacks import make_attack
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.models.channels_last import channels_last, takes_channels_first
+from rnascl_keras.models.logits import logits_model
 
 CLASSES = 4
 
@@ -25,6 +26,20 @@ def network(shape, *before, data_format="channels_last"):
             layers.Dense(CLASSES),
         ]
     )
+
+
+def test_no_pixel_is_rounded_by_the_policy_in_force():
+    model = network((3, 8, 9), data_format="channels_first")
+    single = keras.Sequential([keras.Input((8, 9, 3)), layers.Flatten(), layers.Dense(1)])
+    images = np.random.default_rng(0).uniform(size=(4, 8, 9, 3)).astype("float32")
+    expected = [np.asarray(channels_last(model)(images)), np.asarray(logits_model(single)(images))]
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        adapted = channels_last(model), logits_model(single)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for own, wanted in zip(adapted, expected, strict=True):
+        np.testing.assert_array_equal(np.asarray(own(images)), wanted)
 
 
 @pytest.mark.parametrize(
