@@ -142,19 +142,20 @@ class _Row:
         """Return the row, made now where it is not there yet."""
         origin, run = self._origin(), self.run
         row = read_json(self.figures, ROW) if self.figures.exists() else {"signature": None}
-        if not (self.student.exists() and origin.alike(row, MEASURING)):
-            check_nothing_is_lost(run, self.key, origin, self.figures, row)
-            with begun.noting(run, self.key, origin) as clock:
-                row = self._trained_row(origin)
-            row["seconds"] = clock.seconds
-        elif row["signature"] == origin.signature:
+        trained = self.student.exists()
+        if trained and row["signature"] == origin.signature:
             if self.measures.auto_attack:
                 STRONG_ROW.check(self.figures, row)
             run.say(f"{self.key}: already done from the same settings")
             return row
-        else:
+        if trained and origin.alike(row, MEASURING):
             self._check_auto_attack_stays(row)
             run.say(f"{self.key}: trained already, and measured anew")
+        else:
+            check_nothing_is_lost(run, self.key, origin, self.figures, row)
+            with begun.noting(run, self.key, origin) as clock:
+                row = self._trained_row(origin)
+            row["seconds"] = clock.seconds
         begin = time.perf_counter()
         row = {key: row[key] for key in row if key != "auto_attack"}
         row |= {**origin.as_dict(), **self._measured(load_model(self.student))}

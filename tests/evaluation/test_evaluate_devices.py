@@ -31,10 +31,10 @@ def save_model_and_images(folder):
     np.savez(folder / "images.npz", x=images, y=labels)
 
 
-def evaluated(folder, strategy):
+def evaluated(folder, strategy, attacks="pgd,square"):
     """What the command writes of the model in `folder`, and what it says."""
     options = ["--data", folder / "images.npz", "--eps", "0.03", "--check", "0", "--n", "50"]
-    options += ["--attacks", "pgd,square", "--strategy", strategy]
+    options += ["--attacks", attacks, "--strategy", strategy]
     out = folder / f"{strategy}.json"
     command = [sys.executable, "-c", PROGRAM, "evaluate", folder / "model.keras", *options]
     done = subprocess.run(
@@ -57,9 +57,9 @@ def test_a_model_of_one_size_of_batch_is_not_cut_into_parts(tmp_path):
     flat = keras.ops.reshape(images, (6, int(np.prod(IMAGE))))
     model = keras.Model(images, keras.layers.Dense(CLASSES)(flat))
     model.set_weights(keras.models.load_model(tmp_path / "model.keras").get_weights())
-    one, _ = evaluated(tmp_path, "one")
+    one, _ = evaluated(tmp_path, "one", "fgsm")
     model.save(tmp_path / "model.keras")
-    three, said = evaluated(tmp_path, "mirrored")
+    three, said = evaluated(tmp_path, "mirrored", "fgsm")
     assert three is not None and one is not None, said
     assert one["accuracy"] == three["accuracy"]
 
