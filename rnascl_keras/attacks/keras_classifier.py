@@ -96,9 +96,13 @@ class KerasClassifier:
                 (logits,) = self._forward(images)
             _, slopes = loss(keras.ops, logits, labels, targets)
             # A stage that cannot be differentiated gives 0, which the caller sees.
-            unconnected = {"unconnected_gradients": tf.UnconnectedGradients.ZERO}
             try:
-                slope = tape.gradient(logits, images, output_gradients=slopes, **unconnected)
+                slope = tape.gradient(
+                    logits,
+                    images,
+                    output_gradients=slopes,
+                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
+                )
             except LookupError as error:  # TensorFlow's, of an operation that has none
                 raise UserError(
                     f"the model's gradient cannot be computed ({one_line(error)}); attack it by "
@@ -187,7 +191,7 @@ class KerasClassifier:
                 whole = function if self._batch else across_replicas(function)
             traced = tf.function(whole, autograph=False).get_concrete_function(*specs)
             self._traced[key] = traced
-            check_traced(self._traced[key].graph)
+            check_traced(traced.graph)
         return self._traced[key]
 
     def _check_shape(self, images: np.ndarray) -> None:

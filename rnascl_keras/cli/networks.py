@@ -91,13 +91,8 @@ def prune(
     """
     from rnascl_keras.pruning.settings import Pruning
 
-    if is_model(model, "prune"):
-        given = {"data": data, "augmentation": augmentation, "name": name}
-        work = _run_of_file(model, given, workdir, data_dir, set_, overwrite)
-    elif data is not None or augmentation != "none":
-        raise UserError("--data and --augmentation are for a model; a recipe has its own.")
-    else:
-        work = open_run(model, workdir, data_dir, set_, overwrite=overwrite)
+    given = {"data": data, "augmentation": augmentation, "name": name}
+    work = _run_to_prune(model, given, workdir, data_dir, set_, overwrite)
     measured_at = work.recipe.evaluation.epsilon
     settings = Pruning.checked(
         way=way,
@@ -117,7 +112,7 @@ def prune(
         prune_run(work, name, settings)
 
 
-def _run_of_file(
+def _run_to_prune(
     model: str,
     given: dict[str, Any],
     workdir: Path | None,
@@ -125,7 +120,12 @@ def _run_of_file(
     changes: list[str] | None,
     overwrite: bool,
 ) -> Run:
-    """Return the run of a recipe whose teacher is a file, and which searches nothing."""
+    """Return a recipe's run; of a file, the run of a recipe whose teacher it is, and which searches
+    nothing."""
+    if not is_model(model, "prune"):
+        if given["data"] is not None or given["augmentation"] != "none":
+            raise UserError("--data and --augmentation are for a model; a recipe has its own.")
+        return open_run(model, workdir, data_dir, changes, overwrite=overwrite)
     if given["data"] is None:
         raise UserError(f"prune {model} needs --data: a tfds name such as cifar10, or an .npz.")
     if given["name"] not in (None, "teacher"):

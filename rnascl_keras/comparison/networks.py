@@ -48,10 +48,7 @@ def compare_networks(
         raise UserError(
             "networks are compared after adversarial training; give --set teacher.method=n_fgsm."
         )
-    if run.workers > 1:
-        raise UserError(
-            "compare-networks works on one host; start it once, without TF_CONFIG or --ntasks."
-        )
+    run.check_one_host("compare-networks")
     run.recipe = with_settings(run.recipe, ["space=null"])  # nothing is searched
     run.open()
     try:

@@ -111,11 +111,7 @@ def _sections(run: Run, names: Sequence[str], methods: dict[str, Method]) -> dic
             f"{', '.join(idle)} learn from tutors, and gamma_t of train or finetune is 0 in recipe "
             f"{recipe.name}; leave them out, and those that go on from {START}, or give it above 0."
         )
-    if run.workers > 1:
-        raise UserError(
-            "compare works on one host; start it once, without TF_CONFIG or --ntasks, there with "
-            "all GPUs."
-        )
+    run.check_one_host("compare")
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rnascl_keras.attacks import make_attack
+from rnascl_keras.attacks.classifier import any_follows_gradient
 from rnascl_keras.data.folder import SUFFIXES
 from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.false_robustness import IMAGES
@@ -51,6 +52,14 @@ class Request:
     images_out: Path | None = None
     least: Mapping[str, float] = field(default_factory=dict)
     corruptions: Sequence[str] = ()
+
+    @property
+    def follows_gradient(self) -> bool:
+        """Whether one of the attacks follows the model's gradient."""
+        names = self.attacks
+        return any_follows_gradient(
+            make_attack(name, self.epsilon, norm=self.norm) for name in names
+        )
 
     def check_paths(self, *paths: Path) -> None:
         """Raise UserError where this cannot be done with the models in `paths`; none is read."""

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from rnascl_keras.attacks import make_attack
-from rnascl_keras.attacks.classifier import any_follows_gradient
 from rnascl_keras.evaluation.request import Request
 
 BESIDE = "square"
@@ -24,8 +22,7 @@ def with_square_beside(
         request: as it was given.
         say: is told of it.
     """
-    made = [make_attack(attack, request.epsilon, norm=request.norm) for attack in request.attacks]
-    if BESIDE in request.attacks or not any_follows_gradient(made):
+    if BESIDE in request.attacks or not request.follows_gradient:
         return request
     rounding = classifier.straight_through()
     if not rounding:

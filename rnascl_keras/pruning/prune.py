@@ -54,8 +54,7 @@ def prune_run(run: Run, name: str | None, settings: Pruning) -> dict[str, Any]:
         raise UserError(f"--model {name} is none of this run; expected one of {', '.join(known)}.")
     stages = ("teacher", "cache", "search", "derive", "train", "finetune")
     run_stages(run, stages[:1] if name == "teacher" else stages)
-    if run.workers > 1:
-        raise UserError("prune works on one host; start it once, without TF_CONFIG or --ntasks.")
+    run.check_one_host("prune")
     with locked(run.path(".stages/lock")):
         figures = _Pruned(run, name, settings).made()
     print_figures(figures)

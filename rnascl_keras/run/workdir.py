@@ -131,6 +131,14 @@ class Run:
 
         return total(self.strategy, value)
 
+    def check_one_host(self, command: str) -> None:
+        """Raise UserError where several workers are at a command that works on one host."""
+        if self.workers > 1:
+            raise UserError(
+                f"{command} works on one host; start it once, without TF_CONFIG or --ntasks, there "
+                "with all GPUs."
+            )
+
     def wait_for_all_workers(self) -> None:
         """Go on when every worker has come here; all of them must."""
         from rnascl_keras.distribution.workers import wait_for_all_workers

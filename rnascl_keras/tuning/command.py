@@ -105,8 +105,7 @@ def _check(
             f"tune measures on validation images, and recipe {run.recipe.name} holds none back; "
             "give e.g. --set data.validation=1000."
         )
-    if run.workers > 1:
-        raise UserError("tune works on one host; start it once, without TF_CONFIG or --ntasks.")
+    run.check_one_host("tune")
 
 
 def _tuner(

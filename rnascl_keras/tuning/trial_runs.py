@@ -68,15 +68,18 @@ def shortened(recipe: Recipe, views: int, fraction: float) -> ShortenedRecipe:
         views: in the cache of the whole recipe.
         fraction: above 0, at most 1.
     """
+
+    def scaled(epochs: int) -> int:
+        # what a quotient of whole numbers loses is no epoch more
+        return math.ceil(round(fraction * epochs, 6))
+
     values = recipe.model_dump()
     values["cache"]["views"] = views
     for section in ("search", "train"):
         own = values[section]
-        # what a quotient of whole numbers loses is no epoch more
-        own["epochs"] = math.ceil(round(fraction * own["epochs"], 6))
+        own["epochs"] = scaled(own["epochs"])
         if own["decay_epochs"]:
-            scaled = {math.ceil(round(fraction * epoch, 6)) for epoch in own["decay_epochs"]}
-            own["decay_epochs"] = sorted(scaled)
+            own["decay_epochs"] = sorted(set(map(scaled, own["decay_epochs"])))
     return ShortenedRecipe.model_validate(values)
 
 
