@@ -89,7 +89,7 @@ def load_folder(
     train_folder = path / TRAIN_SPLIT
     if not train_folder.is_dir():
         raise UserError(f"{path} has no folder {TRAIN_SPLIT!r}; expected train/<class>/*.jpg.")
-    test_folder = _test_folder(path)
+    test_folder = _test_folder(path, say)
     names = _class_names(train_folder, class_list)
     _say_order(names, say)
     if class_list is None:
@@ -107,7 +107,14 @@ def load_test_folder(path: Path, image_size: int | None, say: Say = no_one) -> I
     Raises:
         UserError: as `load_folder`.
     """
-    test_folder = path if is_class_folder(path) else _test_folder(path)
+    if is_class_folder(path):
+        test_folder = path
+        say(
+            f"data: {shown_path(path)} has no folder of images to test on, so that all of its "
+            "images are measured; those that a model was trained on make its figures too high"
+        )
+    else:
+        test_folder = _test_folder(path, say)
     train_folder = path / TRAIN_SPLIT
     names = _class_names(train_folder if train_folder.is_dir() else test_folder, None)
     _say_order(names, say)
@@ -146,10 +153,13 @@ def what_is_in(place: Path) -> str:
     return f" It holds {few or 'nothing'}."
 
 
-def _test_folder(path: Path) -> Path:
-    for split in TEST_SPLITS:
-        if (path / split).is_dir():
-            return path / split
+def _test_folder(path: Path, say: Say = no_one) -> Path:
+    """Return the first folder to test on, and say which are not read."""
+    found = [split for split in TEST_SPLITS if (path / split).is_dir()]
+    for other in found[1:]:
+        say(f"data: {shown_path(path)} is tested on {found[0]}/; {other}/ is not read")
+    if found:
+        return path / found[0]
     raise UserError(f"{path} has none of the folders {', '.join(TEST_SPLITS)}; one is expected.")
 
 

@@ -202,6 +202,10 @@ class ImageData:
             raise UserError(f"{n} images cannot be split off the {len(self)} there are.")
         return self._slice(0, len(self) - n), self._slice(len(self) - n, len(self))
 
+    def in_order(self, order: np.ndarray) -> ImageData:
+        """Return the images at these positions, int64 (n,)."""
+        return replace(self, pixels=self.pixels.in_order(order), labels=self.labels[order])
+
     def _slice(self, start: int, stop: int) -> ImageData:
         return replace(self, pixels=self.pixels.slice(start, stop), labels=self.labels[start:stop])
 

@@ -21,8 +21,8 @@ MOST_DECODED = 20_000
 read."""
 _NAMED = 20
 _TAIL = 64
-# How the last bytes of a whole file look.
-_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+# How the last bytes of a whole file look; MPO is what Pillow calls a JPEG with further views in it.
+_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND"}
 
 
 def check_images(paths: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.labels import as_classes
 from rnascl_keras.data.order import stratified_order
-from rnascl_keras.data.pixels import ArrayPixels, check_whole_pixels
+from rnascl_keras.data.pixels import FEWEST_LEVELS, ArrayPixels, check_whole_pixels
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.arrays import array_names, read_arrays
 
@@ -41,8 +41,8 @@ def load_npz(path: Path) -> tuple[ImageData, ImageData]:
     images, labels = _checked(arrays, _pair(arrays, PAIRS, path), path, None)
     test_pair = _found(arrays, TEST_PAIRS)
     if test_pair is None:
-        order = stratified_order(labels)
-        data = _image_data(images[order], labels[order], labels.max() + 1)
+        data = _image_data(images, labels, labels.max() + 1)
+        data = data.in_order(stratified_order(labels))
         if len(data) < 2:
             raise UserError(f"{path} holds one image; a test image cannot be held out.")
         return data.split_last(max(1, round(HELD_OUT * len(data))))
@@ -162,5 +162,10 @@ def _pixels(images: np.ndarray, what: str) -> np.ndarray:
         raise UserError(
             f"{what} goes from {low!r} to {high!r}; expected float pixels in [0, 1]. "
             "Divide by 255, undo a normalisation, or store uint8."
+        )
+    if 0 < high <= FEWEST_LEVELS / 255:
+        raise UserError(
+            f"{what} goes from {low!r} to {high!r}; expected float pixels in [0, 1], white "
+            "being 1. If they were divided by 255 twice, multiply by 255."
         )
     return images.astype(np.float32)

@@ -69,6 +69,10 @@ class ArrayPixels:
         """Return images start to stop, without copying them."""
         return ArrayPixels(self.array[start:stop])
 
+    def in_order(self, order: np.ndarray) -> ArrayPixels:
+        """Return the images at these positions, a copy."""
+        return ArrayPixels(self.array[order])
+
     def all(self) -> np.ndarray:
         """Return all images, float32 (n, h, w, c) in [0, 1]."""
         if self.array.dtype == np.uint8:
@@ -137,12 +141,16 @@ class FilePixels:
         return (
             f"decoded to RGB; unless it is {size} x {size} already, the central square of "
             f"{256 * CENTRE_SHARE:.0f}/256 of the shorter side cut out and scaled to that, "
-            "bilinear with antialiasing; pixels divided by 255"
+            "bilinear with antialiasing; pixels divided by 255; not turned, whatever EXIF says"
         )
 
     def slice(self, start: int, stop: int) -> FilePixels:
         """Return images start to stop."""
         return FilePixels(self.paths[start:stop], self.image_size)
+
+    def in_order(self, order: np.ndarray) -> FilePixels:
+        """Return the images at these positions."""
+        return FilePixels(self.paths[order], self.image_size)
 
     def all(self) -> np.ndarray:
         """Return all images, decoded, float32 (n, h, w, 3) in [0, 1]."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from rnascl_keras.data import digits, folder, npz, prepared
 from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.image_files import shown_path
+from rnascl_keras.data.looked_over import oddities
+from rnascl_keras.data.order import lies_by_class, stratified_order
 from rnascl_keras.errors import UserError
 
 
@@ -43,8 +45,9 @@ def load_data(
     Args:
         source: "digits" (scikit-learn's, 8 x 8 x 1); an `.npz` with `x`, `y` and optionally
             `x_test`, `y_test` (else a fixed stratified fifth is held out), or their other names
-            (`npz.PAIRS`); a folder with `train/<class>/*` and one of `val`, `validation`, `test`;
-            or a name that TensorFlow Datasets knows, such as "cifar10".
+            (`npz.PAIRS`), mixed, always alike, where they lie class by class; a folder with
+            `train/<class>/*` and one of `val`, `validation`, `test`; or a name that TensorFlow
+            Datasets knows, such as "cifar10".
         data_dir: where TensorFlow Datasets keeps its data; the environment variable
             TFDS_DATA_DIR where it is None. A relative folder is looked for here too.
         image_size: height and width in pixels. A folder's images are scaled to it; for other
@@ -78,6 +81,10 @@ def load_data(
     if image_size is not None:
         wanted = (image_size, image_size, train.input_shape[2])
         _check_shape(train, wanted, source, "Leave out image_size, or change the images.")
+    if place is not None or is_npz(source):
+        for odd in oddities(train, test):
+            say(f"data: {odd}")
+    train, test = _mixed(train, "training", say), _mixed(test, "test", say)
     kept_back = None
     if validation:
         train, kept_back = train.split_last(validation)
@@ -125,7 +132,18 @@ def load_test_data(
     if input_shape is not None:
         mend = FOLDERS if place is not None else "Give images of the model's size."
         _check_shape(test, input_shape, data, mend)
-    return replace(test, origin=_origin(data, place))
+    return replace(_mixed(test, "test", say), origin=_origin(data, place))
+
+
+def _mixed(data: ImageData, split: str, say: folder.Say) -> ImageData:
+    """Return images whose beginnings and ends are samples of all, as a folder's are anyway."""
+    if not lies_by_class(data.labels):
+        return data
+    say(
+        f"data: the {split} images lie class by class; they are taken in a mixed order, always the "
+        "same"
+    )
+    return data.in_order(stratified_order(data.labels))
 
 
 def _origin(source: str, place: Path | None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image
 
 from rnascl_keras.data.folder import Say, is_class_folder, is_image_folder
 from rnascl_keras.data.image_data import ImageData
@@ -23,6 +23,8 @@ HELD_OUT = 0.2
 """Of the images of a folder without splits, to test on."""
 LOOKED_AT = 2000
 """Files whose sizes are read, from the first on; they come in a stratified order."""
+UPRIGHT = 1
+"""EXIF's orientation of an image that is stored as it is seen."""
 FEWEST = 40
 """Training images: fewer teach nothing."""
 
@@ -38,6 +40,7 @@ class Facts:
         held_out: share that is tested on, where the folder has no splits; else None.
         sides: (n, 2), heights and widths of the images looked at, in pixels.
         grey: share of these that are grey.
+        turned: how many of these EXIF says to turn.
     """
 
     source: str
@@ -46,6 +49,7 @@ class Facts:
     held_out: float | None
     sides: np.ndarray
     grey: float
+    turned: int
 
     @property
     def train(self) -> int:
@@ -80,8 +84,8 @@ class Facts:
             yield f"{self.test:,} images to test on"
         else:
             yield (
-                f"{self.test:,} images to test on: {self.held_out:.0%} of each class, always the "
-                "same; nothing is moved"
+                f"{self.test:,} images to test on: about {self.held_out:.0%} of each class, always "
+                "the same; nothing is moved"
             )
         yield from self._never_tested()
         least, most = self.sides.min(axis=0), self.sides.max(axis=0)
@@ -93,6 +97,12 @@ class Facts:
             sizes += " pixels"
         colour = "grey" if self.grey == 1 else "in colour" if self.grey == 0 else "part grey"
         yield f"sizes: {sizes}; {colour}"
+        if self.turned:
+            yield (
+                f"stored turned: {counted(self.turned, 'image')} of the {len(self.sides):,} looked "
+                "at, by their EXIF orientation, which is not applied, here or by the student: turn "
+                "the files, or give the student its images as they are stored"
+            )
         if self.is_folder:
             yield "every file was opened: none is damaged"
 
@@ -148,14 +158,15 @@ def _is_text(name: str) -> bool:
     return not any("\ud800" <= sign <= "\udfff" for sign in name)
 
 
-def _sides(data: ImageData) -> tuple[np.ndarray, float]:
-    """Return heights and widths, (n, 2), and the share of grey images."""
+def _sides(data: ImageData) -> tuple[np.ndarray, float, int]:
+    """Return heights and widths, (n, 2), the share of grey images, and how many EXIF turns."""
     if not isinstance(data.pixels, FilePixels):
         height, width, channels = data.input_shape
-        return np.array([[height, width]]), float(channels == 1)
-    sides, grey = [], 0
+        return np.array([[height, width]]), float(channels == 1), 0
+    sides, grey, turned = [], 0, 0
     for path in map(str, data.pixels.paths[:LOOKED_AT]):
         with Image.open(path) as image:
             sides.append((image.height, image.width))
             grey += image.mode in ("1", "L", "LA", "I;16")
-    return np.array(sides), grey / len(sides)
+            turned += image.getexif().get(ExifTags.Base.Orientation, UPRIGHT) != UPRIGHT
+    return np.array(sides), grey / len(sides), turned

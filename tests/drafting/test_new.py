@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from rnascl_keras.data import ImageData, Splits
 from rnascl_keras.data.pixels import ArrayPixels
@@ -58,7 +58,7 @@ def facts(n, shape=(32, 32, 3), classes=3, test=100):
 
     sides = np.array([shape[:2]])
     return Facts(
-        "/x.npz", Splits(split(n), None, split(test)), False, None, sides, float(shape[2] == 1)
+        "/x.npz", Splits(split(n), None, split(test)), False, None, sides, float(shape[2] == 1), 0
     )
 
 
@@ -73,6 +73,17 @@ def test_what_is_found(photos):
     assert f"(bee: {counted['bee']}, ant: {counted['ant']})" in told
     assert "80 x 60 to 80 x 9" in told and "part grey" in told
     assert 0 < found.grey < 0.5
+    assert found.turned == 0 and "stored turned" not in told
+
+
+def test_photos_that_exif_turns_are_counted(photos):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for k in range(3):
+        Image.new("RGB", (40, 30)).save(photos / "bee" / f"turned{k}.jpg", exif=exif)
+    found = look_at(str(photos), None, print)
+    assert 0 < found.turned <= 3
+    assert "by their EXIF orientation, which is not applied" in " ".join(found.told())
 
 
 def test_the_recipe_runs_as_it_is_and_says_why(photos, unhurried, tmp_path):
