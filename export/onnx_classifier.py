@@ -14,6 +14,7 @@ from rnascl_keras.errors import UserError, naming
 from rnascl_keras.export.any_loss import AnyLoss, by_name_of, loss_of
 from rnascl_keras.export.attacked_output import attacked_output
 from rnascl_keras.export.byte_products import saturates
+from rnascl_keras.export.class_names import stated_class_names
 from rnascl_keras.export.gradient.straight_through import straight_through_operators
 from rnascl_keras.export.onnx_batches import Batches
 from rnascl_keras.export.onnx_gradient import LOSS_NEEDS
@@ -53,6 +54,7 @@ class OnnxClassifier(AnyLoss):
         layout: of the file's images.
         input_shape: (h, w, c); None where the file leaves a size open.
         output: which of the file's outputs is attacked, and before which activation.
+        class_names: of its outputs, where its metadata state them; else none.
         takes_whole_pixels: whether the file takes bytes: it sees pixels rounded to 1 / 255.
         saturates: whether it may answer otherwise on other processors, see `byte_products`.
 
@@ -87,6 +89,7 @@ class OnnxClassifier(AnyLoss):
         self._input = ImageInput(self.path, self._session, layout=layout, mean=mean, std=std)
         self.input_name, self.layout = self._input.name, self._input.layout
         self.input_shape = self._input.input_shape
+        self.class_names = stated_class_names(self._session.metadata)
         self.takes_whole_pixels = self._input.takes_whole_pixels
         self.saturates = next(iter(providers), CPU) == CPU and saturates(self._model)
         self._gradients = GradientSessions(

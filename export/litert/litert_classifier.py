@@ -48,6 +48,7 @@ class LiteRTClassifier(AnyLoss):
         input_name: what the graph calls its images.
         layout: of the file's images.
         input_shape: (h, w, c); None where the file leaves a size open.
+        class_names: none, which these files do not state.
         takes_whole_pixels: whether the file takes bytes: it sees pixels rounded to 1 / 255.
         saturates: whether it may answer otherwise on other processors.
 
@@ -86,6 +87,7 @@ class LiteRTClassifier(AnyLoss):
         self.sha256 = files.sha256(self.path)
         self.input_name, self.layout = self._input.name, self._input.layout
         self.input_shape = self._input.input_shape
+        self.class_names: tuple[str, ...] = ()
         self.takes_whole_pixels = self._input.takes_whole_pixels
         self.saturates = False  # LiteRT adds products of bytes in 32 bits
         self._words = [words for words in (scores.in_words, self._numbers.in_words) if words]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from rnascl_keras.data import ImageData, load_test_data
 from rnascl_keras.data.pixels import FilePixels
 from rnascl_keras.data.sources import ImageShape
-from rnascl_keras.errors import ModelFailed, UserError
+from rnascl_keras.errors import ModelFailed, UserError, printable
 from rnascl_keras.evaluation.corrupted import Corrupted, check_corruptible, evaluate_corrupted
 from rnascl_keras.evaluation.engine import Engine
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
@@ -98,20 +99,47 @@ def measure(
 
 
 def check_classes(path: Path, classifier: Any, images: ImageData) -> None:
-    """Raise UserError where a folder has fewer classes than the model has outputs: the classes are
-    numbered as they lie there, so that each behind one that is missing would be another's."""
-    if not isinstance(images.pixels, FilePixels):
+    """Raise UserError where the classes of the data cannot be the model's outputs.
+
+    Those of a folder are numbered as they lie there, so that each behind one that is missing, or
+    has another name, would be another's.
+    """
+    names = tuple(map(printable, images.class_names))
+    own = getattr(classifier, "class_names", ())
+    is_folder = isinstance(images.pixels, FilePixels)
+    if _are_words(own) and _are_words(names) and own != names:
+        k = next(k for k, (ours, theirs) in enumerate(zip_longest(own, names)) if ours != theirs)
+        raise UserError(
+            f"{path.name} names its classes {first_few(own, 5)}, the data {first_few(names, 5)}; "
+            f"the first that differs is number {k}: {_name(own, k)}, {_name(names, k)}. Give the "
+            "data the file's classes, in its order: of a folder, one for each, named so or "
+            "numbered, and empty where there is no image."
+        )
+    if not is_folder:
         return
-    names = images.class_names
     one, _ = images.first(1)
     try:
         outputs = classifier.logits(one).shape[-1]
     except ModelFailed:  # that is told where it is measured
         return
-    if len(names) < outputs:
+    if len(names) != outputs:
         few = first_few(names, 5)
+        mend = (
+            "Make a folder for each class, an empty one where there is no image"
+            if len(names) < outputs
+            else "Leave no folder but one for each class"
+        )
         raise UserError(
             f"{path.name} has {outputs} outputs, the data {len(names)} class folders ({few}): "
-            "which output is whose cannot be told. Make a folder for each class, an empty one "
-            "where there is no image; they are numbered in the order of their names."
+            f"which output is whose cannot be told. {mend}; they are numbered in the order of "
+            "their names."
         )
+
+
+def _are_words(names: Sequence[str]) -> bool:
+    """Return whether classes have names: numbers say nothing of what they are."""
+    return any(not name.isdecimal() for name in names)
+
+
+def _name(names: Sequence[str], k: int) -> str:
+    return repr(names[k]) if k < len(names) else "none"

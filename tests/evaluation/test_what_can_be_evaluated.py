@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.keras_file import evaluate_file
 from rnascl_keras.evaluation.request import Request
+from rnascl_keras.export.class_names import stated_class_names
 from rnascl_keras.export.convert import write_onnx
 
 IMAGES = uniform_images(VALUES)
@@ -138,6 +141,32 @@ def test_a_folder_without_one_of_the_classes_is_refused(command, tmp_path, rnasc
     (tmp_path / "data" / "b").mkdir()
     done = rnascl(*options)
     assert done.code == 0, done.err
+    (tmp_path / "data" / "aa").mkdir()
+    done = rnascl(*options)
+    assert done.code == 2 and "4 class folders (a, aa, b, c): which" in done.err
+    assert "Leave no folder but one for each class" in done.err
+
+
+def test_a_folder_whose_classes_are_not_the_file_s_is_refused(tmp_path, rnascl):
+    """Its metadata name them; a folder with one renamed would shift all between."""
+    names = {"class_names": json.dumps(["cat", "dog", "truck"])}
+    write_onnx(brightness_classes(3), tmp_path / "m.onnx", names)
+    for name in ("cat", "dog", "lorry"):
+        save_images(tmp_path / "data" / name, 4, "PNG")
+    options = ("attack", tmp_path / "m.onnx", "--data", f"{tmp_path}/data")
+    options += ("--attacks", "fgsm", "--check", 0)
+    done = rnascl(*options)
+    assert done.code == 2 and "the first that differs is number 2: 'truck', 'lorry'" in done.err
+    for k, name in enumerate(("cat", "dog", "lorry")):
+        (tmp_path / "data" / name).rename(tmp_path / "data" / str(k))
+    done = rnascl(*options)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("stated", ["[", "5", "[1]", "[" * 10_000, "{}"])
+def test_other_words_under_that_name_name_no_classes(stated):
+    assert stated_class_names({"class_names": stated}) == ()
+    assert stated_class_names({"class_names": '["a", "b"]'}) == ("a", "b")
 
 
 def brightness_classes(classes):
