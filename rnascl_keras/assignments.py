@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from rnascl_keras import settings
 from rnascl_keras.errors import UserError, check_name, nearest
-from rnascl_keras.section import Settings
+from rnascl_keras.section import Settings, section_in
 
 if TYPE_CHECKING:
     from rnascl_keras.recipe import Recipe
@@ -29,8 +29,14 @@ def with_settings(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
         *sections, last = key.split(".")
         target = values
         for section in sections:
+            if target[section] is None:  # left out so far: from now on with its defaults
+                target[section] = {}
             target = target[section]
-        target[last] = _value(text, _kinds(recipe, sections, last))
+        value = _value(text, _kinds(recipe, sections, last))
+        is_section = not sections and section_in(type(recipe).model_fields[last].annotation)
+        if is_section and isinstance(value, dict):
+            value = (target[last] or {}) | value  # what is not named stays as the recipe has it
+        target[last] = value
     try:
         return type(recipe).model_validate(values)
     except ValidationError as error:
@@ -58,20 +64,19 @@ def changed_settings(recipe: Recipe, own: Recipe) -> list[str]:
 
 def _keys(recipe: Recipe) -> list[str]:
     keys = []
-    for name in type(recipe).model_fields:
-        value = getattr(recipe, name)
-        if isinstance(value, Settings):
-            keys += [f"{name}.{key}" for key in type(value).model_fields]
+    for name, field in type(recipe).model_fields.items():
+        if section := section_in(field.annotation):
+            keys += [f"{name}.{key}" for key in section.model_fields]
         keys.append(name)
     return keys
 
 
 def _kinds(recipe: Recipe, sections: Sequence[str], last: str) -> tuple[Any, ...]:
     """Return the types of which a setting takes values: its own, and those joined in it."""
-    owner: Any = recipe
+    owner: Any = type(recipe)
     for section in sections:
-        owner = getattr(owner, section)
-    annotation = type(owner).model_fields[last].annotation
+        owner = section_in(owner.model_fields[section].annotation)
+    annotation = owner.model_fields[last].annotation
     return annotation, *get_args(annotation)
 
 
@@ -131,6 +136,8 @@ def first_problem(error: ValidationError, whole: type[Settings]) -> str:
     if problem["type"] == "extra_forbidden":
         return _unknown_keyword(error.title, problem["loc"], whole)
     place: Sequence[Any] = [p for p in problem["loc"] if not str(p).startswith("function")]
+    if hasattr(settings, error.title) and error.title != whole.__name__:  # a section by itself
+        place = [error.title.lower(), *place]
     where = ".".join(map(str, place)) or "recipe"
     if problem["type"] == "value_error" and "ctx" in problem:  # ours: it says what came
         return f"{where}: {problem['ctx']['error']}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -15,6 +15,20 @@ def _fraction(value: Any) -> Any:
     """Let `"8/255"` stand for a number; what is none is left for pydantic to refuse."""
     number = parse_number(value) if isinstance(value, str) else None
     return value if number is None else number
+
+
+def _within_pixels(length: float) -> float:
+    """Return a length in pixels of [0, 1].
+
+    Raises:
+        UserError: it is none, or one of pixels of [0, 255].
+    """
+    if 0 < length <= 1:
+        return length
+    meant = f"; was {length:g}/255 meant?" if 1 < length <= 255 else ""
+    raise UserError(
+        f"must be above 0 and at most 1, in pixels of [0, 1], such as 8/255; got {length:g}{meant}"
+    )
 
 
 def _none_as_name(given: Any) -> Any:
@@ -43,7 +57,7 @@ STARTS = ("scratch", "supernet")
 
 Name = Annotated[str, BeforeValidator(_none_as_name)]
 Start = Annotated[str, AfterValidator(_known_start)]
-Radius = Annotated[float, BeforeValidator(_fraction), Field(gt=0, le=1)]
+Radius = Annotated[float, BeforeValidator(_fraction), AfterValidator(_within_pixels)]
 Positive = Annotated[float, BeforeValidator(_fraction), Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[float, BeforeValidator(_fraction), Field(ge=0)]
@@ -73,6 +87,17 @@ class Settings(BaseModel):
 
     def _only(self, *names: str) -> dict[str, Any]:
         return {name: getattr(self, name) for name in names}
+
+
+def section_in(annotation: Any) -> type[Settings] | None:
+    """Return the section that a recipe's field holds, None where it holds a single setting.
+
+    Args:
+        annotation: of the field: a class, or one or none.
+    """
+    kinds = get_args(annotation) or (annotation,)
+    found = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings))
+    return next(found, None)
 
 
 class Training(Settings):

@@ -67,7 +67,7 @@ class Tutored(Distillation):
     ) = None
     adversarial_share: Annotated[float, Field(ge=0, le=1)] | None = None
     epsilon: Radius = 8 / 255
-    step_size: Positive = 2 / 255
+    step_size: Radius = 2 / 255
     steps: Count = 10
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     keep: Literal["last", "best"] = "last"
@@ -135,7 +135,7 @@ class Finetune(Tutored):
     schedule: Literal["step", "cosine", "one_cycle"] = "cosine"
     trades_beta: Positive = 6.0
     epsilon: Radius = 0.031
-    step_size: Positive = 0.007
+    step_size: Radius = 0.007
     steps: Count = 10
 
     def trades_arguments(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Teacher(Training):
     method: Literal["pgd", "trades", "fast", "n_fgsm", "natural"] = "n_fgsm"
     epsilon: Radius = 8 / 255
     steps: Count = 7
-    step_size: Positive | None = None
+    step_size: Radius | None = None
     trades_beta: Positive = 6.0
     average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     patience: Count | None = None

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from rnascl_keras import Recipe, SearchSpace, Stage, UserError, settings
 from rnascl_keras import recipe as recipe_module
 from rnascl_keras.assignments import with_settings
-from rnascl_keras.recipe import Data, Evaluation, Search, Teacher, load_recipe
+from rnascl_keras.recipe import Data, Evaluation, Finetune, Search, Teacher, load_recipe
 
 
 @pytest.fixture
@@ -55,6 +55,18 @@ def test_later_assignments_win_and_finetune_can_be_left_out(recipe):
     assert with_settings(recipe, ["finetune=null"]).finetune is None
 
 
+def test_a_section_keeps_what_is_not_named(recipe):
+    own = with_settings(recipe, ["train.schedule=cosine", "train.average=0.9"])
+    changed = with_settings(own, ['train={"epochs": 5, "average": 0.8}'])
+    assert changed.train == own.train.model_copy(update={"epochs": 5, "average": 0.8})
+
+
+def test_a_section_that_was_left_out_is_set_by_its_keys(recipe):
+    without = with_settings(recipe, ["finetune=null"])
+    assert with_settings(without, ["finetune.epochs=5"]).finetune == Finetune(epochs=5)
+    assert with_settings(without, ['finetune={"epochs": 5}']).finetune == Finetune(epochs=5)
+
+
 def test_every_section_is_to_be_had_where_recipe_files_look(recipe):
     names = [type(getattr(recipe, key)).__name__ for key in type(recipe).model_fields]
     for name in (
@@ -97,8 +109,12 @@ def test_a_space_given_as_rows_survives_other_changes():
         ("search.alpha=NaN", "search.alpha: Input should be a finite number"),
         ("search.kl=forward", "search.kl: Input should be 'student_teacher'"),
         ("search=5", "search: Input should be"),
-        ("evaluation.epsilon=0", "evaluation.epsilon: Input should be greater than 0"),
-        ("evaluation.epsilon=1.5", "evaluation.epsilon: Input should be less than or equal to 1"),
+        ("evaluation.epsilon=0", "evaluation.epsilon: must be above 0 and at most 1"),
+        ("evaluation.epsilon=8", "such as 8/255; got 8; was 8/255 meant?"),
+        ("train.step_size=2", "train.step_size: must be above 0 and at most 1, in pixels"),
+        ("teacher.step_size=2", "teacher.step_size: must be above 0 and at most 1, in pixels"),
+        ("finetune.step_size=2", "finetune.step_size: must be above 0 and at most 1, in pixels"),
+        ('train={"epoch": 5}', "section train has no setting 'epoch'"),
         ("evaluation.epsilon=8/0", "evaluation.epsilon: Input should be a valid number"),
         ("evaluation.epsilon=a/b", "evaluation.epsilon"),
         ("evaluation.n=0", "evaluation.n: Input should be greater than or equal to 1"),
@@ -165,7 +181,7 @@ def test_a_wrong_argument_in_python_is_refused_too():
         (
             "from rnascl_keras.recipe import *\n"
             "recipe = Recipe(space='S3', teacher=Teacher(epochs=0))",
-            "epochs: Input should be greater than or equal to 1",
+            "teacher.epochs: Input should be greater than or equal to 1",
         ),
         (
             "from rnascl_keras.recipe import *\nrecipe = Recipe(space='S4', teacher=Teacher())",

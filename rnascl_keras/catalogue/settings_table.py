@@ -13,7 +13,7 @@ from pydantic_core import PydanticUndefined
 from rnascl_keras.catalogue.words import explanations, first_sentence
 from rnascl_keras.method.spaces import SearchSpace
 from rnascl_keras.recipe import Recipe
-from rnascl_keras.section import Settings
+from rnascl_keras.section import Settings, section_in
 from rnascl_keras.units import radius
 
 PIXELS = "pixels of [0, 1]"
@@ -53,7 +53,7 @@ def settings_table(recipe: Recipe | None = None) -> dict[str, list[Setting]]:
     sections = {
         name: section
         for name, field in Recipe.model_fields.items()
-        if (section := _section(field.annotation))
+        if (section := section_in(field.annotation))
     }
     own = [name for name in Recipe.model_fields if name not in sections]
     table = {"recipe": [_setting(Recipe, name, name, recipe) for name in own]}
@@ -71,16 +71,9 @@ def settings_table(recipe: Recipe | None = None) -> dict[str, list[Setting]]:
 def section_words(name: str) -> str:
     """Return what a section is about, in one line."""
     section = (
-        _section(Recipe.model_fields[name].annotation) if name in Recipe.model_fields else None
+        section_in(Recipe.model_fields[name].annotation) if name in Recipe.model_fields else None
     )
     return first_sentence((section or Recipe).__doc__)
-
-
-def _section(annotation: Any) -> type[Settings] | None:
-    """Return the section that a recipe's field holds, None where it holds a single setting."""
-    kinds = get_args(annotation) or (annotation,)
-    found = (kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Settings))
-    return next(found, None)
 
 
 def _setting(section: type[Settings], name: str, key: str, values: Settings | None) -> Setting:
