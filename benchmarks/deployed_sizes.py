@@ -38,7 +38,7 @@ CALIBRATION = 64
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("students", nargs="*", type=Path)
-    parser.add_argument("--teacher", type=Path, default=teacher_file("cifar10"))
+    parser.add_argument("--teacher", type=Path, default=teacher_file("cifar10_small"))
     settings = parser.parse_args()
     measured = {}
     for name, model in models(settings.students, settings.teacher).items():

@@ -1,7 +1,7 @@
 """RNAS-CL-L-WRT-34: CIFAR-10, space L, a robust WideResNet-34-10 as teacher.
 
 Command:   rnascl run cifar10_l_wrt34 --set teacher.weights=wide_resnet34_10.keras
-           without --set: under the ResNet-18 that comes with the package
+           without --set: under `cifar10`, the ResNet-18 that comes with the package
 Hardware:  one GPU
 Duration:  not yet run
 Measured:  not yet run

@@ -19,7 +19,7 @@ from rnascl_keras.recipe import Cache, Data, Recipe, Search, Teacher, Train
 recipe = Recipe(
     space="S3_widest",
     data=Data(source="cifar10", augmentation="crop_flip", validation=1000),
-    teacher=Teacher(weights="cifar10"),
+    teacher=Teacher(weights="cifar10_small"),
     cache=Cache(views=2, gradients=True),
     search=Search(epochs=1, schedule="cosine"),
     train=Train(

@@ -18,7 +18,7 @@ from rnascl_keras.recipe import Cache, Data, Recipe, Search, Teacher, Train
 recipe = Recipe(
     space="S3_widest",
     data=Data(source="cifar10", augmentation="crop_flip", validation=1000),
-    teacher=Teacher(weights="cifar10"),
+    teacher=Teacher(weights="cifar10_small"),
     cache=Cache(views=2),
     search=Search(epochs=1, schedule="cosine"),
     train=Train(

@@ -1,7 +1,7 @@
 """RNAS-CL-S3-WRT-34: CIFAR-10, space S3, a robust WideResNet-34-10 as teacher.
 
 Command:   rnascl run cifar10_s3_wrt34 --set teacher.weights=wide_resnet34_10.keras
-           without --set: under the ResNet-18 that comes with the package
+           without --set: under `cifar10_small`, a ResNet-18 that comes with the package
 Hardware:  one GPU
 Duration:  not yet run under its own teacher; under the packaged one, with --set cache.views=10, on
            two CPU cores: cache 16 minutes, search two and a half hours, training three and a half
@@ -20,6 +20,6 @@ from rnascl_keras.recipe import Cache, Data, Recipe, Teacher
 recipe = Recipe(
     space="S3",
     data=Data(source="cifar10", augmentation="crop_flip"),
-    teacher=Teacher(weights="cifar10"),
+    teacher=Teacher(weights="cifar10_small"),
     cache=Cache(views=20),
 )

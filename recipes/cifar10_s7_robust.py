@@ -9,7 +9,7 @@ Measured:  all 10,000 test images, radius 8/255, seed 0; clean, FGSM, PGD-20, MI
            best in 13.
 
 RSLAD's loss on adversarial images alone, KL(teacher(x) || student(x')), which one step of N-FGSM
-makes; the teacher that comes with the package, asked once about two views of each image; weights
+makes; the packaged teacher `cifar10_small`, asked once about two views of each image; weights
 averaged, the best epoch on 1,000 validation images kept. Without attention: its tutors are searched
 for an epoch, as every run does, but not copied.
 """
@@ -19,7 +19,7 @@ from rnascl_keras.recipe import Cache, Data, Recipe, Search, Teacher, Train
 recipe = Recipe(
     space="S7_widest",
     data=Data(source="cifar10", augmentation="crop_flip", validation=1000),
-    teacher=Teacher(weights="cifar10"),
+    teacher=Teacher(weights="cifar10_small"),
     cache=Cache(views=2),
     search=Search(epochs=1, schedule="cosine"),
     train=Train(

@@ -23,6 +23,7 @@ IMAGENET = {
     for teacher in ("r18", "r50", "wrt50")
 }
 
+OF_TEACHERS = {"cifar10_teacher", "cifar10_teacher_small"}
 RIVALS = {
     f"rival_{name}"
     for name in (*CELL_NETWORKS, *SCALED, "darts_natural", "resnet18", "resnet34", "resnet50")
@@ -43,7 +44,7 @@ def field(text, label):
 
 
 def test_the_papers_recipes_and_ours_are_all_there():
-    ours = {"demo", "digits", "cifar10_s3_quick", "cifar10_teacher", "imagefolder_is_tiny"}
+    ours = {"demo", "digits", "cifar10_s3_quick", *OF_TEACHERS, "imagefolder_is_tiny"}
     ours |= {"cifar10_s3_robust", "cifar10_s3_clean", "cifar10_s7_robust"}
     assert set(NAMES) == {*CIFAR, *IMAGENET, *ours, *RIVALS}
 
@@ -69,7 +70,7 @@ def test_a_docstring_is_a_contract(name):
     for label in ("Hardware", "Duration", "Measured"):
         assert field(text, label)
     words = shlex.split(field(text, "Command").split("   ")[0])
-    assert words[:3] == ["rnascl", "teacher" if name == "cifar10_teacher" else "run", name]
+    assert words[:3] == ["rnascl", "teacher" if name in OF_TEACHERS else "run", name]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,4 +1,4 @@
-"""The card of the teacher that comes with the package says what was measured of its file."""
+"""The cards of the teachers that come with the package say what was measured of their files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_recipe_that_is_named_makes_it_again():
 
 
 def test_a_packed_teacher_that_would_be_too_large_has_its_weights_rounded(tmp_path, monkeypatch):
-    trained = included("teachers")["cifar10"]
+    trained = included("teachers")["cifar10_small"]
     for name in ("TEACHERS", "RESULTS"):
         monkeypatch.setattr(teacher_card, name, tmp_path)
     monkeypatch.setattr(teacher_card, "MOST_BYTES", trained.stat().st_size // 2)

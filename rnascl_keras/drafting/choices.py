@@ -15,8 +15,8 @@ from rnascl_keras.recipe import Recipe
 from rnascl_keras.teachers.included import included_teachers
 from rnascl_keras.units import radius
 
-START = "cifar10"
-"""The robust network of the package that a teacher of other images starts from."""
+START = "cifar10_small"
+"""The robust network of the package that a teacher of other images starts from, the cheaper one."""
 STUDENT = "cifar10_s3"
 """The robust student of the package that one of other images starts from."""
 STROKES = 32

@@ -66,7 +66,7 @@ def _given(weights: str) -> str:
     """Say which weights a teacher has, and of the package's own that others can be given."""
     if weights in included_teachers():
         return (
-            f"{weights}, the small one that comes with the package; give a stronger one with "
+            f"{weights}, which comes with the package; give another one with "
             "--set teacher.weights=FILE.keras"
         )
     return weights

@@ -44,7 +44,9 @@ def structure_of_before(model):
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-@pytest.mark.parametrize(("kind", "name"), [("teachers", "cifar10"), ("students", "cifar10_s3")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [("teachers", "cifar10_small"), ("students", "cifar10_s3")]
+)
 def test_what_comes_with_the_package_is_known_as_before(kind, name):
     model = load_model(included(kind)[name])
     assert structure(model) == structure_of_before(model)
