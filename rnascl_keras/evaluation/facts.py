@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from rnascl_keras.evaluation.measured import Measured
 from rnascl_keras.evaluation.request import Request
-from rnascl_keras.files.whole import sha256
 from rnascl_keras.hardware import hardware, processor
 from rnascl_keras.report.keys import attack_how, attack_keys, attack_name
 
@@ -167,7 +166,7 @@ def schema() -> dict[str, Any]:
 
 def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
     """Return what is known of a file as plain JSON values, as `FileFacts` describes them."""
-    path, images = measured.path, measured.images
+    file, images = measured.file, measured.images
     attacks = {
         key: {"name": attack_name(key), "how": attack_how(key, request.norm)}
         for key in attack_keys(measured.evaluation.accuracy)
@@ -176,9 +175,9 @@ def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
     figures = measured.evaluation.as_dict() | {"failed": measured.failed}
     return {
         "schema_version": SCHEMA_VERSION,
-        "model": str(path),
-        "sha256": sha256(path),
-        "bytes": path.stat().st_size,
+        "model": str(file.path),
+        "sha256": file.sha256,
+        "bytes": file.bytes,
         "input": input_in_words(measured.classifier),
         "data": request.data,
         "data_origin": images.origin,

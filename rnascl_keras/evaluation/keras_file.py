@@ -17,6 +17,7 @@ from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.evaluation.engine import COMPARED, ENGINES, Engine, on_onnxruntime
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.measured import Measured, check_classes, images_for, measure
+from rnascl_keras.evaluation.opened import OpenedFile, opening
 from rnascl_keras.evaluation.parts import Parts
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
@@ -48,7 +49,8 @@ def evaluate_file(
         )
     request.check_paths(path)
     with _on_this_host(strategy).scope():
-        model = load_model(path)
+        with opening(path) as file:
+            model = load_model(path)
         classifier = KerasClassifier(model)
         if classifier.remarks:
             print(f"{path.name}: {'; '.join(classifier.remarks)}")
@@ -57,16 +59,16 @@ def evaluate_file(
         check_classes(path, classifier, images)
         request = with_square_beside(path.name, classifier, request, print)
         if engine == "keras":
-            measured = measure(path, classifier, images, request, keep=keep)
+            measured = measure(file, classifier, images, request, keep=keep)
             measured = replace(measured, engine=Engine("keras"))
         else:
-            measured = _on_onnxruntime(path, classifier, images, request, keep)
+            measured = _on_onnxruntime(file, classifier, images, request, keep)
     give([measured], request)
     return measured.evaluation
 
 
 def _on_onnxruntime(
-    path: Path, classifier: KerasClassifier, images: ImageData, request: Request, keep: bool
+    file: OpenedFile, classifier: KerasClassifier, images: ImageData, request: Request, keep: bool
 ) -> Measured:
     """Measure a model's export; what is told of the file is told of the model."""
     few = Parts(images).first(COMPARED)
@@ -76,8 +78,8 @@ def _on_onnxruntime(
             exported, engine = stack.enter_context(export)
         except UserError as error:
             raise UserError(f"--engine {error}; leave it out, and Keras computes.") from error
-        print(f"{path.name}: {engine.in_words}")
-        measured = measure(path, exported, images, request, keep=keep)
+        print(f"{file.path.name}: {engine.in_words}")
+        measured = measure(file, exported, images, request, keep=keep)
     return replace(measured, classifier=classifier, engine=engine)
 
 

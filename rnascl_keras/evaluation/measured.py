@@ -19,6 +19,7 @@ from rnascl_keras.errors import ModelFailed, UserError, printable
 from rnascl_keras.evaluation.corrupted import Corrupted, check_corruptible, evaluate_corrupted
 from rnascl_keras.evaluation.engine import Engine
 from rnascl_keras.evaluation.evaluate import Evaluation, evaluate
+from rnascl_keras.evaluation.opened import OpenedFile
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.sweep import Sweep, sweep_radii
 from rnascl_keras.report.keys import class_names
@@ -30,7 +31,7 @@ class Measured:
     """What was found of a model.
 
     Attributes:
-        path: its file.
+        file: its file, as it was opened.
         classifier: the model, see `attacks.Classifier`.
         images: those that it was measured on.
         evaluation: the figures.
@@ -41,7 +42,7 @@ class Measured:
         engine: what computed a Keras model; None of another.
     """
 
-    path: Path
+    file: OpenedFile
     classifier: Any
     images: ImageData
     evaluation: Evaluation
@@ -50,6 +51,11 @@ class Measured:
     made: Mapping[str, np.ndarray]
     failed: str | None
     engine: Engine | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where its file lies."""
+        return self.file.path
 
     @property
     def class_names(self) -> list[str]:
@@ -69,12 +75,12 @@ def images_for(request: Request, input_shape: ImageShape) -> ImageData:
 
 
 def measure(
-    path: Path, classifier: Any, images: ImageData, request: Request, *, keep: bool = False
+    file: OpenedFile, classifier: Any, images: ImageData, request: Request, *, keep: bool = False
 ) -> Measured:
-    """Measure the model in `path`.
+    """Measure the model in `file`.
 
     Args:
-        path: its file.
+        file: as it was opened, see `opening`.
         classifier: the model, see `attacks.Classifier`.
         images: see `images_for`.
         request: what is wanted.
@@ -95,7 +101,7 @@ def measure(
             corrupted = evaluate_corrupted(classifier, images, images.labels, **asked)
     except ModelFailed as error:  # what was measured before is not lost
         failed = str(error)
-    return Measured(path, classifier, images, evaluation, swept, corrupted, made, failed)
+    return Measured(file, classifier, images, evaluation, swept, corrupted, made, failed)
 
 
 def check_classes(path: Path, classifier: Any, images: ImageData) -> None:

@@ -19,6 +19,7 @@ from rnascl_keras.errors import UserError, naming
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.facts import SATURATES, input_in_words, saturates
 from rnascl_keras.evaluation.measured import Measured, check_classes, images_for, measure
+from rnascl_keras.evaluation.opened import OpenedFile, opening
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.evaluation.results import give
 from rnascl_keras.evaluation.rounding import with_square_beside
@@ -63,7 +64,11 @@ def attack_files(
             "of people you do not know on Linux, or in a container."
         )
     # what is wrong with any of them is told before hours of attacks on the others
-    classifiers = {path: opened(path, **given) for path in paths}
+    files: dict[Path, OpenedFile] = {}
+    classifiers = {}
+    for path in paths:
+        with opening(path) as files[path]:
+            classifiers[path] = opened(path, **given)
     asked = {path: _told(path, one, request, say) for path, one in classifiers.items()}
     images = _images_of_all(classifiers, request)
     for path, classifier in classifiers.items():
@@ -75,7 +80,7 @@ def attack_files(
     for path, classifier in classifiers.items():
         words = input_in_words(classifier)
         try:
-            measured.append(measure(path, classifier, images, asked[path], keep=keep))
+            measured.append(measure(files[path], classifier, images, asked[path], keep=keep))
             if (found := input_in_words(classifier)) != words:  # as the images have shown
                 say(f"{path.name}: {found}")
         except UserError as error:

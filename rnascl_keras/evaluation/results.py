@@ -39,6 +39,8 @@ def give(measured: Sequence[Measured], request: Request, lost: Sequence[str] = (
         print_figures(one.path, one.evaluation, one.sweep, one.class_names)
         if one.corrupted:
             print_corrupted(one.path, one.corrupted)
+        if changed := one.file.change():
+            print(changed, file=sys.stderr)
     compared, unanswered = None, []
     if len(measured) + len(lost) > 1:
         compared, unanswered = several.compare(measured)

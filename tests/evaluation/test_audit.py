@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -27,11 +28,14 @@ from rnascl_keras.attacks import ATTACKS, SparseRS
 from rnascl_keras.attacks.norms import NORMS
 from rnascl_keras.data.npz import load_test_npz
 from rnascl_keras.errors import BelowTheGate, UserError
+from rnascl_keras.evaluation import onnx_file
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.facts import FileFacts, SeveralFacts, schema
 from rnascl_keras.evaluation.gate import below_the_gate, parse_gate
 from rnascl_keras.evaluation.intervals import paired_interval
+from rnascl_keras.evaluation.measured import measure
 from rnascl_keras.evaluation.onnx_file import attack_files
+from rnascl_keras.evaluation.opened import opening
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.export import OnnxClassifier
 from rnascl_keras.report.keys import class_names
@@ -91,6 +95,36 @@ def test_a_file_s_json_is_as_its_schema_says(tmp_path):
     attack_files([path], request, trust=True, say=lambda line: None)
     FileFacts.model_validate_json((tmp_path / "a.json").read_text())
     TypeAdapter(FileFacts | SeveralFacts).validate_json((tmp_path / "a.json").read_text())
+
+
+@pytest.mark.parametrize("then", ["replaced", "removed"])
+def test_a_file_that_changes_meanwhile_is_told_and_named_by_the_bytes_measured(
+    tmp_path, monkeypatch, capsys, then
+):
+    path, out = linear_classifier(tmp_path / "one.onnx"), tmp_path / "a.json"
+    opened = path.read_bytes()
+    request = Request(
+        str(images_file(tmp_path / "data.npz")), None, (), EPSILON, 10, 0, out=out, check=0
+    )
+
+    def change(*asked, **options):
+        path.write_bytes(b"another") if then == "replaced" else path.unlink()
+        return measure(*asked, **options)
+
+    monkeypatch.setattr(onnx_file, "measure", change)
+    attack_files([path], request, trust=True, say=str)
+    told = FileFacts.model_validate_json(out.read_text())
+    assert told.sha256 == hashlib.sha256(opened).hexdigest() and told.bytes == len(opened)
+    assert f"figures are of the bytes that it then held, sha256 {told.sha256}" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_file_that_changes_while_it_is_opened_is_refused(tmp_path):
+    path = tmp_path / "one.onnx"
+    path.write_bytes(b"one")
+    with pytest.raises(UserError, match="changed while it was opened"), opening(path):
+        path.write_bytes(b"two")
 
 
 @pytest.mark.parametrize(

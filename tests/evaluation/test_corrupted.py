@@ -19,12 +19,14 @@ from rnascl_keras.evaluation.facts import FileFacts
 from rnascl_keras.evaluation.gate import parse_gate
 from rnascl_keras.evaluation.intervals import mean_interval, wilson_interval
 from rnascl_keras.evaluation.measured import measure
+from rnascl_keras.evaluation.opened import OpenedFile
 from rnascl_keras.evaluation.request import Request
 
 RANDOM = np.random.default_rng(5)
 GREYS = RANDOM.integers(0, 256, 80).astype(np.uint8)
 IMAGES = np.broadcast_to(GREYS[:, None, None, None], (80, 4, 4, 1))
 LABELS = (GREYS > 127).astype(int)
+FILE = OpenedFile(Path("bright.onnx"), "", 0)
 
 
 class Bright:
@@ -91,7 +93,7 @@ def request(**asked):
 def test_what_was_measured_before_is_kept_where_the_model_fails():
     data = ImageData(ArrayPixels(np.array(IMAGES)), LABELS, ("dark", "bright"))
     asked = request(corruptions=("fog",))
-    measured = measure(Path("bright.onnx"), Bright(questions=3), data, asked)
+    measured = measure(FILE, Bright(questions=3), data, asked)
     assert measured.evaluation.accuracy["clean"] == 1 and measured.corrupted is None
     assert measured.failed == "bright.onnx ended its process (images 0 to 79)."
 
@@ -99,7 +101,7 @@ def test_what_was_measured_before_is_kept_where_the_model_fails():
 def test_images_that_cannot_be_corrupted_are_told_before_any_work():
     data = ImageData(ArrayPixels(np.zeros((4, 6, 6, 2), np.uint8)), np.zeros(4, int), ("a", "b"))
     with pytest.raises(UserError, match=r"uint8 of shape \(1, 6, 6, 2\); expected uint8"):
-        measure(Path("a.onnx"), Bright(questions=0), data, request(corruptions=("fog",)))
+        measure(FILE, Bright(questions=0), data, request(corruptions=("fog",)))
 
 
 def test_the_gate_knows_the_mean():
