@@ -97,9 +97,11 @@ def duration(seconds: float) -> str:
 
 def parse_number(text: str) -> float | None:
     """Return the number that `8/255`, `2.5/255` or `0.031` stands for, None where it is none."""
-    above, stroke, below = text.partition("/")
+    parts = text.split("/")
+    if len(parts) > 2:  # which Fraction would read by itself: 8/255/2 as 8 over 255/2
+        return None
     try:
-        return float(Fraction(above) / Fraction(below if stroke else 1))
+        return float(Fraction(parts[0]) / Fraction(*parts[1:] or [1]))
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
 
@@ -127,7 +129,7 @@ def parse_radius(text: str, norm: str = "Linf", option: str = "--eps") -> float:
 
 def parse_radii(text: str | None, norm: str = "Linf", option: str = "--radii") -> list[float]:
     """Return the radii in `2/255,0.031`, none for None; UserError as of `parse_radius`."""
-    radii = [parse_radius(one, norm, option) for one in text.split(",")] if text else []
+    radii = [] if text is None else [parse_radius(one, norm, option) for one in text.split(",")]
     if twice := [radius for k, radius in enumerate(radii) if radius in radii[:k]]:
         raise UserError(f"{option} names {twice[0]:g} twice; give each radius once.")
     return radii

@@ -83,7 +83,7 @@ class Measurement:
         """Return it in numbers and names.
 
         Raises:
-            UserError: there is no data, or a radius is none; `command` is named there.
+            UserError: there is no data, where `command` is named, or an option cannot be read.
         """
         if self.data is None:
             raise UserError(
@@ -96,15 +96,15 @@ class Measurement:
 
         attacks = [] if self.attacks == "none" else self.attacks.split(",")
         epsilon = parse_radius(self.epsilon, self.norm)
-        corruptions = corruptions_named(self.corruptions) if self.corruptions else ()
-        gate = (attacks, epsilon, self.norm)
+        # an empty text, as of a variable that is not set, is refused, not taken for None
+        named, least = self.corruptions, self.least
+        corruptions = () if named is None else corruptions_named(named)
+        gate = {"epsilon": epsilon, "norm": self.norm, "corrupted": bool(corruptions)}
         parsed = {
             "attacks": attacks,
             "epsilon": epsilon,
             "radii": parse_radii(self.radii, self.norm, "--sweep"),
-            "least": parse_gate(self.least, *gate, corrupted=bool(corruptions))
-            if self.least
-            else {},
+            "least": {} if least is None else parse_gate(least, attacks, **gate),
             "corruptions": corruptions,
         }
         return Request(**(vars(self) | parsed))

@@ -24,16 +24,18 @@ def parse_gate(
         corrupted: whether the accuracy under corruptions is measured.
 
     Raises:
-        UserError: one is no share from 0 to 1, or of an attack that is not run.
+        UserError: one is no share from 0 to 1, of an attack that is not run, or a second of one.
     """
     keys = {name: make_attack(name, epsilon, norm=norm).key for name in attacks}
     known = {"clean": "clean", **keys, **{key: key for key in keys.values()}}
     known |= {"worst": "worst"} if keys else {}
     known |= {CORRUPTIONS: CORRUPTIONS} if corrupted else {}
-    found = {}
+    found: dict[str, float] = {}
     for part in text.split(","):
         name, _, least = part.strip().partition("=")
         check_name("--fail-below", name, list(known), f"one of what is run: {', '.join(known)}")
+        if known[name] in found:
+            raise UserError(f"--fail-below names {known[name]} twice: {text!r}; give it once.")
         found[known[name]] = _share(least, part)
     return found
 

@@ -88,12 +88,32 @@ def test_the_range_of_pixels_is_a_mean_and_a_deviation(options, mean, std, rnasc
         np.testing.assert_allclose(given, np.linspace(low, high, 5), atol=1e-9)
 
 
-@pytest.mark.parametrize("pixels", ["255", "1..0", "a..b", "0..", "0..1..2"])
+@pytest.mark.parametrize("pixels", ["255", "1..0", "a..b", "0..", "0..1..2", "0..8/255/2"])
 def test_what_is_no_range_of_pixels(pixels, rnascl, called):
     result = rnascl("attack", "m.onnx", *OPTIONS, "--pixels", pixels)
     assert result.code == 2 and "--pixels takes a range such as 0..255" in result.err
     both = rnascl("attack", "m.onnx", *OPTIONS, "--pixels", "0..255", "--mean", "0.5")
     assert both.code == 2 and "give the one or the others" in both.err
+
+
+@pytest.mark.parametrize("option", ["--mean", "--std"])
+def test_what_is_no_number_a_channel(option, rnascl, called):
+    result = rnascl("attack", "m.onnx", *OPTIONS, option, "0.5,125/255/2")
+    assert result.code == 2 and f"{option} takes one number per channel" in result.err
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--fail-below", "--fail-below '' is unknown; expected one of what is run: clean, fgsm,"),
+        ("--sweep", "--sweep must be a number above 0"),
+        ("--corruptions", "--corruptions '' is unknown; expected all, or some of"),
+    ],
+)
+def test_an_empty_text_is_not_left_out(option, told, rnascl, called):
+    """A gate of a variable that is not set would let every file pass."""
+    result = rnascl("attack", "m.onnx", *OPTIONS, option, "")
+    assert (result.code, called) == (2, []) and told in result.err
 
 
 def test_what_is_not_said_is_as_the_request_has_it():
@@ -125,7 +145,8 @@ def test_a_radius_outside_0_to_1_is_refused(text):
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("8/255", 8 / 255), ("0.031", 0.031), ("-1", -1.0), ("8/0", None), ("a/b", None), ("", None)],
+    [("8/255", 8 / 255), ("0.031", 0.031), ("-1", -1.0)]
+    + [(text, None) for text in ("8/0", "a/b", "", "8/", "8/255/2")],
 )
 def test_a_number_is_read_alike_by_options_and_settings(text, number):
     assert parse_number(text) == number
@@ -141,3 +162,5 @@ def test_a_number_is_read_alike_by_options_and_settings(text, number):
 
 def test_no_radii_are_none():
     assert parse_radii(None) == []
+    with pytest.raises(UserError, match="--radii must be a number"):
+        parse_radii("")

@@ -240,6 +240,9 @@ def test_the_gate(tmp_path):
     for text in ("pgd=40", "pgd=nan", "pgd", "pgd=-0.1"):
         with pytest.raises(UserError, match="from 0 to 1"):
             parse_gate(text, ["pgd"], 0.1, "Linf")
+    for twice in ("pgd20=0.9,pgd=0.1", "clean=1,clean=1"):
+        with pytest.raises(UserError, match=r"--fail-below names (pgd20|clean) twice: '.*'; give"):
+            parse_gate(twice, ["pgd"], 0.1, "Linf")
     with pytest.raises(UserError, match="--fail-below 'cw' is unknown"):
         parse_gate("cw=0.1", ["pgd"], 0.1, "Linf")
     path, data = linear_classifier(tmp_path / "a.onnx"), str(images_file(tmp_path / "d.npz"))
