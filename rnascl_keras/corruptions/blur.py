@@ -16,23 +16,41 @@ def defocus_blur(
     image: np.ndarray, random: Generator, settings: tuple[float, float], scale: float
 ) -> np.ndarray:
     """Spread each point over a disk."""
-    kernel = _disk(settings[0], settings[1], scale)
+    kernel = _disk(*settings)
+    if scale != 1:
+        kernel = _resampled(kernel, scale)
     return ndimage.correlate(image, kernel[..., None], mode="mirror")
 
 
-def _disk(radius: float, softness: float, scale: float) -> np.ndarray:
-    """Return a disk whose edge a Gaussian of few taps softens.
+def _disk(radius: float, softness: float) -> np.ndarray:
+    """Return a disk whose edge a Gaussian of few taps softens, (2 reach + 1, 2 reach + 1).
 
     As in the published code, there are 3 taps and 8 pixels to each side up to that radius, and 5
     taps on no more than the disk above; so it sums to a little more than 1 from 8 on, as its edge
     is mirrored.
     """
     taps, least = (1, 8) if radius <= 8 else (2, 0)
-    reach = ceil(scale * max(radius, least))
+    reach = ceil(max(radius, least))
     steps = np.arange(-reach, reach + 1)
-    disk = (steps**2 + steps[:, None] ** 2 <= (scale * radius) ** 2).astype(np.float32)
-    softened = {"sigma": scale * softness, "radius": ceil(scale * taps), "mode": "mirror"}
+    disk = (steps**2 + steps[:, None] ** 2 <= radius**2).astype(np.float32)
+    softened = {"sigma": softness, "radius": taps, "mode": "mirror"}
     return ndimage.gaussian_filter(disk / disk.sum(), **softened)
+
+
+def _resampled(kernel: np.ndarray, scale: float) -> np.ndarray:
+    """Return a kernel, (2 reach + 1, 2 reach + 1), whose taps lie `scale` pixels apart, of the same
+    sum: each is shared, linearly, among the pixels that it falls between.
+
+    A disk of a smaller radius would not do: where that is below a pixel it is a single tap, however
+    finely its edge is counted, and blurs nothing.
+    """
+    reach = len(kernel) // 2
+    places = scale * np.arange(-reach, reach + 1)
+    pixels = np.arange(-ceil(scale * reach), ceil(scale * reach) + 1)
+    # (pixels, taps): wider where taps lie farther apart than pixels, so that no gaps are left
+    shares = np.maximum(0, 1 - np.abs(pixels[:, None] - places) / max(1, scale))
+    made = shares @ kernel @ shares.T
+    return (made * (kernel.sum() / made.sum())).astype(kernel.dtype)
 
 
 def glass_blur(

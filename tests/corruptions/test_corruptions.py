@@ -168,6 +168,36 @@ def test_a_disk_out_of_focus():
     assert made[0, 110, 80, 0] == pytest.approx(expected, abs=2)
 
 
+@pytest.mark.parametrize("side", [8, 16, 20, 24, 28, 31, 46, 56, 64])
+def test_each_severity_changes_images_of_any_size(side):
+    """By more than a rounding: a disk below a pixel in radius used to be a single tap. Of 8 pixels
+    streaks of a quarter pixel and zooms by less than a pixel do nothing."""
+    image = RANDOM.integers(0, 256, (1, side, side, 3)).astype(np.uint8)
+    unchanged = {
+        (name, severity)
+        for name in CORRUPTIONS
+        for severity in SEVERITIES
+        if np.abs(corrupt(image, name, severity).astype(int) - image).max() <= 1
+    }
+    assert unchanged == ({("motion_blur", 1), ("zoom_blur", 1)} if side == 8 else set())
+
+
+@pytest.mark.parametrize("side", [16, 45])
+def test_a_disk_s_taps_move_apart_with_the_size(side):
+    """Severity 4 at 32 pixels is a cross of five equal taps. Of half the size each of the four lies
+    between its pixel and the middle; of more, the cross is drawn out linearly."""
+    scale, image = side / 32, np.zeros((1, side, side, 1), np.uint8)
+    image[0, 8, 8] = 255
+    distance = np.arange(-3, 4)
+    taps = scale * np.arange(-1, 2)
+    near = np.maximum(0, 1 - np.abs(distance[:, None] - taps) / max(1, scale))
+    cross = near @ np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]]) @ near.T
+    made = corrupt(image, "defocus_blur", 4)[0, 5:12, 5:12, 0]
+    np.testing.assert_allclose(made, 255 * cross / cross.sum(), atol=1.01)
+    if side == 16:
+        np.testing.assert_allclose(made[3, 1:6] / 255, [0, 0.1, 0.6, 0.1, 0], atol=0.005)
+
+
 def test_digital_damage_is_pillow_s():
     images = smooth(2)
     for image, quality, coarse in zip(
