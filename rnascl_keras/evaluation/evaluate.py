@@ -126,7 +126,8 @@ def evaluate(
         norm: "Linf", "L2", "L1" or "L0".
         seed: of what is random, not negative.
         batch_size: images that the model sees at a time.
-        check: number of images, the first ones, to look for false robustness on; 0: none.
+        check: number of images, the first ones, to look for false robustness on; 0: none, as at
+            radius 0, within which there is nothing to look for.
         other: for that check, another model, whose adversarial images may transfer.
         progress: show on standard error bars with the running accuracy, and remarks.
         keep: return the images made. Else memory does not grow with their number: bytes, or files,
@@ -147,7 +148,7 @@ def evaluate(
     try:
         for attack in chosen:
             found[attack.key] = subject.under(attack, keep=keep)
-        if chosen and check and not guessing:
+        if chosen and check and epsilon and not guessing:
             asked["check"] = subject.look_for_signs(check, epsilon, norm, other)
     except ModelFailed as error:  # what was measured before is not lost
         asked["failed"] = str(error)

@@ -15,7 +15,7 @@ import numpy as np
 
 from rnascl_keras.attacks import APGD, FGSM, PGD, Attack, Square, losses
 from rnascl_keras.attacks.classifier import Batched, Classifier, as_classifier
-from rnascl_keras.attacks.norms import PIXELS, find_norm
+from rnascl_keras.attacks.norms import PIXELS, check_epsilon, find_norm
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.progress import progress_bar
 
@@ -93,7 +93,11 @@ def check_robustness(
         seed: of what is random.
         batch_size: images that the model sees at a time.
         progress: show a bar.
+
+    Raises:
+        UserError: the radius is not above 0, or larger than the norm's largest.
     """
+    check_epsilon(epsilon, norm)
     sample = _Sample(
         Batched(as_classifier(model), batch_size), images, labels, epsilon, norm, seed, queries
     )

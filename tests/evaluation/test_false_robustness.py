@@ -9,6 +9,7 @@ from published import cifar10, in_keras
 from sklearn.datasets import load_digits
 
 from rnascl_keras.attacks import PGD
+from rnascl_keras.errors import UserError
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.false_robustness import check_robustness
 from rnascl_keras.teachers import build_teacher
@@ -55,6 +56,14 @@ def test_an_honest_model_shows_no_sign():
         "passed": True,
         "words": "the gradient is zero or undefined on 0 of 60 images",
     }
+
+
+def test_at_radius_0_there_is_nothing_to_look_for():
+    """The look at larger radii doubled 0 for ever."""
+    with pytest.raises(UserError, match="epsilon is 0"):
+        check_robustness(MODEL, IMAGES, LABELS, epsilon=0.0)
+    found, _ = evaluate(MODEL, IMAGES, LABELS, attacks=("fgsm",), epsilon=0.0, progress=False)
+    assert found.check is None and found.accuracy["fgsm"] == found.accuracy["clean"] == 1
 
 
 def test_a_model_without_gradient_is_found_out():
