@@ -64,6 +64,19 @@ def check_whole(name: str, value: int, least: int = 0) -> None:
 def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
     """Raise UserError where the clean images' logits, (n, classes), cannot be attacked against
     `labels`, (n,)."""
+    check_answers(logits, labels)
+    if _are_probabilities(logits):
+        raise UserError(
+            "the model gives probabilities, or some or a multiple of them, by a softmax or sigmoid "
+            "that cannot be left out: none is negative, and an image's add up to "
+            f"{logits.sum(axis=1).max():.3g} at most. Give the model without it, else its "
+            "gradients vanish and it looks robust."
+        )
+
+
+def check_answers(logits: np.ndarray, labels: np.ndarray) -> None:
+    """Raise UserError where the clean images' logits or probabilities, (n, classes), are not those
+    of a classifier of the classes in `labels`, (n,)."""
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise UserError(
             f"the model's output for {len(labels)} images has shape {logits.shape}; expected "
@@ -77,13 +90,6 @@ def check_logits(logits: np.ndarray, labels: np.ndarray) -> None:
         )
     if not np.all(np.isfinite(logits)):
         raise UserError("the model gives infinite or undefined (NaN) logits on the clean images.")
-    if _are_probabilities(logits):
-        raise UserError(
-            "the model gives probabilities, or some or a multiple of them, by a softmax or sigmoid "
-            "that cannot be left out: none is negative, and an image's add up to "
-            f"{logits.sum(axis=1).max():.3g} at most. Give the model without it, else its "
-            "gradients vanish and it looks robust."
-        )
 
 
 def _counted_from_one(labels: np.ndarray, classes: int) -> str:

@@ -43,10 +43,12 @@ def agreement(twin: np.ndarray, own: np.ndarray) -> float:
 
 
 def is_right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return which images are given the class of their label, (n,) bool, see `given_class`.
+    """Return which images are given the class of their label, (n,) bool, see `given_class`; one
+    without a class is given none, whatever its label.
 
     Args:
         logits: (n, classes).
         labels: (n,), from 0.
     """
-    return given_class(logits) == labels
+    given = given_class(logits)
+    return (given == labels) & (given != NO_CLASS)

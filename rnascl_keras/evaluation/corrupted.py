@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.attacks.classifier import Batched, as_classifier
-from rnascl_keras.attacks.inputs import check_whole, checked_labels
+from rnascl_keras.attacks.inputs import check_answers, check_whole, checked_labels
 from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.corruptions import CORRUPTIONS, SEVERITIES, check_images, corrupt
 from rnascl_keras.corruptions.severities import published_for
-from rnascl_keras.errors import ModelFailed
+from rnascl_keras.errors import ModelFailed, UserError, check_name
 from rnascl_keras.evaluation.intervals import mean_interval, wilson_interval
 from rnascl_keras.evaluation.parts import Parts
 from rnascl_keras.progress import progress_bar
@@ -39,7 +39,8 @@ class Corrupted:
         mean_interval: its 95 % interval, see `mean_interval`.
         error: 1 - mean. The published mCE is another figure: it divides each corruption's error by
             AlexNet's.
-        notes: what is not as published, in words.
+        notes: in words, what is not as published, and what left the images as they were, but for
+            roundings.
     """
 
     n: int
@@ -76,25 +77,49 @@ def evaluate_corrupted(
         corruptions: names of `CORRUPTIONS`, at least one.
 
     Raises:
-        UserError: no such corruption, images that cannot be corrupted, or as `evaluate`.
+        UserError: no such corruption or none, images that cannot be corrupted, or as `evaluate`;
+            a model that gives probabilities is taken as it is.
     """
+    names = _checked_names(corruptions)
     check_whole("seed", seed)
     check_whole("batch_size", batch_size, 1)
     classifier = Batched(as_classifier(model), batch_size)
     parts = Parts(images)
+    check_corruptible(images)
     labels = checked_labels(labels, len(parts))
-    right = {name: np.zeros((len(SEVERITIES), len(parts)), bool) for name in corruptions}
-    total = len(parts) * len(SEVERITIES) * len(right)
+    clean = [_answers(classifier, parts.of(rows), rows.start) for rows in parts.rows()]
+    check_answers(np.concatenate(clean), labels)
+    right = {name: np.zeros((len(SEVERITIES), len(parts)), bool) for name in names}
+    changed = {name: np.zeros(len(SEVERITIES), bool) for name in names}
+    total = len(parts) * len(SEVERITIES) * len(names)
     with progress_bar(total=total, desc="corruptions", unit="image", wanted=progress) as bar:
         for rows in parts.rows():
-            for name, severity, made in _corrupted(parts.of(rows), corruptions, seed, rows.start):
-                try:
-                    logits = classifier.logits(made)
-                except ModelFailed as error:
-                    raise error.on(rows.start, rows.start + len(made) - 1) from error
+            pixels = _in_bytes(parts.of(rows))
+            for name, severity, made in _corrupted(pixels, names, seed, rows.start):
+                logits = _answers(classifier, made / np.float32(255), rows.start)
                 right[name][severity - 1, rows] = is_right(logits, labels[rows])
+                changed[name][severity - 1] |= _is_changed(pixels, made)
                 bar.update(len(made))
-    return _summed_up(right, seed, parts.first(1).shape[1:3])
+    notes = _notes(changed)
+    return _summed_up(right, seed, parts.first(1).shape[1:3], notes)
+
+
+def _checked_names(corruptions: Sequence[str]) -> list[str]:
+    """Return the names, each once; UserError where one is unknown, or there is none."""
+    names = list(dict.fromkeys(corruptions))
+    if not names:
+        raise UserError(f"corruptions is empty; expected some of {', '.join(CORRUPTIONS)}.")
+    for name in names:
+        check_name("corruption", name, CORRUPTIONS)
+    return names
+
+
+def _answers(classifier: Batched, images: np.ndarray, first: int) -> np.ndarray:
+    """Return the logits of some images, of which `first` is the first one's number."""
+    try:
+        return classifier.logits(images)
+    except ModelFailed as error:
+        raise error.on(first, first + len(images) - 1) from error
 
 
 def check_corruptible(images: Any) -> None:
@@ -103,34 +128,50 @@ def check_corruptible(images: Any) -> None:
 
 
 def _corrupted(
-    images: np.ndarray, corruptions: Sequence[str], seed: int, first: int
+    pixels: np.ndarray, names: Sequence[str], seed: int, first: int
 ) -> Iterator[tuple[str, int, np.ndarray]]:
-    """Yield name, severity and float images, for each corruption and severity."""
-    pixels = _in_bytes(images)
-    for name in corruptions:
+    """Yield name, severity and bytes, for each corruption and severity."""
+    for name in names:
         for severity in SEVERITIES:
-            made = corrupt(pixels, name, severity, seed=seed, first=first)
-            yield name, severity, made / np.float32(255)
+            yield name, severity, corrupt(pixels, name, severity, seed=seed, first=first)
 
 
 def _in_bytes(images: np.ndarray) -> np.ndarray:
     return np.rint(255 * images).astype(np.uint8)
 
 
-def _summed_up(right: dict[str, np.ndarray], seed: int, size: tuple[int, ...]) -> Corrupted:
+def _is_changed(before: np.ndarray, after: np.ndarray) -> bool:
+    """Return whether bytes are changed by more than a rounding."""
+    return bool(np.abs(after.astype(int) - before).max() > 1)
+
+
+def _notes(changed: dict[str, np.ndarray]) -> list[str]:
+    """Return what is not as published, and which severities, (5,), have changed no image."""
+    notes = [DRAWN] if "frost" in changed else []
+    for name, own in changed.items():
+        if not own.all():
+            severities = ", ".join(str(SEVERITIES[k]) for k in np.flatnonzero(~own))
+            notes.append(f"{name} of severity {severities} left all images as they were")
+    return notes
+
+
+def _summed_up(
+    right: dict[str, np.ndarray], seed: int, size: tuple[int, ...], notes: list[str]
+) -> Corrupted:
     """Return the figures of which images are right: by corruption, (severities, n)."""
-    by_image = np.mean([own.mean(axis=0) for own in right.values()], axis=0)
+    every = np.stack(list(right.values()))  # (corruptions, severities, n)
     published, scale = published_for(*size)
-    mean = float(by_image.mean())
+    # counted, and divided once: a mean of means can lie below the share that it is
+    mean, n = float(every.mean()), every.shape[2]
     return Corrupted(
-        n=len(by_image),
+        n=n,
         seed=seed,
         published=published.name,
         scale=scale,
         accuracy={name: own.mean(axis=1).tolist() for name, own in right.items()},
         intervals={name: [wilson_interval(row) for row in own] for name, own in right.items()},
         mean=mean,
-        mean_interval=mean_interval(by_image),
-        error=1 - mean,
-        notes=[DRAWN] if "frost" in right else [],
+        mean_interval=mean_interval(mean, n),
+        error=float((~every).mean()),
+        notes=notes,
     )

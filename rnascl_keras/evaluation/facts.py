@@ -61,7 +61,9 @@ class CorruptionFacts(BaseModel):
     mean: float = Field(description="of all; of all fifteen corruptions: mCA")
     mean_interval: tuple[float, float] = Field(description="as wide as of n images")
     error: float = Field(description="1 - mean; the published mCE divides by AlexNet's errors")
-    notes: list[str] = Field(description="what is not as published")
+    notes: list[str] = Field(
+        description="what is not as published, and what left the images as they were"
+    )
 
 
 class EngineFacts(BaseModel):

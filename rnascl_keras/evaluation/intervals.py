@@ -14,12 +14,13 @@ def wilson_interval(right: np.ndarray) -> list[float]:
     return [float(interval.low), float(interval.high)]
 
 
-def mean_interval(shares: np.ndarray) -> list[float]:
-    """Return [low, high], a 95 % interval of the mean of shares from 0 to 1, one an image, (n,).
+def mean_interval(mean: float, n: int) -> list[float]:
+    """Return [low, high], a 95 % interval of the mean of shares from 0 to 1, one for each of n
+    images.
 
     Wilson's score interval, as wide as if each were 0 or 1: no other shares of that mean vary more.
     """
-    n, mean, z = len(shares), float(np.mean(shares)), float(norm.ppf(0.975))
+    z = float(norm.ppf(0.975))
     middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     return [max(0.0, middle - half), min(1.0, middle + half)]

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from test_attack_file import images_file, linear_classifier
 
+from rnascl_keras.attacks.verdict import is_right
 from rnascl_keras.corruptions import CORRUPTIONS, SEVERITIES
 from rnascl_keras.data import ImageData
 from rnascl_keras.data.pixels import ArrayPixels
 from rnascl_keras.errors import ModelFailed, UserError
-from rnascl_keras.evaluation import parts
+from rnascl_keras.evaluation import corrupted, parts
 from rnascl_keras.evaluation.corrupted import evaluate_corrupted
 from rnascl_keras.evaluation.facts import FileFacts
-from rnascl_keras.evaluation.gate import parse_gate
+from rnascl_keras.evaluation.gate import below_the_gate, parse_gate
 from rnascl_keras.evaluation.intervals import mean_interval, wilson_interval
 from rnascl_keras.evaluation.measured import measure
 from rnascl_keras.evaluation.opened import OpenedFile
@@ -55,7 +57,8 @@ def test_accuracy_is_what_it_is_by_hand():
     assert found.mean == pytest.approx(right.mean() / 2 + 0.5)
     assert found.error == pytest.approx(1 - found.mean)
     assert (found.n, found.published, found.scale) == (80, "CIFAR-10-C", 4 / 32)
-    assert found.notes == []
+    # as flat images are
+    assert found.notes == ["contrast of severity 1, 2, 3, 4, 5 left all images as they were"]
 
 
 def test_a_part_at_a_time_finds_the_same(monkeypatch):
@@ -76,14 +79,51 @@ def test_float_pixels_become_bytes():
 @pytest.mark.parametrize("right", [0, 3, 20])
 def test_the_mean_s_interval_is_wilson_s_where_all_agree(right):
     shares = np.arange(20) < right
-    assert mean_interval(shares.astype(float)) == pytest.approx(wilson_interval(shares))
+    assert mean_interval(float(shares.mean()), 20) == pytest.approx(wilson_interval(shares))
 
 
 def test_the_mean_s_interval_holds_the_mean_of_more_images():
     """Of 400 draws of 30 images at least 95 %."""
     everyone = RANDOM.beta(0.5, 0.7, 20000)
-    drawn = (mean_interval(RANDOM.choice(everyone, 30)) for _ in range(400))
+    drawn = (mean_interval(RANDOM.choice(everyone, 30).mean(), 30) for _ in range(400))
     assert np.mean([low <= everyone.mean() <= high for low, high in drawn]) >= 0.95
+
+
+def test_a_mean_that_is_a_share_is_that_share():
+    """Of all answers 66 %: no rounding may carry the mean below a gate of 0.66."""
+    answers = np.arange(15 * 5 * 50) < 0.66 * 15 * 5 * 50
+    np.random.default_rng(1).shuffle(answers)
+    right = dict(zip(CORRUPTIONS, answers.reshape(15, 5, 50), strict=True))
+    by_image = np.mean([own.mean(axis=0) for own in right.values()], axis=0)
+    assert by_image.mean() < 0.66  # what a mean of means comes to
+    found = corrupted._summed_up(right, 0, (32, 32), [])
+    assert (found.mean, found.error) == (0.66, 0.34)
+    assert below_the_gate("a.onnx", {"corruptions": found.mean}, {"corruptions": 0.66}) == []
+
+
+NEVER = np.full((4, 2), np.nan)
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels", "names", "told"),
+    [
+        (np.eye(2)[[0, 1, 0, 1]], [0, 1, 2, 1], ["fog"], "labels range from 0 to 2; the model has"),
+        (NEVER, [-1] * 4, ["fog"], "labels range from -1 to -1"),
+        (NEVER, [0] * 4, ["fog"], "infinite or undefined"),
+        (np.ones((4, 1)), [0] * 4, ["fog"], r"shape \(4, 1\); expected \(4, classes\)"),
+        (np.eye(2)[[0, 1, 0, 1]], [0] * 4, [], "corruptions is empty; expected some of gaussian"),
+        (np.eye(2)[[0, 1, 0, 1]], [0] * 4, ["fig"], "corruption 'fig' is unknown"),
+    ],
+)
+def test_what_does_not_fit_is_refused(logits, labels, names, told):
+    model = SimpleNamespace(logits=lambda images: logits[: len(images)])
+    images = np.zeros((4, 4, 4, 1), np.uint8)
+    with pytest.raises(UserError, match=told):
+        evaluate_corrupted(model, images, np.array(labels), corruptions=names, progress=False)
+
+
+def test_a_missing_class_is_no_label_s():
+    assert is_right(np.array([[0.0, 1.0], [np.nan, 1.0]]), np.array([1, -1])).tolist() == [1, 0]
 
 
 def request(**asked):
@@ -120,10 +160,10 @@ def test_the_command_line_and_what_it_writes(tmp_path, rnascl):
         "--fail-below", "corruptions=1.0",
     )  # fmt: skip
     assert done.code == 1 and "corruptions is" in done.err
-    corrupted = FileFacts.model_validate(json.loads(out.read_text())).corrupted
-    assert list(corrupted.accuracy) == list(CORRUPTIONS)
-    assert corrupted.mean == pytest.approx(np.mean(list(corrupted.accuracy.values())))
-    assert "drawn here" in corrupted.notes[0]
+    found = FileFacts.model_validate(json.loads(out.read_text())).corrupted
+    assert list(found.accuracy) == list(CORRUPTIONS)
+    assert found.mean == pytest.approx(np.mean(list(found.accuracy.values())))
+    assert "drawn here" in found.notes[0]
     told = " ".join(page.read_text().split())
     for text in (done.out, told):
         assert "Worst case" not in text and "every attack" not in text  # none was run
