@@ -99,9 +99,16 @@ def _write_shares(axes: Any, shares: np.ndarray) -> None:
             )
 
 
+def _factor(largest: float) -> str:
+    """Write by how much a change is scaled that then reaches from black to white; one of more than
+    a half is drawn smaller than it is."""
+    factor = 1 / (2 * largest)
+    return f"{factor:.2g}" if factor < 10 else f"{factor:.0f}"
+
+
 def gallery(examples: Any, facts: dict[str, Any]) -> str:
     """Draw images that were classified right and then fooled: as they were, what was changed,
-    scaled to be seen, and as they were attacked.
+    at the scale that is written beside it, and as they were attacked.
 
     Args:
         examples: see `evaluation.Examples`; at least one.
@@ -138,7 +145,7 @@ def gallery(examples: Any, facts: dict[str, Any]) -> str:
                         fontsize=8,
                         color=WRONG,
                     )
-            words = title if row != 1 or not largest else f"change\n× {1 / (2 * largest):.0f}"
+            words = f"change\n× {_factor(largest)}" if row == 1 and largest else title
             figure.text(
                 (LEFT - 0.1) / (LEFT + count * PITCH),
                 1 - (top + TILE / 2) / figure.get_size_inches()[1],

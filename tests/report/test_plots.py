@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
+import pytest
 
 from rnascl_keras import units
-from rnascl_keras.report import keys, plots, search_plots, style, sweep_plot
+from rnascl_keras.report import audit_plots, keys, plots, search_plots, style, sweep_plot
 
 SVG = "{http://www.w3.org/2000/svg}"
 SHARES = {
@@ -18,6 +20,7 @@ SHARES = {
     "student_trades": [0.758, 0.472, 0.428],
 }
 KEYS = ["clean", "pgd20", "worst"]
+CAT = {"class_names": ["cat"]}
 
 
 def texts(svg):
@@ -135,6 +138,16 @@ def test_lines_run_through_the_accuracies_over_the_radius():
         )
     assert {"FGSM 30.0", "PGD-20 10.0", "0", "2/255", "4/255", "8/255"} <= set(texts(svg))
     assert {"m.onnx", "accuracy", "L∞ radius, pixels in [0, 1]"} <= set(texts(svg))
+
+
+@pytest.mark.parametrize(("largest", "factor"), [(0.8, 0.62), (0.5, 1), (0.2, 2.5), (0.04, 12)])
+def test_the_factor_beside_a_change_is_that_which_it_is_drawn_with(largest, factor):
+    """A change of more than a half is drawn smaller; none is drawn 0 times as large."""
+    images = np.zeros((1, 4, 4, 1))
+    attacked = np.full_like(images, largest)
+    own = np.array([0])
+    shown = SimpleNamespace(rows=own, labels=own, answers=own, images=images, attacked=attacked)
+    assert any(f"× {factor:g}" in words for words in texts(audit_plots.gallery(shown, CAT)))
 
 
 def test_attention_maps_show_every_tile_and_what_the_student_got_wrong():
