@@ -8,6 +8,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rnascl_keras.assignments import with_settings
 from rnascl_keras.comparison.network_rows import Budget, network_row, planned
@@ -85,7 +86,8 @@ def _rows(
 def _table(source: str, rows: Sequence[dict[str, Any]]) -> Table:
     """Return a table with two lines for each network; it fits into 80 columns."""
     first = rows[0]
-    table = Table(title=f"{source}, first {first['n']} test images, in %", box=box.SIMPLE)
+    title = Text(f"{source}, first {first['n']} test images, in %", style="table.title")
+    table = Table(title=title, box=box.SIMPLE)
     table.add_column("", no_wrap=True)
     strong = [row["auto_attack"] for row in rows if "auto_attack" in row]
     heads = ["Clean", f"PGD-20\n{radius(first['epsilon'])}"]

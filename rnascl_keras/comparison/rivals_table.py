@@ -91,5 +91,5 @@ def _measured(path: Path) -> Table:
     for row in rows:
         shares = [percent(row["accuracy"][key]) for key in ("clean", "pgd20")]
         sizes = [count(row["parameters"]), count(row["macs"])]
-        table.add_row(row["network"], *shares, *sizes, str(row["epochs"]))
+        table.add_row(Text(row["network"]), *shares, *sizes, str(row["epochs"]))
     return table

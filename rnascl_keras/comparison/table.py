@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from rnascl_keras.report.keys import attack_name
 from rnascl_keras.units import count, percent, points, radius
@@ -45,7 +46,7 @@ def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     """
     radii = rows[0]["pgd20"]["epsilon"]
     strong = [row["auto_attack"] for row in rows if "auto_attack" in row]
-    table = Table(title=title)
+    table = Table(title=Text(title, style="table.title"))  # a name may hold brackets
     table.add_column("", no_wrap=True)
     heads = ["Clean", *(f"PGD-20\n{radius(epsilon)}" for epsilon in radii)]
     if strong:

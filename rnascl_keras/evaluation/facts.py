@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from rnascl_keras.data.image_files import shown_path
+from rnascl_keras.errors import printable
 from rnascl_keras.evaluation.measured import Measured
 from rnascl_keras.evaluation.request import Request
 from rnascl_keras.hardware import hardware, processor
@@ -177,16 +179,16 @@ def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
     figures = measured.evaluation.as_dict() | {"failed": measured.failed}
     return {
         "schema_version": SCHEMA_VERSION,
-        "model": str(file.path),
+        "model": shown_path(file.path),
         "sha256": file.sha256,
         "bytes": file.bytes,
         "input": input_in_words(measured.classifier),
-        "data": request.data,
-        "data_origin": images.origin,
+        "data": shown_path(request.data),
+        "data_origin": printable(images.origin),
         "data_fingerprint": images.fingerprint(),
         "class_names": measured.class_names,
         "image_shape": list(images.input_shape),
-        "command": shlex.join(["rnascl", *sys.argv[1:]]),
+        "command": printable(shlex.join(["rnascl", *sys.argv[1:]])),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
         "hardware": hardware() if in_keras else processor(),

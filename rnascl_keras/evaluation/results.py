@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rnascl_keras.data.image_files import shown_path
 from rnascl_keras.errors import BelowTheGate, UserError
 from rnascl_keras.evaluation import several
 from rnascl_keras.evaluation.facts import SCHEMA_VERSION, facts_of
@@ -80,8 +81,7 @@ def _write(
         atomic_write(request.plot, _drawn_sweep(first, first.sweep, request.plot))
         yield request.plot
     if request.out:
-        whole = {"schema_version": SCHEMA_VERSION, "files": facts}
-        write_json(request.out, whole | compared if compared else facts[0])
+        write_json(request.out, _of_several(measured, facts, compared) if compared else facts[0])
         yield request.out
     if request.images_out:  # before what is drawn of them
         _write_images(request.images_out, measured)
@@ -96,11 +96,25 @@ def _write(
         yield request.page
 
 
+def _of_several(
+    measured: Sequence[Measured], facts: Sequence[dict[str, Any]], compared: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the JSON of several files, as `SeveralFacts` describes it: there a file is called by
+    its path, as in its own facts."""
+    paths = dict(zip(several.names_of(measured), [one["model"] for one in facts], strict=True))
+    differences = [
+        pair | {"first": paths[pair["first"]], "second": paths[pair["second"]]}
+        for pair in compared["differences"]
+    ]
+    whole = {"schema_version": SCHEMA_VERSION, "files": list(facts)}
+    return whole | compared | {"differences": differences}
+
+
 def _drawn_sweep(measured: Measured, swept: Sweep, path: Path) -> bytes:
     from rnascl_keras.report.sweep_plot import accuracy_by_radius
 
     clean = dict.fromkeys(swept.accuracy, measured.evaluation.accuracy["clean"])
-    title = f"{measured.path.name}, first {swept.n} images"
+    title = f"{shown_path(measured.path.name)}, first {swept.n} images"
     settings: dict[str, Any] = {"title": title, "norm": swept.norm, "file_format": path.suffix[1:]}
     return accuracy_by_radius(swept.epsilon, swept.accuracy, swept.intervals, clean, **settings)
 

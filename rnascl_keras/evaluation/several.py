@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rnascl_keras.attacks.classifier import as_classifier
+from rnascl_keras.data.image_files import shown_path
 from rnascl_keras.errors import ModelFailed
 from rnascl_keras.evaluation.evaluate import accuracy_of
 from rnascl_keras.evaluation.intervals import paired_interval
@@ -17,9 +18,15 @@ from rnascl_keras.evaluation.measured import Measured
 
 
 def names_of(measured: Sequence[Measured]) -> list[str]:
-    """Return a name for each model: that of its file, or where two are alike, the whole path."""
-    names = [one.path.name for one in measured]
-    return names if len(set(names)) == len(names) else [str(one.path) for one in measured]
+    """Return a printable name for each model: that of its file, or where two are alike, the whole
+    path, with a number behind it where even these are printed alike."""
+    names = [shown_path(one.path.name) for one in measured]
+    if len(set(names)) < len(names):
+        names = [shown_path(one.path) for one in measured]
+    return [
+        f"{name} ({names[:k].count(name) + 1})" if name in names[:k] else name
+        for k, name in enumerate(names)
+    ]
 
 
 def compare(measured: Sequence[Measured]) -> tuple[dict[str, Any], list[str]]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rnascl_keras.corruptions import SEVERITIES
+from rnascl_keras.data.image_files import shown_path
 from rnascl_keras.evaluation.corrupted import Corrupted
 from rnascl_keras.evaluation.evaluate import Evaluation
 from rnascl_keras.evaluation.sweep import Sweep
@@ -31,7 +32,7 @@ def print_figures(
     path: Path, evaluation: Evaluation, sweep: Sweep | None, class_names: Sequence[str]
 ) -> None:
     """Print all that was found of one model."""
-    console = Console()
+    console = _console()
     console.print(_accuracies(path, evaluation))
     if np.count_nonzero(evaluation.class_counts) <= SHOWN_CLASSES:
         console.print(_classes(evaluation, class_names))
@@ -46,8 +47,8 @@ def print_figures(
 
 def print_corrupted(path: Path, corrupted: Corrupted) -> None:
     """Print the accuracies of one model under corruptions."""
-    console = Console()
-    title = f"{path.name} under corruptions, in %, first {corrupted.n} images"
+    console = _console()
+    title = f"{shown_path(path.name)} under corruptions, in %, first {corrupted.n} images"
     table = Table("severity", *map(str, SEVERITIES), "mean", title=title)
     for name, shares in corrupted.accuracy.items():
         mean = sum(shares) / len(shares)
@@ -61,7 +62,7 @@ def print_comparison(
     names: Sequence[str], evaluations: Sequence[Evaluation], compared: dict[str, Any]
 ) -> None:
     """Print how several models differ, see `several.compare`."""
-    console = Console()
+    console = _console()
     keys = shown_keys(all_keys(evaluation.accuracy for evaluation in evaluations))
     table = Table("", *map(attack_name, keys), title="All files, in %")
     for name, evaluation in zip(names, evaluations, strict=True):
@@ -84,11 +85,16 @@ def print_comparison(
         console.print(table)
 
 
+def _console() -> Console:
+    """Return where tables are printed: brackets and colons in names are no markup."""
+    return Console(markup=False, emoji=False)
+
+
 def _accuracies(path: Path, evaluation: Evaluation) -> Table:
     norm = "" if evaluation.norm == "Linf" else f" in {evaluation.norm}"
     keys = shown_keys(evaluation.accuracy)
     reach = f", {radius(evaluation.epsilon)}{norm}" if len(keys) > 1 else ""
-    table = Table(title=f"{path.name}, first {evaluation.n} images{reach}")
+    table = Table(title=f"{shown_path(path.name)}, first {evaluation.n} images{reach}")
     for column in ("", "accuracy", "95 % interval", ""):
         table.add_column(column)
     for key in keys:

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.export import export_student, measure_latency, quantise
@@ -153,7 +154,8 @@ def zeros_in(path: Path) -> float:
 
 def print_figures(figures: dict[str, Any]) -> None:
     """Print what is in the JSON of a pruned model."""
-    table = Table(title=f"{figures['model']}, pruned", show_header=False)
+    title = Text(f"{figures['model']}, pruned", style="table.title")
+    table = Table(title=title, show_header=False)
     left = figures["kept"] / figures["weights"]
     table.add_row("Weights", f"{count(figures['kept'])} of {count(figures['weights'])}")
     table.add_row("", f"{percent(left)} % are not zero")
@@ -162,7 +164,8 @@ def print_figures(figures: dict[str, Any]) -> None:
         table.add_row("without zeros", count(figures["macs_kept"]))
     for name, file in figures["files"].items():
         speed = milliseconds(file["latency_ms"]["one_thread"])
-        table.add_row(name, f"{size(file['bytes'])}, {percent(file['zeros'])} % zeros, {speed} ms")
+        words = f"{size(file['bytes'])}, {percent(file['zeros'])} % zeros, {speed} ms"
+        table.add_row(Text(name), words)
     for key, share in figures["accuracy"].items():
         table.add_row(attack_name(key), f"{percent(share)} %")
     table.caption = f"first {figures['n']} test images, L∞ radius {radius(figures['epsilon'])}"

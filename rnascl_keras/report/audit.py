@@ -10,12 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rnascl_keras.files.whole import atomic_write
 from rnascl_keras.report import audit_words as words
 from rnascl_keras.report.audit_plots import accuracy_bars, confusion_map, gallery
 from rnascl_keras.report.corruption_words import corruption_name, corruption_words
 from rnascl_keras.report.keys import all_keys, difference_name
-from rnascl_keras.report.page import page_environment
+from rnascl_keras.report.page import page_environment, write_page
 from rnascl_keras.report.sweep_plot import accuracy_by_radius
 from rnascl_keras.units import points
 
@@ -48,7 +47,7 @@ def write_audit(
         all_keys=all_keys(facts["accuracy"] for facts in files.values()),
         attacks={key: own for facts in files.values() for key, own in facts["attacks"].items()},
     )
-    return atomic_write(path, page)
+    return write_page(path, page)
 
 
 def _audited(name: str, facts: dict[str, Any], examples: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from rnascl_keras import attacks
 from rnascl_keras.attacks.norms import NORMS
+from rnascl_keras.errors import printable
 
 MODELS = {"teacher": "Teacher", "student": "Student", "student_trades": "Student, TRADES"}
 TRANSFER = "transfer_"
@@ -67,9 +68,9 @@ def attack_how(key: str, norm: str = "Linf") -> str:
 
 
 def class_names(given: Sequence[str], outputs: int) -> list[str]:
-    """Return a name for each of a model's outputs: those of its data, which may know fewer classes
-    or more, and the number of each further one."""
-    return [*given[:outputs], *map(str, range(len(given), outputs))]
+    """Return a printable name for each of a model's outputs: those of its data, which may know
+    fewer classes or more, and the number of each further one."""
+    return [*map(printable, given[:outputs]), *map(str, range(len(given), outputs))]
 
 
 def short_layer(name: str) -> str:

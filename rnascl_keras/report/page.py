@@ -34,7 +34,13 @@ def write_report(workdir: Path, report: dict[str, Any], pictures: ReportPictures
         pictures: what the pictures are drawn from.
     """
     page = page_environment().get_template(TEMPLATE).render(vars(View.of(report, pictures)))
-    return atomic_write(Path(workdir) / "report.html", page)
+    return write_page(Path(workdir) / "report.html", page)
+
+
+def write_page(path: Path, page: str) -> Path:
+    """Write a page and return its path; what UTF-8 cannot hold, as the names of files in other
+    bytes, becomes a question mark."""
+    return atomic_write(path, page.encode(errors="replace"))
 
 
 def page_environment() -> jinja2.Environment:

@@ -33,6 +33,7 @@ STYLE: dict[RcKeyType, Any] = {
     "font.sans-serif": ["Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
     "font.size": 9,
     "text.color": INK,
+    "text.parse_math": False,  # a dollar in a name is one
     "axes.labelcolor": MUTED,
     "axes.edgecolor": FAINT,
     "axes.spines.top": False,

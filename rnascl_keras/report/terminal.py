@@ -77,7 +77,8 @@ def print_summary(
 def _figures(report: dict[str, Any]) -> Table:
     """Return the table of the models: a column for each, a row for each figure."""
     models = model_keys(report)
-    table = Table(title=f"rnascl: {report['recipe']}", title_justify="left", title_style="bold")
+    title = Text(f"rnascl: {report['recipe']}", style="bold")
+    table = Table(title=title, title_justify="left")
     table.add_column("", no_wrap=True)
     for name in models:
         table.add_column(name, justify="right", no_wrap=True)

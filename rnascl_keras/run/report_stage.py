@@ -13,6 +13,7 @@ import keras
 import numpy as np
 
 from rnascl_keras.assignments import changed_settings
+from rnascl_keras.errors import printable
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
 from rnascl_keras.method.architecture import ARCHITECTURE, Tutor
@@ -91,7 +92,7 @@ def _data(run: Run) -> dict[str, Any]:
     train, held_out, test = run.data.train, run.data.validation, run.data.test
     return {
         "image_shape": list(train.input_shape),
-        "classes": [str(name) for name in train.class_names],
+        "classes": [printable(str(name)) for name in train.class_names],
         "train": len(train),
         "validation": len(held_out) if held_out else 0,
         "test": len(test),
@@ -130,7 +131,7 @@ def _pictures(run: Run) -> ReportPictures:
     epochs, temperature = run.recipe.search.epochs, run.recipe.search.temperature_arguments()
     student = run.student(run.students[-1])
     shown = pictured(run, student)
-    names = run.data.test.class_names
+    names = [printable(str(name)) for name in run.data.test.class_names]
     return ReportPictures(
         tutor_probabilities=outcome.tutor_probabilities,
         student_layers=outcome.student_layers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from rnascl_keras.units import count, duration, percent, radius
 
@@ -40,7 +41,8 @@ def tuning_table(tuning: dict[str, Any]) -> Table:
         tuning: as in `tune.json`.
     """
     trials = tuning["trials"]
-    table = Table(title=f"{tuning['recipe']}: {len(trials)} trials, accuracies in %")
+    title = f"{tuning['recipe']}: {len(trials)} trials, accuracies in %"
+    table = Table(title=Text(title, style="table.title"))
     for head in ("", "Clean", "PGD-20", "MACs", "Epochs", "Time"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("Changed settings", ratio=1)
@@ -54,7 +56,7 @@ def tuning_table(tuning: dict[str, Any]) -> Table:
             count(trial["macs"]),
             str(trial["epochs"]["train"]),
             duration(trial["seconds"]),
-            in_words(trial["settings"], tuning["own"]),
+            Text(in_words(trial["settings"], tuning["own"])),
         )
     table.caption = f"ranked by {what_counts(tuning)}; in brackets: below it, so behind"
     return table

@@ -169,7 +169,8 @@ def test_sizes_are_those_of_all_seeds():
         for seed, parameters in enumerate((9_000, 12_000, 10_000))
     ]
     said = io.StringIO()
-    Console(file=said, width=100).print(comparison_table("digits", rows))
+    Console(file=said, width=100).print(comparison_table("digits[v1]:cat:", rows))
+    assert "digits[v1]:cat:" in said.getvalue()  # no markup
     assert "9.00 k to 12.0 k parameters, 5.00 M MACs" in said.getvalue()
 
 

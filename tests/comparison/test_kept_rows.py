@@ -116,7 +116,9 @@ def test_a_row_of_networks(tmp_path):
         return read_json(path, STRONG_NETWORK)
 
     for _, found in taken(tmp_path / "network.json", OF_NETWORK, read):
-        Console(file=io.StringIO()).print(networks._table("digits", [found]))
+        said = io.StringIO()
+        Console(file=said).print(networks._table("digits[v1]", [found]))
+        assert "digits[v1], first" in said.getvalue()
         networks.networks_picture("digits", [found])
     weak = changed(OF_NETWORK, ("auto_attack",), without)
     NETWORK.check(tmp_path / "network.json", weak)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +13,14 @@ import onnx
 import pytest
 import test_attack_file
 from onnx import helper
-from test_attack_file import EPSILON, images_file, linear_classifier, table_classifier
+from test_attack_file import (
+    EPSILON,
+    IMAGES,
+    LABELS,
+    images_file,
+    linear_classifier,
+    table_classifier,
+)
 
 from rnascl_keras.data import ImageData
 from rnascl_keras.data.pixels import ArrayPixels
@@ -90,6 +99,32 @@ def test_files_under_unlike_attacks_are_compared_over_those_of_both(tmp_path, ca
     assert "Square" in table.partition("Paired")[0] and "Square" in side_by_side
     assert "Worst case of FGSM, which both underwent" in page
     assert "Square" in page.partition("How to repeat it")[2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names there are text")
+def test_names_are_shown_as_they_are_and_as_far_as_they_are_text(tmp_path, monkeypatch, capsys):
+    """Neither brackets nor dollars are markup, and bytes that are no text stop nothing; the JSON
+    has the paths."""
+    pixels = ArrayPixels(np.rint(255 * IMAGES[:8]).astype(np.uint8))
+    data = ImageData(pixels, LABELS[:8], ("[a]$^$", os.fsdecode(b"b\xff")))
+    monkeypatch.setattr(onnx_file, "images_for", lambda *_: data)
+    names = ["net[v1]:cat:$_$.onnx", os.fsdecode(b"n\xff.onnx")]
+    paths = [linear_classifier(tmp_path / "a.onnx").rename(tmp_path / names[0])]
+    paths.append(linear_classifier(tmp_path / "b.onnx").rename(tmp_path / names[1]))
+    files = {"out": tmp_path / "facts.json", "page": tmp_path / "page.html"}
+    attacked = {"attacks": ("fgsm",), "epsilon": EPSILON / 10, "n": 8, "seed": 0, "check": 0}
+    request = Request(os.fsdecode(b"d\xff"), None, radii=(EPSILON,), **attacked, **files)
+    attack_files(paths, request, trust=True, say=str)
+    shown = capsys.readouterr().out
+    assert "net[v1]:cat:$_$.onnx, first 8" in shown and "n\ufffd.onnx, first 8" in shown
+    assert "│ [a]$^$ │" in shown and "│ b?" in shown
+    told = SeveralFacts.model_validate_json(request.out.read_text())
+    assert told.files[0].class_names == ["[a]$^$", "b?"]
+    expected = [str(paths[0]), str(tmp_path / "n\ufffd.onnx")]
+    assert [file.model for file in told.files] == expected
+    assert {(one.first, one.second) for one in told.differences} == {tuple(expected)}
+    page = request.page.read_text(encoding="utf-8")
+    assert "<td>net[v1]:cat:$_$.onnx − n\ufffd.onnx</td>" in page and "b?" in page
 
 
 def other_size(path, monkeypatch):

@@ -17,7 +17,7 @@ from rnascl_keras.run.origin import Origin
 SPEED = {"one_thread": 0.1, "all_threads": 0.2}
 FILE = {"bytes": 5000, "sha256": "d", "agreement": 1.0, "zeros": 0.5, "latency_ms": SPEED}
 FIGURES = {
-    "model": "student",
+    "model": "student[v1]",
     **Origin("a1", {"prune": {"keep": 0.5}}, {"student.keras": "b2"}).as_dict(),
     "parameters": 900,
     "weights": 800,
@@ -43,6 +43,7 @@ def shown(figures):
 
 def test_the_figures_of_a_pruned_model(tmp_path):
     expected = shown(FIGURES)
+    assert "student[v1], pruned" in expected
     changes = taken(tmp_path / "student.json", FIGURES, lambda path: read_json(path, PRUNED))
     for place, found in changes:
         # what is by name, files and attacks, is shown as far as it is there

@@ -140,6 +140,14 @@ def test_lines_run_through_the_accuracies_over_the_radius():
     assert {"m.onnx", "accuracy", "L∞ radius, pixels in [0, 1]"} <= set(texts(svg))
 
 
+def test_dollars_in_names_are_no_formulas():
+    answers = {"labels": np.array([0]), "answers": np.array([1])}
+    pixels = {"images": np.zeros((1, 4, 4, 1)), "attacked": np.full((1, 4, 4, 1), 0.8)}
+    shown = SimpleNamespace(rows=np.array([3]), **answers, **pixels)
+    written = texts(audit_plots.gallery(shown, {"class_names": ["a$_b$", "$^$"]}))
+    assert {"a$_b$", "✗ $^$"} <= set(written)
+
+
 @pytest.mark.parametrize(("largest", "factor"), [(0.8, 0.62), (0.5, 1), (0.2, 2.5), (0.04, 12)])
 def test_the_factor_beside_a_change_is_that_which_it_is_drawn_with(largest, factor):
     """A change of more than a half is drawn smaller; none is drawn 0 times as large."""

@@ -130,6 +130,13 @@ def test_page_escapes_what_it_is_given(tmp_path):
     assert "<b>&" in page.text
 
 
+def test_page_shows_names_of_bytes_that_are_no_text(tmp_path):
+    report = with_classes(REPORT) | {"recipe": "net\udcff"}
+    report["data"] = report["data"] | {"classes": ["cat\udcff", "d$^$g"]}
+    page = page_of(tmp_path, report, fooled=fooled_images())
+    assert {"net?", "cat?", "d$^$g"} <= set(re.split(r"[\s,.:]+", page.text))
+
+
 def test_page_is_the_same_for_the_same_figures(tmp_path):
     first = write_report(tmp_path / "a", REPORT, pictures()).read_bytes()
     assert first == write_report(tmp_path / "b", REPORT, pictures()).read_bytes()

@@ -49,6 +49,12 @@ def test_closing_table_of_a_report_without_int8_files(tmp_path):
     assert re.search(r"PGD-20† +│ +43\.2†", printed) and "484 kB" in printed
 
 
+def test_a_recipe_s_name_is_no_markup():
+    console = Console(width=80, file=io.StringIO())
+    print_summary(REPORT | {"recipe": "net[v1]:cat:"}, console)
+    assert "rnascl: net[v1]:cat:" in console.file.getvalue()
+
+
 def test_closing_table_has_the_mean_under_corruptions():
     console = Console(width=80, file=io.StringIO())
     print_summary(with_corruptions(REPORT), console)

@@ -34,7 +34,7 @@ def shown(figures):
     """What is made of a trial: table, picture, and the docstring of the recipe's file."""
     trial = {"trial": "0", "score": 0.25, "settings": {"gamma_t": 1.0}} | figures
     chosen = {"tuned": {"gamma_t": [1.0, 10.0]}, "own": {"gamma_t": 10.0}, "objective": GOAL}
-    tuning = {"recipe": "tiny", "method": "random", "seed": 0, "trials": [trial], **chosen}
+    tuning = {"recipe": "tiny[v1]", "method": "random", "seed": 0, "trials": [trial], **chosen}
     table = io.StringIO()
     Console(file=table).print(tuning_table(tuning))
     return table.getvalue(), tuning_picture(tuning), _docstring(tuning, "tiny.py")
@@ -43,6 +43,7 @@ def shown(figures):
 def test_the_figures_of_a_trial(tmp_path):
     changes = taken(tmp_path / "trial.json", FIGURES, lambda path: read_json(path, TRIAL))
     expected = shown(FIGURES)
+    assert "tiny[v1]: 1 trials" in expected[0]
     for place, found in changes:
         assert shown(found) == expected, place
 
