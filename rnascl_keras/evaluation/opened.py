@@ -10,6 +10,10 @@ from pathlib import Path
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.hashes import content_hash
 
+MOST_BYTES = 2**34
+"""Of a file that is read for its hash: a stranger's may have any length, and what opens it refuses
+far shorter ones."""
+
 
 @dataclass(frozen=True)
 class OpenedFile:
@@ -46,7 +50,7 @@ def opening(path: Path) -> Iterator[OpenedFile]:
     It is read before and after, since what opens it takes a path and reads it by itself.
 
     Raises:
-        UserError: it cannot be read, or was changed meanwhile.
+        UserError: it cannot be read, is far too large, or was changed meanwhile.
     """
     found = _read(path)
     yield found
@@ -56,6 +60,11 @@ def opening(path: Path) -> Iterator[OpenedFile]:
 
 def _read(path: Path) -> OpenedFile:
     try:
-        return OpenedFile(path, content_hash(path), path.stat().st_size)
+        size = path.stat().st_size
+        if size > MOST_BYTES:
+            raise UserError(
+                f"{path} has {size:,} bytes; a model's file has at most {MOST_BYTES:,}."
+            )
+        return OpenedFile(path, content_hash(path), size)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error

@@ -28,7 +28,7 @@ from rnascl_keras.attacks import ATTACKS, SparseRS
 from rnascl_keras.attacks.norms import NORMS
 from rnascl_keras.data.npz import load_test_npz
 from rnascl_keras.errors import BelowTheGate, UserError
-from rnascl_keras.evaluation import onnx_file
+from rnascl_keras.evaluation import onnx_file, opened
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.evaluation.facts import FileFacts, SeveralFacts, schema
 from rnascl_keras.evaluation.gate import below_the_gate, parse_gate
@@ -102,7 +102,7 @@ def test_a_file_that_changes_meanwhile_is_told_and_named_by_the_bytes_measured(
     tmp_path, monkeypatch, capsys, then
 ):
     path, out = linear_classifier(tmp_path / "one.onnx"), tmp_path / "a.json"
-    opened = path.read_bytes()
+    before = path.read_bytes()
     request = Request(
         str(images_file(tmp_path / "data.npz")), None, (), EPSILON, 10, 0, out=out, check=0
     )
@@ -114,7 +114,7 @@ def test_a_file_that_changes_meanwhile_is_told_and_named_by_the_bytes_measured(
     monkeypatch.setattr(onnx_file, "measure", change)
     attack_files([path], request, trust=True, say=str)
     told = FileFacts.model_validate_json(out.read_text())
-    assert told.sha256 == hashlib.sha256(opened).hexdigest() and told.bytes == len(opened)
+    assert told.sha256 == hashlib.sha256(before).hexdigest() and told.bytes == len(before)
     assert f"figures are of the bytes that it then held, sha256 {told.sha256}" in (
         capsys.readouterr().err
     )
@@ -124,7 +124,16 @@ def test_a_file_that_changes_while_it_is_opened_is_refused(tmp_path):
     path = tmp_path / "one.onnx"
     path.write_bytes(b"one")
     with pytest.raises(UserError, match="changed while it was opened"), opening(path):
-        path.write_bytes(b"two")
+        path.write_bytes(b"three")
+
+
+def test_a_file_of_any_length_is_not_read_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(opened, "MOST_BYTES", 2)
+    monkeypatch.setattr(opened, "content_hash", lambda path: pytest.fail("it was read"))
+    path = tmp_path / "one.onnx"
+    path.write_bytes(b"one")
+    with pytest.raises(UserError, match="has 3 bytes; a model's file has at most 2"), opening(path):
+        pytest.fail("it was opened")
 
 
 @pytest.mark.parametrize(
