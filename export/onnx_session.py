@@ -108,7 +108,12 @@ class Session:
     def __init__(self, path: Path, session: onnxruntime.InferenceSession) -> None:
         self.path, self._session = path, session
         self.inputs, self.outputs = session.get_inputs(), session.get_outputs()
-        self.metadata = session.get_modelmeta().custom_metadata_map
+        try:
+            self.metadata = session.get_modelmeta().custom_metadata_map
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path}: a text in its metadata is not UTF-8; write it without."
+            ) from error
 
     def run(self, names: Sequence[str], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Return the outputs of these names.

@@ -58,7 +58,10 @@ def read_model(path: Path) -> onnx.ModelProto:
     except Exception as error:  # protobuf's errors have no closer base class
         raise UserError(f"{path} cannot be read as ONNX: {one_line(error)}") from error
     with naming(path):
-        return checked(model, path.parent)
+        try:
+            return checked(model, path.parent)
+        except UnicodeDecodeError as error:  # told where a text is first looked at
+            raise UserError("it is no valid ONNX model: a text in it is not UTF-8.") from error
 
 
 def checked(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:

@@ -152,6 +152,18 @@ def test_a_structure_that_is_none(save, name):
     assert message in refusal(path)
 
 
+@pytest.mark.parametrize("name", [b"grown", b"Flatten", b"image", b"logit", b"told"])
+def test_a_text_in_other_bytes(save, name):
+    """Protobuf looks at a text when it is asked for, not when it is read."""
+    made = model("l = Flatten(image) logit = Relu(l) z = Identity(logit)")
+    made.graph.name = "grown"
+    onnx.helper.set_model_props(made, {"told": "much"})
+    made.graph.input[0].name = "image"
+    path = save(made)
+    path.write_bytes(path.read_bytes().replace(name, name[:-1] + b"\x88"))
+    assert refusal(path)
+
+
 def test_graphs_deep_in_each_other(save):
     body = "y = Identity(x)"
     for _ in range(20):
