@@ -9,9 +9,11 @@ import tensorflow as tf
 
 from rnascl_keras.errors import UserError
 from rnascl_keras.hardware import hardware
+from rnascl_keras.models.size import model_parameters
 from rnascl_keras.teachers import build_teacher
 from rnascl_keras.teachers.adversarial_training import AdversarialTrainer
 from rnascl_keras.teachers.included import teacher_file
+from rnascl_keras.units import count
 
 
 @pytest.fixture
@@ -167,4 +169,4 @@ def test_the_included_teacher_is_read_by_name(rnascl, tmp_path):
     assert model.input_shape == (None, 32, 32, 3)
     assert getattr(model, "optimizer", None) is None
     card = path.with_suffix(".md").read_text()
-    assert f"{model.count_params() / 1e6:.2f} M parameters" in card
+    assert f"{count(model_parameters(model))} parameters" in card
