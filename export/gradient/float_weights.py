@@ -18,17 +18,26 @@ def with_float_weights(graph: onnx.GraphProto) -> None:
     """Put constants in the place of each DequantizeLinear of constants."""
     known, kept = KnownTensors(graph), []
     for node in graph.node:
-        of_weights = node.op_type == "DequantizeLinear" and node.domain in STANDARD
-        given = {name: known.value(name) for name in node.input if name} if of_weights else {}
-        if not given or any(value is None for value in given.values()):
+        value = _as_floats(node, known)
+        if value is None:
             kept.append(node)
-            continue
-        try:
-            (value,) = ReferenceEvaluator(node).run(None, given)
-        except Exception:  # of any class; the runtime, which took the node, computes it itself
-            kept.append(node)
-            continue
-        graph.initializer.append(numpy_helper.from_array(np.asarray(value), node.output[0]))
+        else:
+            graph.initializer.append(numpy_helper.from_array(value, node.output[0]))
     if len(kept) < len(graph.node):
         del graph.node[:]
         graph.node.extend(kept)
+
+
+def _as_floats(node: onnx.NodeProto, known: KnownTensors) -> np.ndarray | None:
+    """Return what a DequantizeLinear of constants gives; None of any other node, and of one that
+    ONNX's evaluator cannot compute: the runtime, which took it, does."""
+    if node.op_type != "DequantizeLinear" or node.domain not in STANDARD:
+        return None
+    given = {name: known.value(name) for name in node.input if name}
+    if not given or any(value is None for value in given.values()):
+        return None
+    try:
+        (value,) = ReferenceEvaluator(node).run(None, given)
+    except Exception:  # its errors have no common class
+        return None
+    return np.asarray(value)
