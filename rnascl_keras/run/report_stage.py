@@ -13,7 +13,6 @@ import keras
 import numpy as np
 
 from rnascl_keras.assignments import changed_settings
-from rnascl_keras.errors import printable
 from rnascl_keras.files.whole import read_json, write_json
 from rnascl_keras.hardware import hardware
 from rnascl_keras.method.architecture import ARCHITECTURE, Tutor
@@ -23,7 +22,7 @@ from rnascl_keras.method.gumbel import decayed_temperature
 from rnascl_keras.method.outcome import SearchOutcome
 from rnascl_keras.method.taps import tap
 from rnascl_keras.recipe import load_recipe
-from rnascl_keras.report.keys import model_keys
+from rnascl_keras.report.keys import class_names, model_keys
 from rnascl_keras.report.page import ReportPictures, write_report
 from rnascl_keras.report.undecided import entropy
 from rnascl_keras.run.figures import EVALUATION, LATENCIES
@@ -92,7 +91,7 @@ def _data(run: Run) -> dict[str, Any]:
     train, held_out, test = run.data.train, run.data.validation, run.data.test
     return {
         "image_shape": list(train.input_shape),
-        "classes": [printable(str(name)) for name in train.class_names],
+        "classes": class_names(train.class_names, train.classes),
         "train": len(train),
         "validation": len(held_out) if held_out else 0,
         "test": len(test),
@@ -131,7 +130,8 @@ def _pictures(run: Run) -> ReportPictures:
     epochs, temperature = run.recipe.search.epochs, run.recipe.search.temperature_arguments()
     student = run.student(run.students[-1])
     shown = pictured(run, student)
-    names = [printable(str(name)) for name in run.data.test.class_names]
+    test = run.data.test
+    names = class_names(test.class_names, test.classes)
     return ReportPictures(
         tutor_probabilities=outcome.tutor_probabilities,
         student_layers=outcome.student_layers,
