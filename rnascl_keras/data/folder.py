@@ -12,6 +12,7 @@ import numpy as np
 
 from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.image_files import check_images, shown_path
+from rnascl_keras.data.looked_over import measured_whole
 from rnascl_keras.data.order import stratified_order
 from rnascl_keras.data.pixels import FilePixels
 from rnascl_keras.errors import UserError
@@ -109,10 +110,7 @@ def load_test_folder(path: Path, image_size: int | None, say: Say = no_one) -> I
     """
     if is_class_folder(path):
         test_folder = path
-        say(
-            f"data: {shown_path(path)} has no folder of images to test on, so that all of its "
-            "images are measured; those that a model was trained on make its figures too high"
-        )
+        say(measured_whole(shown_path(path), "folder of images to test on"))
     else:
         test_folder = _test_folder(path, say)
     train_folder = path / TRAIN_SPLIT

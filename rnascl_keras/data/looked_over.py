@@ -45,6 +45,14 @@ def oddities(train: ImageData, test: ImageData) -> Iterator[str]:
         )
 
 
+def measured_whole(name: str, missing: str) -> str:
+    """Return, as a sentence, that a source has no images of its own to test on."""
+    return (
+        f"data: {name} has no {missing}, so that all of its images are measured; those that a "
+        "model was trained on make its figures too high"
+    )
+
+
 def _not_to_be_learned(train: ImageData) -> Iterator[str]:
     there = np.bincount(train.labels, minlength=train.classes)
     missing = np.flatnonzero(there == 0)

@@ -126,7 +126,7 @@ def load_test_data(
     elif data == "digits":
         test = digits.load_digits()[1]
     elif is_npz(data):
-        test = npz.load_test_npz(Path(data), input_shape)
+        test = npz.load_test_npz(Path(data), input_shape, say)
     else:
         (test,) = prepared.load_prepared(data, ("test",), data_dir)
     if input_shape is not None:

@@ -79,6 +79,21 @@ def test_rows_in_both_splits_are_counted(tmp_path):
     assert "5 test images of 5 (number 0, number 1, number 2, ...)" in line
 
 
+@pytest.mark.parametrize("own_test", [False, True])
+def test_images_that_are_all_measured_are_said(tmp_path, own_test):
+    path, said = tmp_path / "mine.npz", []
+    x = arrays(path, np.arange(8) % 2)
+    if own_test:
+        np.savez(path, x=x, y=np.arange(8) % 2, x_test=x[:6], y_test=np.arange(6) % 2)
+    data = load_test_data(str(path), say=said.append)
+    if own_test:
+        assert (len(data), said) == (6, [])
+    else:
+        (line,) = said
+        assert len(data) == 8
+        assert "mine.npz has no x_test, so that all of its images are measured" in line
+
+
 def test_many_files_are_not_compared(tmp_path, monkeypatch):
     monkeypatch.setattr(looked_over, "MOST_FILES", 3)
     for split in ("train", "val"):
