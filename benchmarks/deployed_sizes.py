@@ -20,10 +20,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from rnascl_keras import Architecture
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.export import measure_latency, quantise
 from rnascl_keras.export.convert import write_onnx
 from rnascl_keras.method.spaces import get_space
@@ -90,7 +90,7 @@ def show(measured: dict[str, dict[str, float]]) -> None:
         words = dict.fromkeys(figures, milliseconds) | {"bytes": size}
         cells = [f"{words[key](n)} ({first[key] / n:.1f})" for key, n in figures.items()]
         table.add_row(name, *cells)
-    Console(width=100).print(table)
+    PlainConsole(width=100).print(table)
 
 
 if __name__ == "__main__":

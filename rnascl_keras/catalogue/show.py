@@ -4,38 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rnascl_keras.catalogue.kinds import KINDS, kind_of
 from rnascl_keras.catalogue.settings_table import Setting, section_words, settings_table
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.recipe import Recipe
 
 
-def print_kinds(names: Iterable[str] = (), console: Console | None = None) -> None:
+def print_kinds(names: Iterable[str] = (), console: PlainConsole | None = None) -> None:
     """Print a table for each kind named.
 
     Raises:
         UserError: there is no such kind.
     """
-    console = console or Console()
+    console = console or PlainConsole()
     for name in names:
         kind = kind_of(name)
         table = _table(f"{name}: {kind.title}", ("Name", "What it is"))
         for row in kind.entries().items():
-            table.add_row(*map(Text, row))
+            table.add_row(*row)
         console.print(table)
 
 
-def print_short(console: Console | None = None, *, missing: str | None = None) -> None:
+def print_short(console: PlainConsole | None = None, *, missing: str | None = None) -> None:
     """Print of every kind its names, and how to see more of them.
 
     Args:
         console: where to.
         missing: in place of names that only TensorFlow, which is not there, would tell.
     """
-    console = console or Console()
+    console = console or PlainConsole()
     for name, kind in KINDS.items():
         console.print(Text(f"{name}: {kind.title}", style="bold"))
         names = missing if missing and kind.waits else ", ".join(kind.entries())
@@ -43,20 +43,20 @@ def print_short(console: Console | None = None, *, missing: str | None = None) -
     console.print(Text("A line on each: rnascl list KIND, e.g. rnascl list attacks", style="dim"))
 
 
-def print_recipe(recipe: Recipe, console: Console | None = None) -> None:
+def print_recipe(recipe: Recipe, console: PlainConsole | None = None) -> None:
     """Print every setting of a recipe, those marked that are not at their default."""
-    console = console or Console()
+    console = console or PlainConsole()
     _print_settings(settings_table(recipe), console)
     words = "* is not the default. Change one: --set SECTION.SETTING=VALUE"
     console.print(Text(words, style="dim"))
 
 
-def print_settings(console: Console | None = None) -> None:
+def print_settings(console: PlainConsole | None = None) -> None:
     """Print every setting there is, with its default."""
-    _print_settings(settings_table(), console or Console())
+    _print_settings(settings_table(), console or PlainConsole())
 
 
-def _print_settings(table: dict[str, list[Setting]], console: Console) -> None:
+def _print_settings(table: dict[str, list[Setting]], console: PlainConsole) -> None:
     """Print a line for each setting: its name, its value, what it is for, its unit and default."""
     widest = max(len(_last(s)) for settings in table.values() for s in settings)
     for name, settings in table.items():
@@ -68,7 +68,7 @@ def _print_settings(table: dict[str, list[Setting]], console: Console) -> None:
         for setting in settings:
             mark = "* " if setting.changed else "  "
             cells = (mark + _last(setting), setting.value, _told(setting))
-            lines.add_row(*map(Text, cells), style="bold" if setting.changed else "")
+            lines.add_row(*cells, style="bold" if setting.changed else "")
         console.print(lines)
         console.print()
 
@@ -85,7 +85,7 @@ def _last(setting: Setting) -> str:
 
 
 def _table(title: str, columns: Iterable[str]) -> Table:
-    table = Table(title=Text(title), title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.text import Text
 
 from rnascl_keras.comparison.differences import differences
@@ -18,6 +17,7 @@ from rnascl_keras.comparison.table import (
     differences_table,
     in_words,
 )
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.files.whole import atomic_write, write_json
 from rnascl_keras.run.workdir import Run
 
@@ -61,7 +61,7 @@ def compare_run(
 
 def _print(title: str, rows: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
     """Print the table, and what was `found` of the differences between methods."""
-    console = Console()
+    console = PlainConsole()
     console.print(comparison_table(title, rows))
     if found:
         names = {row["method"]: row["name"] for row in rows}

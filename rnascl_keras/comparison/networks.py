@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -16,6 +15,7 @@ from rnascl_keras.comparison.network_spec import NetworkSpec
 from rnascl_keras.comparison.plot import clean_against_robust
 from rnascl_keras.comparison.published_results import TABLE_1, PublishedResult
 from rnascl_keras.comparison.rival_rows import RIVALS
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.lock import locked
 from rnascl_keras.files.whole import atomic_write, write_json
@@ -66,7 +66,7 @@ def compare_networks(
             atomic_write(run.path("networks.svg"), drawn)
     finally:
         run.leave()
-    Console().print(_table(run.recipe.data.source, rows))
+    PlainConsole().print(_table(run.recipe.data.source, rows))
     run.say(f"compare-networks: {run.path('networks.json')}, {run.path('networks.svg')}")
     return rows
 
@@ -86,7 +86,7 @@ def _rows(
 def _table(source: str, rows: Sequence[dict[str, Any]]) -> Table:
     """Return a table with two lines for each network; it fits into 80 columns."""
     first = rows[0]
-    title = Text(f"{source}, first {first['n']} test images, in %", style="table.title")
+    title = f"{source}, first {first['n']} test images, in %"
     table = Table(title=title, box=box.SIMPLE)
     table.add_column("", no_wrap=True)
     strong = [row["auto_attack"] for row in rows if "auto_attack" in row]
@@ -98,10 +98,11 @@ def _table(source: str, rows: Sequence[dict[str, Any]]) -> Table:
         cells = [_share(row["accuracy"][key], row["intervals"][key]) for key in ("clean", "pgd20")]
         if strong:
             own = row.get("auto_attack")
-            cells.append(_share(own["accuracy"], own["interval"]) if own else "")
+            cells.append(_share(own["accuracy"], own["interval"]) if own else Text())
         files = "\n".join(size(row[key]["bytes"]) for key in ("onnx", "int8"))
         speed = "\n".join(milliseconds(row[key]["latency_ms"]) for key in ("onnx", "int8"))
-        table.add_row(f"{row['network']}\n[dim]{_weight(row)}[/dim]", *cells, files, speed)
+        network = Text.assemble(f"{row['network']}\n", (_weight(row), "dim"))
+        table.add_row(network, *cells, files, speed)
     table.caption = "below an accuracy its 95 % interval; ms: onnxruntime, one thread, one image"
     return table
 
@@ -112,9 +113,9 @@ def _weight(row: dict[str, Any]) -> str:
     return f"{count(row['parameters'])}, {count(row['macs'])} MACs{kept}, {row['epochs']} ep."
 
 
-def _share(share: float, interval: Sequence[float]) -> str:
+def _share(share: float, interval: Sequence[float]) -> Text:
     low, high = interval
-    return f"{percent(share)}\n[dim]{100 * low:.0f}–{100 * high:.0f}[/dim]"
+    return Text.assemble(f"{percent(share)}\n", (f"{100 * low:.0f}–{100 * high:.0f}", "dim"))
 
 
 def networks_picture(source: str, rows: Sequence[dict[str, Any]]) -> str:

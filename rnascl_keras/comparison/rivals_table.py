@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from rnascl_keras.comparison.kept_rows import NETWORKS
 from rnascl_keras.comparison.rival_rows import RIVALS
 from rnascl_keras.comparison.rivals import Figures, Rival
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.units import count, percent, radius
@@ -29,7 +29,7 @@ def print_rivals(measured: Path | None = None) -> None:
     Raises:
         UserError: it is given and not there, or it is none of `compare-networks`.
     """
-    console = Console()
+    console = PlainConsole()
     console.print(_table())
     for rival in RIVALS:
         said = [text for text in (rival.remark, rival.command) if text]
@@ -91,5 +91,5 @@ def _measured(path: Path) -> Table:
     for row in rows:
         shares = [percent(row["accuracy"][key]) for key in ("clean", "pgd20")]
         sizes = [count(row["parameters"]), count(row["macs"])]
-        table.add_row(Text(row["network"]), *shares, *sizes, str(row["epochs"]))
+        table.add_row(row["network"], *shares, *sizes, str(row["epochs"]))
     return table

@@ -46,7 +46,7 @@ def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     """
     radii = rows[0]["pgd20"]["epsilon"]
     strong = [row["auto_attack"] for row in rows if "auto_attack" in row]
-    table = Table(title=Text(title, style="table.title"))  # a name may hold brackets
+    table = Table(title=title)
     table.add_column("", no_wrap=True)
     heads = ["Clean", *(f"PGD-20\n{radius(epsilon)}" for epsilon in radii)]
     if strong:
@@ -56,12 +56,13 @@ def comparison_table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
     for found in by_method(rows).values():
         first = found[0]
         parameters, macs = (sizes([row[key] for row in found]) for key in ("parameters", "macs"))
-        size = f"[dim]{parameters} parameters, {macs} MACs[/dim]"
+        size = f"{parameters} parameters, {macs} MACs"
         shares = [[row["accuracy"] for row in found]]
         shares += [[row["pgd20"]["accuracy"][k] for row in found] for k in range(len(radii))]
         if strong:
             shares.append([row["auto_attack"]["accuracy"] for row in found])
-        table.add_row(f"{first['name']}\n{size}", *map(_cell, shares))
+        name = Text.assemble(f"{first['name']}\n", (size, "dim"))
+        table.add_row(name, *map(_cell, shares))
     seeds = sorted({row["seed"] for row in rows})
     table.caption = f"seeds {', '.join(map(str, seeds))}: mean, and ± half the range over them"
     if strong:
@@ -97,7 +98,7 @@ def differences_table(names: dict[str, str], found: Sequence[dict[str, Any]]) ->
     for seed in found[0]["seeds"]:
         table.add_column(f"95 % interval, seed {seed['seed']}", justify="right", no_wrap=True)
     for (method, against), pair in by_pair(found).items():
-        table.add_row(f"[bold]{names[method]} - {names[against]}[/bold]")
+        table.add_row(f"{names[method]} - {names[against]}", style="bold")
         for difference in pair:
             cells = [points(difference["mean"]), *map(interval, difference["seeds"])]
             table.add_row(f"  {measured(difference, ' at ')}", *cells)

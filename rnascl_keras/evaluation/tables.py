@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.corruptions import SEVERITIES
 from rnascl_keras.data.image_files import shown_path
 from rnascl_keras.evaluation.corrupted import Corrupted
@@ -32,7 +32,7 @@ def print_figures(
     path: Path, evaluation: Evaluation, sweep: Sweep | None, class_names: Sequence[str]
 ) -> None:
     """Print all that was found of one model."""
-    console = _console()
+    console = PlainConsole()
     console.print(_accuracies(path, evaluation))
     if np.count_nonzero(evaluation.class_counts) <= SHOWN_CLASSES:
         console.print(_classes(evaluation, class_names))
@@ -47,7 +47,7 @@ def print_figures(
 
 def print_corrupted(path: Path, corrupted: Corrupted) -> None:
     """Print the accuracies of one model under corruptions."""
-    console = _console()
+    console = PlainConsole()
     title = f"{shown_path(path.name)} under corruptions, in %, first {corrupted.n} images"
     table = Table("severity", *map(str, SEVERITIES), "mean", title=title)
     for name, shares in corrupted.accuracy.items():
@@ -62,7 +62,7 @@ def print_comparison(
     names: Sequence[str], evaluations: Sequence[Evaluation], compared: dict[str, Any]
 ) -> None:
     """Print how several models differ, see `several.compare`."""
-    console = _console()
+    console = PlainConsole()
     keys = shown_keys(all_keys(evaluation.accuracy for evaluation in evaluations))
     table = Table("", *map(attack_name, keys), title="All files, in %")
     for name, evaluation in zip(names, evaluations, strict=True):
@@ -83,11 +83,6 @@ def print_comparison(
         for name, shares in zip(names, rows, strict=True):
             table.add_row(name, *map(_share, shares))
         console.print(table)
-
-
-def _console() -> Console:
-    """Return where tables are printed: brackets and colons in names are no markup."""
-    return Console(markup=False, emoji=False)
 
 
 def _accuracies(path: Path, evaluation: Evaluation) -> Table:

@@ -8,10 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.evaluation.evaluate import evaluate
 from rnascl_keras.export import export_student, measure_latency, quantise
 from rnascl_keras.files.hashes import digest
@@ -154,8 +153,7 @@ def zeros_in(path: Path) -> float:
 
 def print_figures(figures: dict[str, Any]) -> None:
     """Print what is in the JSON of a pruned model."""
-    title = Text(f"{figures['model']}, pruned", style="table.title")
-    table = Table(title=title, show_header=False)
+    table = Table(title=f"{figures['model']}, pruned", show_header=False)
     left = figures["kept"] / figures["weights"]
     table.add_row("Weights", f"{count(figures['kept'])} of {count(figures['weights'])}")
     table.add_row("", f"{percent(left)} % are not zero")
@@ -165,8 +163,8 @@ def print_figures(figures: dict[str, Any]) -> None:
     for name, file in figures["files"].items():
         speed = milliseconds(file["latency_ms"]["one_thread"])
         words = f"{size(file['bytes'])}, {percent(file['zeros'])} % zeros, {speed} ms"
-        table.add_row(Text(name), words)
+        table.add_row(name, words)
     for key, share in figures["accuracy"].items():
         table.add_row(attack_name(key), f"{percent(share)} %")
     table.caption = f"first {figures['n']} test images, L∞ radius {radius(figures['epsilon'])}"
-    Console().print(table)
+    PlainConsole().print(table)

@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.report.corruption_words import corrupted_in_words, corrupted_models
 from rnascl_keras.report.keys import (
     ATTACKS,
@@ -32,7 +32,7 @@ from rnascl_keras.units import count, milliseconds, percent, radius, size
 
 
 def print_summary(
-    report: dict[str, Any], console: Console | None = None, *, workdir: Path | None = None
+    report: dict[str, Any], console: PlainConsole | None = None, *, workdir: Path | None = None
 ) -> None:
     """Print what a run found: a table of figures, the chosen architecture, and the files.
 
@@ -41,7 +41,7 @@ def print_summary(
         console: where to print; standard output by default.
         workdir: the run's folder, put before the files' names.
     """
-    console = console or Console()
+    console = console or PlainConsole()
     console.print(_figures(report))
     exported = report.get("export", {})
     if exported:
@@ -77,8 +77,8 @@ def print_summary(
 def _figures(report: dict[str, Any]) -> Table:
     """Return the table of the models: a column for each, a row for each figure."""
     models = model_keys(report)
-    title = Text(f"rnascl: {report['recipe']}", style="bold")
-    table = Table(title=title, title_justify="left")
+    title = f"rnascl: {report['recipe']}"
+    table = Table(title=title, title_justify="left", title_style="bold")
     table.add_column("", no_wrap=True)
     for name in models:
         table.add_column(name, justify="right", no_wrap=True)

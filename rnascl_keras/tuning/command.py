@@ -12,8 +12,8 @@ from typing import Any
 
 from keras_tuner import Oracle
 from keras_tuner.engine.trial import Trial
-from rich.console import Console
 
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.errors import UserError, check_name
 from rnascl_keras.files.hashes import digest
 from rnascl_keras.files.lock import locked
@@ -176,7 +176,7 @@ def _results(tuner: RecipeTuner, method: str, seed: int) -> dict[str, Any]:
     atomic_write(path, recipe_file(best, _docstring(tuning, str(path))))
     atomic_write(run.path("tune.png"), tuning_picture(tuning))
     write_json(run.path("tune.json"), tuning)
-    Console().print(tuning_table(tuning))
+    PlainConsole().print(tuning_table(tuning))
     run.say(f"tune: {run.path('tune.json')}, {run.path('tune.png')}")
     if rows[0]["clean"] < tuner.least_clean:
         run.say(

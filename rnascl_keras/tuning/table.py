@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from rnascl_keras.units import count, duration, percent, radius
 
@@ -42,7 +41,7 @@ def tuning_table(tuning: dict[str, Any]) -> Table:
     """
     trials = tuning["trials"]
     title = f"{tuning['recipe']}: {len(trials)} trials, accuracies in %"
-    table = Table(title=Text(title, style="table.title"))
+    table = Table(title=title)
     for head in ("", "Clean", "PGD-20", "MACs", "Epochs", "Time"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("Changed settings", ratio=1)
@@ -56,7 +55,7 @@ def tuning_table(tuning: dict[str, Any]) -> Table:
             count(trial["macs"]),
             str(trial["epochs"]["train"]),
             duration(trial["seconds"]),
-            Text(in_words(trial["settings"], tuning["own"])),
+            in_words(trial["settings"], tuning["own"]),
         )
     table.caption = f"ranked by {what_counts(tuning)}; in brackets: below it, so behind"
     return table

@@ -6,7 +6,6 @@ import io
 import re
 
 import pytest
-from rich.console import Console
 
 from rnascl_keras.attacks import ATTACKS, PGD
 from rnascl_keras.catalogue import kinds
@@ -14,6 +13,7 @@ from rnascl_keras.catalogue.kinds import KINDS, kind_of
 from rnascl_keras.catalogue.show import print_kinds, print_short
 from rnascl_keras.catalogue.words import first_sentence
 from rnascl_keras.comparison.names import METHOD_NAMES
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.errors import UserError
 from rnascl_keras.method.spaces import SPACES, SearchSpace, Stage
 from rnascl_keras.recipe import recipe_folder, recipe_names
@@ -46,7 +46,7 @@ def test_what_is_added_is_found(more, rnascl):
 
 
 def kinds_of(*names) -> str:
-    console = Console(record=True, width=200, file=io.StringIO())
+    console = PlainConsole(record=True, width=200, file=io.StringIO())
     print_kinds(names, console)
     return console.export_text()
 
@@ -73,7 +73,7 @@ def test_a_second_name_points_at_the_first():
 
 
 def test_without_an_argument_all_kinds_are_there():
-    console = Console(record=True, width=5000, file=io.StringIO())
+    console = PlainConsole(record=True, width=5000, file=io.StringIO())
     print_short(console)
     shown = console.export_text()
     for name, kind in KINDS.items():

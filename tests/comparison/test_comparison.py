@@ -4,7 +4,6 @@ import io
 
 import keras
 import pytest
-from rich.console import Console
 from tiny_models import CLASSES, IMAGE, TINY, TUTORS, make_teacher
 
 from rnascl_keras.assignments import with_settings
@@ -16,6 +15,7 @@ from rnascl_keras.comparison.published_results import TABLE_1
 from rnascl_keras.comparison.rows import Measures, _Row
 from rnascl_keras.comparison.table import comparison_table, spread
 from rnascl_keras.comparison.tutors import matched_tutors, random_tutors
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.hashes import content_hash, digest
 from rnascl_keras.files.whole import read_json
@@ -169,7 +169,7 @@ def test_sizes_are_those_of_all_seeds():
         for seed, parameters in enumerate((9_000, 12_000, 10_000))
     ]
     said = io.StringIO()
-    Console(file=said, width=100).print(comparison_table("digits[v1]:cat:", rows))
+    PlainConsole(file=said, width=100).print(comparison_table("digits[v1]:cat:", rows))
     assert "digits[v1]:cat:" in said.getvalue()  # no markup
     assert "9.00 k to 12.0 k parameters, 5.00 M MACs" in said.getvalue()
 

@@ -1,14 +1,15 @@
 """Paired differences between methods: the interval's coverage, and what may be said of it."""
 
 import io
+import re
 
 import numpy as np
 import pytest
-from rich.console import Console
 from scipy.stats import bootstrap
 
 from rnascl_keras.comparison.differences import as_array, as_text, differences
 from rnascl_keras.comparison.table import differences_table, in_words, points
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.evaluation.intervals import paired_interval
 
 
@@ -109,8 +110,17 @@ def test_what_is_said_of_them():
     assert sentence == (
         "Searched, against Random (one seed): better on PGD-20 at 8/255; not told apart on clean."
     )
-    console = Console(width=80, file=io.StringIO())
+    console = PlainConsole(width=80, file=io.StringIO())
     console.print(differences_table(names, found))
     printed = console.file.getvalue()
     assert "Searched - Random" in printed and "+100.0" in printed
     assert (points(-0.0123), points(0.02), points(-0.0001)) == ("−1.2", "+2.0", "0.0")
+
+
+def test_a_method_s_name_is_no_markup_and_bold():
+    rows = [row("searched", 0, "11", "11"), row("random", 0, "11", "01")]
+    names = {"searched": "Searched[v1]", "random": ":cat:"}
+    seen = {"force_terminal": True, "color_system": "standard"}
+    console = PlainConsole(width=80, file=io.StringIO(), **seen)
+    console.print(differences_table(names, differences(rows)))
+    assert re.search(r"\x1b\[1mSearched\[v1\] - :cat: *\x1b\[0m", console.file.getvalue())

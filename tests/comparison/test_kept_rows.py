@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 from other_versions import changed, taken, without
-from rich.console import Console
 
 from rnascl_keras.comparison import command, network_rows, networks
 from rnascl_keras.comparison.differences import differences
@@ -16,6 +15,7 @@ from rnascl_keras.comparison.methods import METHODS
 from rnascl_keras.comparison.plot import picture
 from rnascl_keras.comparison.rivals_table import print_rivals
 from rnascl_keras.comparison.rows import Measures, _Row
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.recipe import load_recipe
@@ -94,7 +94,7 @@ SHARES = {"accuracy": {"clean": 0.75, "pgd20": 0.25}}
 SHARES |= {"intervals": {"clean": INTERVAL, "pgd20": INTERVAL}}
 SIZES = {"parameters": 900, "macs": 80_000, "kept": 400, "weights": 800}
 OF_NETWORK = {
-    "network": "digits_cnn",
+    "network": "net[v1]",
     "epochs": 2,
     "compute": 1e6,
     **SIZES,
@@ -117,8 +117,8 @@ def test_a_row_of_networks(tmp_path):
 
     for _, found in taken(tmp_path / "network.json", OF_NETWORK, read):
         said = io.StringIO()
-        Console(file=said).print(networks._table("digits[v1]", [found]))
-        assert "digits[v1], first" in said.getvalue()
+        PlainConsole(file=said).print(networks._table("digits[v1]", [found]))
+        assert "digits[v1], first" in said.getvalue() and "net[v1]" in said.getvalue()
         networks.networks_picture("digits", [found])
     weak = changed(OF_NETWORK, ("auto_attack",), without)
     NETWORK.check(tmp_path / "network.json", weak)

@@ -10,7 +10,6 @@ import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
-from rich.console import Console
 from small_report import (
     REPORT,
     fooled_images,
@@ -22,6 +21,7 @@ from small_report import (
     with_litert,
 )
 
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.evaluation.examples import Examples
 from rnascl_keras.report.audit_plots import gallery
 from rnascl_keras.report.page import write_report
@@ -97,7 +97,7 @@ def test_page_and_closing_table_tell_whether_the_robustness_is_real(tmp_path):
     text = " ".join(page.text.split())
     assert "Teacher: No sign of it." in text
     assert "Student: False robustness is likely: 31.0 % of the images fall to Square." in text
-    console = Console(width=80, file=io.StringIO())
+    console = PlainConsole(width=80, file=io.StringIO())
     print_summary(report, console)
     printed = " ".join(console.file.getvalue().split())
     assert "Student: False robustness is likely: 31.0 %" in printed
@@ -173,7 +173,9 @@ def test_a_model_near_chance_is_said_in_red_on_the_page_and_in_the_closing_table
     columns = len({"clean", "fgsm", "pgd20", "mi_fgsm", "worst"})
     assert html.count('<td class="alarm">') == columns
     assert re.search(r"\.alarm \{ color: var\(--alarm\)", html) and "--alarm: #b3261e" in html
-    console = Console(width=80, file=io.StringIO(), force_terminal=True, color_system="standard")
+    console = PlainConsole(
+        width=80, file=io.StringIO(), force_terminal=True, color_system="standard"
+    )
     print_summary(report, console)
     printed = console.file.getvalue()
     assert len(re.findall(r"\x1b\[1;31m *89\.6", printed)) == 1

@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import re
 
-from rich.console import Console
 from small_report import REPORT, with_corruptions, with_int8, with_litert
 
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.report.terminal import print_summary
 
 
 def test_closing_tables_fit_eighty_columns_and_mark_transfers(tmp_path):
     report = with_int8(REPORT)
-    console = Console(width=80, file=io.StringIO())
+    console = PlainConsole(width=80, file=io.StringIO())
     print_summary(report, console, workdir=tmp_path)
     printed = console.file.getvalue()
     lines = [line.rstrip() for line in printed.splitlines()]
@@ -43,32 +43,32 @@ def test_closing_tables_fit_eighty_columns_and_mark_transfers(tmp_path):
 
 
 def test_closing_table_of_a_report_without_int8_files(tmp_path):
-    console = Console(width=80, file=io.StringIO())
+    console = PlainConsole(width=80, file=io.StringIO())
     print_summary(REPORT, console)
     printed = console.file.getvalue()
     assert re.search(r"PGD-20† +│ +43\.2†", printed) and "484 kB" in printed
 
 
 def test_a_recipe_s_name_is_no_markup():
-    console = Console(width=80, file=io.StringIO())
+    console = PlainConsole(width=80, file=io.StringIO())
     print_summary(REPORT | {"recipe": "net[v1]:cat:"}, console)
     assert "rnascl: net[v1]:cat:" in console.file.getvalue()
 
 
 def test_closing_table_has_the_mean_under_corruptions():
-    console = Console(width=80, file=io.StringIO())
+    console = PlainConsole(width=80, file=io.StringIO())
     print_summary(with_corruptions(REPORT), console)
     printed = console.file.getvalue()
     assert re.search(r"Corruptions +│ +74\.2 +│ +79\.6 +│ +65\.8", printed)
     said = " ".join(printed.split())
     assert "Corruptions: mean accuracy under 2 of 15 corruptions at five severities" in said
-    console = Console(width=80, file=io.StringIO())
+    console = PlainConsole(width=80, file=io.StringIO())
     print_summary(REPORT, console)
     assert "orruption" not in console.file.getvalue()
 
 
 def test_closing_table_has_the_litert_files_in_a_table_of_their_own(tmp_path):
-    console = Console(width=80, file=io.StringIO())
+    console = PlainConsole(width=80, file=io.StringIO())
     print_summary(with_litert(REPORT), console)
     onnx, litert = console.file.getvalue().split("LiteRT files")
     rows = {

@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 import pytest
 from other_versions import changed, places, told, without, wrapped
-from rich.console import Console
 
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.hashes import content_hash
 from rnascl_keras.files.whole import read_json
@@ -75,7 +75,7 @@ def test_a_key_that_is_missing_or_another(rnascl, tiny, work, quick_report, name
             taken.append(place)
     for place in taken:
         if name == "report.json":  # the command only prints it, and takes long to get there
-            print_summary(changed(content, place, rule), Console(file=io.StringIO()))
+            print_summary(changed(content, place, rule), PlainConsole(file=io.StringIO()))
             continue
         leave(work, name, changed(content, place, rule))
         result = rnascl(command, tiny, "--workdir", work)

@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 from other_versions import RULES, changed, places, taken, told
-from rich.console import Console
 from test_tuning import Quick
 
+from rnascl_keras.console import PlainConsole
 from rnascl_keras.errors import UserError
 from rnascl_keras.files.whole import read_json
 from rnascl_keras.tuning.command import _docstring
@@ -36,7 +36,7 @@ def shown(figures):
     chosen = {"tuned": {"gamma_t": [1.0, 10.0]}, "own": {"gamma_t": 10.0}, "objective": GOAL}
     tuning = {"recipe": "tiny[v1]", "method": "random", "seed": 0, "trials": [trial], **chosen}
     table = io.StringIO()
-    Console(file=table).print(tuning_table(tuning))
+    PlainConsole(file=table).print(tuning_table(tuning))
     return table.getvalue(), tuning_picture(tuning), _docstring(tuning, "tiny.py")
 
 
