@@ -48,7 +48,8 @@ class Tutored(Distillation):
         steps: of that attack.
         average (a step): decay of an average of the weights, which is the result; 0: the last
             step's are.
-        keep: the last epoch, or the best one under PGD on the validation images, at `epsilon`.
+        keep: the last epoch, or the best one (of equals the last) under PGD on the validation
+            images, at `epsilon`.
     """
 
     LATER: ClassVar[dict[str, Any]] = {

@@ -13,7 +13,8 @@ from rnascl_keras.section import Count, Positive, Radius, Training
 class Teacher(Training):
     """A teacher trained by `method`, adversarially but for natural, or one read from `weights`.
 
-    The epoch of the best PGD accuracy on the validation images is kept, where there are such.
+    The epoch of the best PGD accuracy on the validation images is kept, where there are such, the
+    last of equal ones.
     Trained naturally, as cell networks such as darts were published without adversarial images, the
     last epoch is.
 
@@ -34,7 +35,7 @@ class Teacher(Training):
         step_size (pixels of [0, 1]): length of one; none: the method's own part of `epsilon`.
         trades_beta: of trades, the weight of its robust term.
         average (a step): decay of an average of the weights, which is then the teacher; 0: none.
-        patience (epochs): stop after so many without a better one; none: never.
+        patience (epochs): stop after so many without one as good; none: never.
         precision: of the training alone.
         auxiliary: of natural, weight of an auxiliary classifier's loss; 0: without.
         drop_path (share, 0 to 1): of natural, images that an operation leaves out in the end.

@@ -13,14 +13,15 @@ COLLAPSED = 0.5  # of the best robust accuracy: what is left after catastrophic 
 
 
 class RobustEarlyStopping(keras.callbacks.Callback):
-    """Keeps the epoch of the best validation PGD accuracy, and stops when none better comes.
+    """Keeps the epoch of the best validation PGD accuracy, the last of equal ones, and stops when
+    none as good comes.
 
     The last epoch is not the best: robust accuracy on unseen images falls long before the training
     ends (Rice et al., 2020). Single-step training can moreover collapse from one epoch to the next
     (Wong et al., 2020), which is said when it is seen.
 
     Args:
-        patience: epochs without a better one before training stops; None goes on to the end and
+        patience: epochs without one as good before training stops; None goes on to the end and
             only keeps the best.
         say: takes each line of news.
     """
@@ -62,4 +63,6 @@ class RobustEarlyStopping(keras.callbacks.Callback):
         trainer.keep_best(robust, epoch)
         if self.is_over(trainer, epoch + 1):
             trainer.stop_training = True
-            self.say(f"no better epoch than {int(trainer.best.epoch.numpy()) + 1}: training stops")
+            self.say(
+                f"none as good since epoch {int(trainer.best.epoch.numpy()) + 1}: training stops"
+            )

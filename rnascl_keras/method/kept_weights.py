@@ -106,8 +106,13 @@ class KeepsWeights(TrainingModel):
             return super().evaluate(*args, **kwargs)
 
     def keep_best(self, robust_accuracy: float, epoch: int) -> bool:
-        """Keep the weights that validation has just seen if they are the best so far."""
-        if self.best is None or robust_accuracy <= float(self.best.score.numpy()):
+        """Keep the weights that validation has just seen if none before were better.
+
+        Of equal ones the last are kept: at a lower rate of learning, and mostly of the higher clean
+        accuracy. That goes by the score alone, which a checkpoint holds, so a training that was cut
+        short decides alike.
+        """
+        if self.best is None or robust_accuracy < float(self.best.score.numpy()):
             return False
         with self._averaged_weights():
             self.best.take(robust_accuracy, epoch)

@@ -84,7 +84,7 @@ class WeightCopy(_Copy):
         self.forget()
 
     def forget(self) -> None:
-        """Take whatever comes next for better."""
+        """Take whatever comes next for the best."""
         self.score.assign(-1.0)
         self.epoch.assign(-1.0)
 

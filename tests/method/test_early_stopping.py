@@ -93,7 +93,7 @@ def test_the_best_epoch_is_kept_and_a_collapse_is_said(average):
     history = fit(trainer, [stopping], epochs=6)
     assert history.epoch == [0, 1, 2, 3, 4]
     assert "epoch 3 the validation PGD accuracy is 10.0%, after 40.0%" in news[0]
-    assert "no better epoch than 2" in news[1]
+    assert "none as good since epoch 2" in news[1]
     trainer.finish()
     np.testing.assert_array_equal(trainer.model.get_weights()[-1], 1.0)
 
@@ -116,6 +116,23 @@ def test_a_training_cut_short_keeps_the_best_epoch_and_its_patience(tmp_path):
     resumed.finish()
     for one, other in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_of_equally_good_epochs_the_last_is_kept_also_by_a_training_cut_short(tmp_path):
+    script = [0.5, 0.25, 0.5, 0.25, 0.25, 0.5]  # the last comes when patience has gone
+    whole = make_trainer()
+    assert fit(whole, [Scripted(script, patience=2, say=str)], epochs=6).epoch == [0, 1, 2, 3, 4]
+
+    saved = Checkpoint(tmp_path / "checkpoint.npz")
+    fit(make_trainer(), [Scripted(script, patience=2, say=str), saved], epochs=2)
+    resumed = make_trainer()
+    first = saved.restore(resumed)
+    stopping = Scripted(script, patience=2, say=str)
+    assert fit(resumed, [stopping, saved], epochs=6, first=first).epoch == [2, 3, 4]
+
+    for trainer in (whole, resumed):
+        trainer.finish()
+        np.testing.assert_array_equal(trainer.model.get_weights()[-1], 2.0)
 
 
 def test_a_second_fit_looks_for_its_own_best_epoch():
