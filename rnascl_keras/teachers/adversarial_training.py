@@ -28,20 +28,20 @@ class AttackScale:
     Attributes:
         noise: half width of the uniform noise that it starts from.
         step_size: of a step, where the user gives none.
-        ball: radius of the ball that the result is projected into.
+        projected: whether the result is projected into the ball of radius epsilon.
         single: one step only.
     """
 
     noise: float
     step_size: float
-    ball: float
+    projected: bool
     single: bool
 
 
 SCALES = {
-    "pgd": AttackScale(noise=1, step_size=1 / 4, ball=1, single=False),
-    "fast": AttackScale(noise=1, step_size=1.25, ball=1, single=True),
-    "n_fgsm": AttackScale(noise=2, step_size=1, ball=3, single=True),  # noise + step: never clipped
+    "pgd": AttackScale(noise=1, step_size=1 / 4, projected=True, single=False),
+    "fast": AttackScale(noise=1, step_size=1.25, projected=True, single=True),
+    "n_fgsm": AttackScale(noise=2, step_size=1, projected=False, single=True),
 }
 METHODS = (*SCALES, "trades")
 
@@ -130,7 +130,8 @@ class AdversarialTrainer(KeepsWeights):
             lambda x: log_odds(labels, self.inference(x)),
             images + noise,
             images,
-            epsilon=self.scale.ball * self.epsilon,
+            # noise and step together reach no farther than the second
+            epsilon=self.epsilon if self.scale.projected else reach + self.step_size,
             step_size=self.step_size,
             steps=self.steps,
         )

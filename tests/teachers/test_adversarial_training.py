@@ -54,7 +54,8 @@ def test_the_attack_of_a_training_step(method, steps, step_size):
     assert not np.allclose(resting.attack(images, labels), start, atol=1e-3)
 
 
-def test_n_fgsm_starts_twice_as_wide_and_is_not_projected():
+@pytest.mark.parametrize("longer", [1, 2])
+def test_n_fgsm_starts_twice_as_wide_and_is_not_projected(longer):
     images, labels = batch()
     images = 0.5 + 0.01 * images  # far from 0 and 1, so that nothing is clipped
     epsilon = 0.1
@@ -65,9 +66,11 @@ def test_n_fgsm_starts_twice_as_wide_and_is_not_projected():
     assert 1.8 * epsilon < np.abs(start - images).max() <= 2 * epsilon + 1e-6
 
     gradient = gradient_of_logits(start, labels, weight, bias) @ weight.T
-    expected = start + epsilon * np.sign(gradient).reshape(start.shape)
-    assert np.abs(expected - images).max() > 2.5 * epsilon
-    trainer = AdversarialTrainer(model, method="n_fgsm", epsilon=epsilon, seed=3)
+    step_size = longer * epsilon
+    expected = start + step_size * np.sign(gradient).reshape(start.shape)
+    assert np.abs(expected - images).max() > 1.5 * epsilon + step_size
+    given = {"step_size": step_size} if longer > 1 else {}
+    trainer = AdversarialTrainer(model, method="n_fgsm", epsilon=epsilon, seed=3, **given)
     np.testing.assert_allclose(trainer.attack(images, labels), expected, atol=2e-6)
 
 
