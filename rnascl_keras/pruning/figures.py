@@ -18,6 +18,7 @@ from rnascl_keras.files.shape import NOT_YET, Keys, Shape
 from rnascl_keras.models.size import model_macs, model_parameters
 from rnascl_keras.pruning.masks import kept_weights
 from rnascl_keras.report.keys import attack_name
+from rnascl_keras.run.export_stage import calibration_images
 from rnascl_keras.run.figures import Speed
 from rnascl_keras.run.origin import Noted
 from rnascl_keras.run.workdir import Run
@@ -117,14 +118,11 @@ def _files(
     run: Run, model: keras.Model, folder: Path, name: str, images: np.ndarray
 ) -> dict[str, Any]:
     """Return the figures of the ONNX files, each checked on `images`."""
-    train = run.data.train
     made = export_student(model, folder, name, images)
-    count_of = min(run.recipe.export.calibration, len(train))
-    calibration = next(iter(train.training_batches(count_of, seed=run.recipe.seed)))[0].numpy()
     int8 = quantise(
         made.onnx_path,
         folder / f"{name}_int8.onnx",
-        calibration,
+        calibration_images(run),
         check_images=images,
         **run.recipe.export.arguments(),
     )

@@ -9,8 +9,6 @@ from pydantic import Field, ValidationError, model_validator
 from rnascl_keras.errors import UserError
 from rnascl_keras.section import Count, Positive, Radius, Training
 
-WAYS = ("magnitude", "hydra", "admm")
-
 
 class Pruning(Training):
     """The settings of `prune.prune_run`; those of `Training` are of the fine-tuning.

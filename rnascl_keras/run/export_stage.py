@@ -45,7 +45,7 @@ def export_run(run: Run) -> None:
     it: apart, since no two timings are alike.
     """
     images, labels = _check_images(run)
-    calibration = _calibration_images(run)
+    calibration = calibration_images(run)
     found: dict[str, Any] = {}
     compared = _time_teacher(run, images, labels) if run.students else None
     timed: dict[str, Any] = {"teacher": compared, "files": {}}
@@ -130,8 +130,9 @@ def _metadata(run: Run, model: keras.Model) -> dict[str, str]:
     }
 
 
-def _calibration_images(run: Run) -> np.ndarray:
-    """Return training images as they are, drawn by the run's seed."""
+def calibration_images(run: Run) -> np.ndarray:
+    """Return training images as they are, drawn by the run's seed: those by which int8 files are
+    calibrated."""
     train = run.data.train
     count = min(run.recipe.export.calibration, len(train))
     return next(iter(train.training_batches(count, seed=run.recipe.seed)))[0].numpy()

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from rnascl_keras.recipe import Export
-from rnascl_keras.run.export_stage import _calibration_images, _time_teacher
+from rnascl_keras.run.export_stage import _time_teacher, calibration_images
 
 IMAGES = np.random.default_rng(0).random((12, 8, 8, 3), dtype=np.float32)
 
@@ -59,7 +59,7 @@ def test_calibration_images_are_training_images_as_they_are_drawn_by_the_seed():
 
     def drawn(count, seed):
         recipe = SimpleNamespace(export=Export(calibration=count), seed=seed)
-        return _calibration_images(SimpleNamespace(recipe=recipe, data=data))
+        return calibration_images(SimpleNamespace(recipe=recipe, data=data))
 
     images = drawn(300, 0)
     assert images.shape == (300, 8, 8, 1) and images.dtype == np.float32
