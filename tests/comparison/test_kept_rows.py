@@ -13,7 +13,6 @@ from rnascl_keras.comparison.differences import differences
 from rnascl_keras.comparison.kept_rows import NETWORK, NETWORKS, STRONG_NETWORK
 from rnascl_keras.comparison.methods import METHODS
 from rnascl_keras.comparison.plot import picture
-from rnascl_keras.comparison.rivals_table import print_rivals
 from rnascl_keras.comparison.rows import Measures, _Row
 from rnascl_keras.console import PlainConsole
 from rnascl_keras.errors import UserError
@@ -130,8 +129,6 @@ def test_all_rows_of_networks(tmp_path, rnascl):
     found = rnascl("rivals", "--measured", path)
     content = {"recipe": "r", "rows": [OF_NETWORK]}
     for place, _ in taken(path, content, lambda p: read_json(p, NETWORKS)):
-        with contextlib.redirect_stdout(io.StringIO()):
-            print_rivals(path)
         assert rnascl("rivals", "--measured", path).out == found.out, place
 
 
