@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,7 @@ LEAST_AGREEMENT = 0.999
 USUAL_LOGIT = 10.0
 """Up to it the tolerance is absolute, above it relative, as float32's rounding is."""
 BATCH_SIZE = 128
+WILDCARDS = "[]*?"
 
 
 class ExportError(RuntimeError):
@@ -44,12 +48,25 @@ def saved_model_logits(path: Path, images: np.ndarray) -> np.ndarray:
     """Return the logits (n, classes) that a SavedModel's `serving_default` gives."""
     import tensorflow as tf
 
-    # the loaded object owns the signature's variables: keep it while the signature is used
-    loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures["serving_default"]
-    return np.concatenate(
-        [signature(images=tf.constant(batch))["logits"].numpy() for batch in _batches(images)]
-    )
+    with without_wildcards(path) as plain:
+        # the loaded object owns the signature's variables: keep it while the signature is used
+        loaded = tf.saved_model.load(str(plain))
+        signature = loaded.signatures["serving_default"]
+        return np.concatenate(
+            [signature(images=tf.constant(batch))["logits"].numpy() for batch in _batches(images)]
+        )
+
+
+@contextmanager
+def without_wildcards(path: Path) -> Iterator[Path]:
+    """Give the SavedModel, or a copy while it is read: TensorFlow looks for a SavedModel's
+    variables by a pattern, in which the brackets of a folder's name are none.
+    """
+    if not set(WILDCARDS) & set(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(shutil.copytree(path, Path(folder) / "saved_model"))
 
 
 def check_logits(

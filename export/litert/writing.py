@@ -25,7 +25,7 @@ from rnascl_keras.export.litert.memory import activation_bytes
 from rnascl_keras.export.litert.microcontroller import missing_on_microcontrollers
 from rnascl_keras.export.litert.quiet import quiet_libraries
 from rnascl_keras.export.litert.reading import read_litert
-from rnascl_keras.export.parity import check_logits, keras_logits
+from rnascl_keras.export.parity import check_logits, keras_logits, without_wildcards
 from rnascl_keras.export.quantise import LEAST_AGREEMENT, check_agreement
 from rnascl_keras.files.whole import atomic_write, sha256
 from rnascl_keras.models.full_float32 import full_float32
@@ -132,8 +132,8 @@ def _convert(name: str, saved_model: Path, path: Path, **settings: Any) -> None:
     import tensorflow as tf
 
     try:
-        with quiet_libraries():
-            converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model))
+        with quiet_libraries(), without_wildcards(saved_model) as plain:
+            converter = tf.lite.TFLiteConverter.from_saved_model(str(plain))
             # operators of LiteRT only: an interpreter need not bring TensorFlow's
             kind = "TFLITE_BUILTINS_INT8" if settings else "TFLITE_BUILTINS"
             converter.target_spec.supported_ops = [getattr(tf.lite.OpsSet, kind)]

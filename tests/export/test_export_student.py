@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 from rnascl_keras.attacks.keras_classifier import KerasClassifier
 from rnascl_keras.attacks.losses import log_odds
 from rnascl_keras.export import OnnxClassifier, export_student
+from rnascl_keras.export.litert.writing import export_litert
 from rnascl_keras.export.quantise import quantise
 from rnascl_keras.method.architecture import Architecture
 from rnascl_keras.method.spaces import SPACES
@@ -119,3 +120,22 @@ def test_other_activations_and_squeezing_go_to_onnx_and_int8(images, tmp_path, a
     assert np.all(apart < 1e-3 * np.linalg.norm(theirs.reshape(8, -1), axis=1))
     int8 = quantise(made.onnx_path, tmp_path / "int8.onnx", images[:200], least_agreement=0.0)
     assert int8.max_abs_difference < 0.1  # of an untrained student the classes lie close together
+
+
+def test_a_folder_may_have_brackets_in_its_name(images, tmp_path):
+    """TensorFlow reads a SavedModel's variables by a pattern."""
+    folder = tmp_path / "runs [1]"
+    student = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Flatten(), keras.layers.Dense(4)]
+    )
+    made = export_student(student, folder, "student", images[:20])
+    floats, _ = export_litert(
+        student,
+        folder,
+        "student",
+        images[:20],
+        images[:20],
+        saved_model=made.saved_model_path,
+        least_agreement=0,
+    )
+    assert made.agreement == 1 and floats.agreement == 1
