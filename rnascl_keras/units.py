@@ -127,6 +127,24 @@ def parse_radius(text: str, norm: str = "Linf", option: str = "--eps") -> float:
     return epsilon
 
 
+USUAL_ELSEWHERE = {"L2": "0.5", "L1": "12", "L0": "10"}
+"""The usual radii on CIFAR-10 in other norms than Linf."""
+
+
+def usual_radius(norm: str) -> str:
+    """Return the radius that is attacked within where none is given.
+
+    Raises:
+        UserError: in this norm 8/255 is next to nothing, and every model would look robust.
+    """
+    if norm in USUAL_ELSEWHERE:
+        raise UserError(
+            f"--norm {norm} needs --eps: the default, 8/255, is a radius of Linf. On CIFAR-10 "
+            f"--eps {USUAL_ELSEWHERE[norm]} is usual."
+        )
+    return "8/255"
+
+
 def parse_radii(text: str | None, norm: str = "Linf", option: str = "--radii") -> list[float]:
     """Return the radii in `2/255,0.031`, none for None; UserError as of `parse_radius`."""
     radii = [] if text is None else [parse_radius(one, norm, option) for one in text.split(",")]

@@ -13,7 +13,7 @@ import typer
 
 from rnascl_keras.cli.options import DataDirOption
 from rnascl_keras.errors import UserError
-from rnascl_keras.units import parse_radii, parse_radius
+from rnascl_keras.units import parse_radii, parse_radius, usual_radius
 
 if TYPE_CHECKING:
     from rnascl_keras.evaluation.request import Request
@@ -38,8 +38,14 @@ class Measurement:
         ),
     ] = "fgsm,pgd,mi_fgsm"
     epsilon: Annotated[
-        str, typer.Option("--eps", help="Radius in pixels of [0, 1]; L0: how many pixels.")
-    ] = "8/255"
+        str | None,
+        typer.Option(
+            "--eps",
+            help="Radius in pixels of [0, 1]; L0: how many pixels. Of L2, L1 and L0 there is no "
+            "default.",
+            show_default=usual_radius("Linf"),
+        ),
+    ] = None
     norm: Annotated[str, typer.Option(help="Linf, L2, L1 or L0.")] = "Linf"
     radii: Annotated[
         str | None,
@@ -95,7 +101,9 @@ class Measurement:
         from rnascl_keras.evaluation.request import Request
 
         attacks = [] if self.attacks == "none" else self.attacks.split(",")
-        epsilon = parse_radius(self.epsilon, self.norm)
+        epsilon = parse_radius(
+            usual_radius(self.norm) if self.epsilon is None else self.epsilon, self.norm
+        )
         # an empty text, as of a variable that is not set, is refused, not taken for None
         named, least = self.corruptions, self.least
         corruptions = () if named is None else corruptions_named(named)

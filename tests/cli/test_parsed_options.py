@@ -123,6 +123,14 @@ def test_what_is_not_said_is_as_the_request_has_it():
     assert sorted(names) == sorted(field.name for field in dataclasses.fields(Request))
 
 
+@pytest.mark.parametrize("norm", ["L2", "L1", "L0"])
+def test_the_radius_of_linf_is_no_other_norms_default(norm, rnascl, called):
+    """Within 8/255 in L2 next to nothing changes, and any model would look robust."""
+    result = rnascl("attack", "m.onnx", "--data", "d.npz", "--norm", norm)
+    assert (result.code, called) == (2, [])
+    assert f"--norm {norm} needs --eps" in result.err
+
+
 def test_compare_is_handed_numbers_and_what_makes_it_again(rnascl, tiny, called):
     options = ("--seeds", "0,2", "--radii", "8/255,0.1", "--auto-attack", 5, "--set", "seed=3")
     assert rnascl("compare", tiny, *options, "--methods", "kl,ard").code == 0
