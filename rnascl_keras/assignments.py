@@ -141,4 +141,8 @@ def first_problem(error: ValidationError, whole: type[Settings]) -> str:
     where = ".".join(map(str, place)) or "recipe"
     if problem["type"] == "value_error" and "ctx" in problem:  # ours: it says what came
         return f"{where}: {problem['ctx']['error']}"
+    if problem["type"] == "missing":  # what came is all the rest
+        kind = str(place[-1]).title()
+        example = f" Give {place[-1]}={kind}(...)." if hasattr(settings, kind) else ""
+        return f"{where} is missing.{example}"
     return f"{where}: {problem['msg']}; got {problem['input']!r}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.resources
 import importlib.util
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -165,6 +166,13 @@ def load_recipe(name_or_file: str, assignments: Iterable[str] = ()) -> Recipe:
     return recipe
 
 
+def _line_of(error: BaseException, path: Path) -> str:
+    """Say in which line of the recipe it happened; a SyntaxError says so itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path.absolute()]
+    return f" (line {lines[-1]})" if lines else ""
+
+
 def _recipe_of(path: Path) -> Recipe:
     spec: Any = importlib.util.spec_from_file_location(f"rnascl_recipe_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
@@ -176,7 +184,7 @@ def _recipe_of(path: Path) -> Recipe:
         raise UserError(f"recipe {path}: {error}") from error
     except (Exception, SystemExit) as error:  # one that ends the interpreter looks like success
         raise UserError(
-            f"recipe {path} cannot be read: {type(error).__name__}: {error}."
+            f"recipe {path} cannot be read: {type(error).__name__}: {error}{_line_of(error, path)}."
         ) from error
     if not hasattr(module, "recipe"):
         raise UserError(f"{path} defines no `recipe`; it must define recipe = Recipe(...).")

@@ -174,9 +174,10 @@ def test_a_wrong_argument_in_python_is_refused_too():
         ("recipe = 1\n", "must define recipe = Recipe"),
         ("recipe = {'space': 'S3'}\n", "got dict"),
         ("import no_such_module\n", "ModuleNotFoundError"),
+        ("widths = ()\nwidest = max(widths)\n", "(line 2)"),
         (
             "from rnascl_keras import Recipe\nrecipe = Recipe(space='S3')\n",
-            "teacher: Field required",
+            "teacher is missing. Give teacher=Teacher(...).",
         ),
         (
             "from rnascl_keras.recipe import *\n"
