@@ -13,7 +13,6 @@ from rnascl_keras.drafting.facts import Facts
 from rnascl_keras.models.included import included
 from rnascl_keras.recipe import Recipe
 from rnascl_keras.teachers.included import included_teachers
-from rnascl_keras.units import radius
 
 START = "cifar10_small"
 """The robust network of the package that a teacher of other images starts from, the cheaper one."""
@@ -236,9 +235,8 @@ class _Chooser:
         return f"{seen}, close to the {SEEN:,} aimed at"
 
     def _radius_words(self) -> str:
-        told = radius(self.epsilon)
         if self.strokes:
-            return f"{told}: smaller changes hardly affect strokes of full contrast"
+            return "smaller changes hardly affect strokes of full contrast"
         if self.side < 48:
-            return f"{told}, as usual for images of 32 pixels"
-        return f"{told}, as usual for photographs"
+            return "as usual for small images, such as the 32 pixels of CIFAR-10"
+        return "as usual for photographs"
