@@ -1,4 +1,4 @@
-"""The robust CIFAR-10 teacher that comes with the package, `recipes/teachers/cifar10.keras`.
+"""The robust CIFAR-10 teacher that comes with the package by the name `cifar10`.
 
 Command:   rnascl teacher cifar10_teacher
 Hardware:  two CPU cores with bfloat16 in hardware (without: three times as long)

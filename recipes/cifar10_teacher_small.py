@@ -1,4 +1,4 @@
-"""The small robust CIFAR-10 teacher that comes with the package, beside `cifar10`.
+"""The small robust CIFAR-10 teacher that comes with the package, `cifar10_small`.
 
 Command:   rnascl teacher cifar10_teacher_small
 Hardware:  two CPU cores (bfloat16 in hardware helps: a third of the time)
