@@ -114,8 +114,12 @@ def _drawn_sweep(measured: Measured, swept: Sweep, path: Path) -> bytes:
     from rnascl_keras.report.sweep_plot import accuracy_by_radius
 
     clean = dict.fromkeys(swept.accuracy, measured.evaluation.accuracy["clean"])
-    title = f"{shown_path(measured.path.name)}, first {swept.n} images"
-    settings: dict[str, Any] = {"title": title, "norm": swept.norm, "file_format": path.suffix[1:]}
+    settings: dict[str, Any] = {
+        "clean_intervals": dict.fromkeys(swept.accuracy, measured.evaluation.intervals["clean"]),
+        "title": f"{shown_path(measured.path.name)}, first {swept.n} images",
+        "norm": swept.norm,
+        "file_format": path.suffix[1:],
+    }
     return accuracy_by_radius(swept.epsilon, swept.accuracy, swept.intervals, clean, **settings)
 
 

@@ -93,5 +93,6 @@ def _sweep(facts: dict[str, Any]) -> str | None:
         {key: swept["accuracy"][key] for key in keys},
         {key: swept["intervals"][key] for key in keys},
         dict.fromkeys(keys, clean),
+        clean_intervals=dict.fromkeys(keys, facts["intervals"]["clean"]),
         norm=swept["norm"],
     ).decode()

@@ -86,6 +86,10 @@ def _sweep(models: dict[str, dict[str, Any]], names: dict[str, str]) -> str | No
         {name: sweep["intervals"]["pgd20"] for name, sweep in swept.items()},
         {name: sweep["clean"] for name, sweep in swept.items()},
         {names[key]: colour for key, colour in LINE_COLOURS.items()},
+        # evaluations of older runs have none
+        clean_intervals={
+            name: sweep.get("clean_interval", [sweep["clean"]] * 2) for name, sweep in swept.items()
+        },
     ).decode()
 
 

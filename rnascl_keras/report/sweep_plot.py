@@ -33,6 +33,7 @@ def accuracy_by_radius(
     clean: Mapping[str, float],
     colours: dict[str, str] | None = None,
     *,
+    clean_intervals: Mapping[str, Sequence[float]],
     title: str = "",
     norm: str = "Linf",
     file_format: str = "svg",
@@ -45,6 +46,7 @@ def accuracy_by_radius(
         intervals: by the same, (low, high) at each radius.
         clean: by the same, the accuracy at radius 0.
         colours: by the same, where the lines have colours of their own.
+        clean_intervals: by the same, (low, high) at radius 0.
         title: written above.
         norm: of the ball, "Linf", "L2", "L1" or "L0".
         file_format: "svg" or "png".
@@ -59,7 +61,7 @@ def accuracy_by_radius(
         for rank, (key, shares) in enumerate(accuracy.items()):
             colour, dashes = LINES[rank % len(LINES)]
             colour = (colours or {}).get(key, colour)
-            bounds = np.array([(clean[key], clean[key]), *intervals[key]])
+            bounds = np.array([clean_intervals[key], *intervals[key]])
             _line(axes, x, np.array([clean[key], *shares]), bounds, colour, dashes)
             words = f"{attack_name(key)} {percent(shares[-1])}"
             _end_label(axes, words, (x[-1], 100 * shares[-1]), ends[rank], colour)

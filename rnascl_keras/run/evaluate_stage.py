@@ -10,6 +10,7 @@ import numpy as np
 
 from rnascl_keras.evaluation.corrupted import check_corruptible, evaluate_corrupted
 from rnascl_keras.evaluation.evaluate import Evaluation, accuracy_of, evaluate
+from rnascl_keras.evaluation.intervals import wilson_interval
 from rnascl_keras.evaluation.sweep import sweep_radii
 from rnascl_keras.export.deployed import open_classifier
 from rnascl_keras.files.exported import is_int8
@@ -87,12 +88,16 @@ def _of_file(
 def _swept(
     run: Run, by: Any, images: np.ndarray, labels: np.ndarray, evaluation: Evaluation
 ) -> dict[str, Any]:
-    """Return PGD-20's accuracy over the radius on the first images, and `clean`, that at 0."""
+    """Return PGD-20's accuracy over the radius on the first images, and `clean`, that at 0, with
+    its `clean_interval`.
+    """
     first = slice(SWEPT_IMAGES)
     radii = [min(1.0, part * run.recipe.evaluation.epsilon) for part in SWEPT]
     settings = {"radii": radii, "attacks": ("pgd",), "seed": run.recipe.seed}
     swept = sweep_radii(by, images[first], labels[first], **settings)
-    return {"clean": float(np.mean(evaluation.right["clean"][first])), **swept.as_dict()}
+    right = evaluation.right["clean"][first]
+    clean = {"clean": float(np.mean(right)), "clean_interval": wilson_interval(right)}
+    return clean | swept.as_dict()
 
 
 def _corrupted(

@@ -122,7 +122,8 @@ def test_lines_run_through_the_accuracies_over_the_radius():
     accuracy = {"fgsm": [0.7, 0.5, 0.3], "pgd20": [0.6, 0.4, 0.1]}
     intervals = {k: [(s - 0.05, s + 0.05) for s in shares] for k, shares in accuracy.items()}
     clean = dict.fromkeys(accuracy, 0.9)
-    svg = sweep_plot.accuracy_by_radius(radii, accuracy, intervals, clean, title="m.onnx").decode()
+    settings = {"clean_intervals": dict.fromkeys(accuracy, (0.85, 0.95)), "title": "m.onnx"}
+    svg = sweep_plot.accuracy_by_radius(radii, accuracy, intervals, clean, **settings).decode()
     lines = [
         np.array(re.findall(r"-?[\d.]+", path.get("d")), float).reshape(-1, 2)
         for path in ElementTree.fromstring(svg).iter(f"{SVG}path")
@@ -138,6 +139,14 @@ def test_lines_run_through_the_accuracies_over_the_radius():
         )
     assert {"FGSM 30.0", "PGD-20 10.0", "0", "2/255", "4/255", "8/255"} <= set(texts(svg))
     assert {"m.onnx", "accuracy", "L∞ radius, pixels in [0, 1]"} <= set(texts(svg))
+
+
+def test_the_clean_accuracy_over_the_radius_has_its_interval_too(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(sweep_plot, "_line", lambda axes, x, y, bounds, *_: drawn.append(bounds))
+    shares = {"pgd20": [0.5]}, {"pgd20": [(0.2, 0.8)]}, {"pgd20": 0.8}
+    sweep_plot.accuracy_by_radius([0.1], *shares, clean_intervals={"pgd20": (0.49, 0.94)})
+    np.testing.assert_array_equal(drawn[0], [(0.49, 0.94), (0.2, 0.8)])
 
 
 def test_dollars_in_names_are_no_formulas():
