@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rnascl_keras.attacks.losses import LossFunction
+from rnascl_keras.attacks.norms import PIXELS
 from rnascl_keras.errors import ModelFailed, UserError
 
 
@@ -76,7 +77,8 @@ class Batched:
     def logits_and_gradient(
         self, images: np.ndarray, loss: LossFunction, labels: np.ndarray, targets: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """See `Classifier.logits_and_gradient`; what is not finite in a gradient becomes 0."""
+        """See `Classifier.logits_and_gradient`; what is undefined in a gradient becomes 0, and what
+        is infinite as large as the image's largest finite value."""
         logits, gradients = [], np.empty_like(images)
         for rows in self._batches(images):
             part, gradient = self.classifier.logits_and_gradient(
@@ -85,7 +87,7 @@ class Batched:
             logits.append(np.asarray(part))
             gradients[rows] = gradient
             if not _are_finite(gradients[rows]):
-                gradients[rows] = np.where(np.isfinite(gradient), gradient, 0)
+                gradients[rows] = _finite(gradient)
         return np.concatenate(logits), gradients
 
     def _batches(self, images: np.ndarray) -> Iterator[slice]:
@@ -98,6 +100,15 @@ def _are_finite(values: np.ndarray) -> bool:
     values, too, it can overflow."""
     with np.errstate(over="ignore", invalid="ignore"):
         return bool(np.isfinite(values.sum()))
+
+
+def _finite(gradient: np.ndarray) -> np.ndarray:
+    """Return a gradient, (b, h, w, c), that can be followed. The slope of a root or of a logarithm
+    is infinite where a pixel is 0, as black ones are before a gamma correction; it has a sign."""
+    sizes = np.where(np.isfinite(gradient), np.abs(gradient), 0)
+    largest = sizes.max(axis=PIXELS, keepdims=True)
+    largest = np.where(largest > 0, largest, 1)
+    return np.where(np.isnan(gradient), 0, np.clip(gradient, -largest, largest))
 
 
 def gives_gradients(classifier: Any) -> bool:

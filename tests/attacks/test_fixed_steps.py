@@ -73,21 +73,48 @@ def test_a_saturated_model_is_attacked_all_the_same(name):
 
 
 class Undefined:
-    """A classifier whose gradient is not finite."""
+    """A classifier whose gradient is undefined."""
 
     def logits(self, images):
         return np.stack([1 + images.sum((1, 2, 3)), images.sum((1, 2, 3))], axis=1)
 
     def logits_and_gradient(self, images, loss, labels, targets):
         gradient = np.zeros_like(images)
-        gradient[:, 0], gradient[:, 1] = np.nan, np.inf
+        gradient[:, 0] = np.nan
         return self.logits(images), gradient
 
 
-@pytest.mark.parametrize(
-    ("name", "norm"),
-    [("fgsm", "Linf"), ("fgsm", "L2"), ("mi_fgsm", "Linf"), ("mi_fgsm", "L2"), ("cw", "L2")],
-)
+ENTRIES = [("fgsm", "Linf"), ("fgsm", "L2"), ("mi_fgsm", "Linf"), ("mi_fgsm", "L2"), ("cw", "L2")]
+
+
+@pytest.mark.parametrize(("name", "norm"), ENTRIES)
 def test_an_undefined_gradient_moves_nothing_and_stays_finite(name, norm):
     found = make_attack(name, 0.1, norm=norm).perturb(Undefined(), IMAGES, np.zeros(12, int))
     np.testing.assert_array_equal(found, IMAGES)
+
+
+class Root:
+    """A linear classifier of the roots of pixels, whose slope is infinite at black ones."""
+
+    def __init__(self):
+        self.linear = linear_classifier()
+
+    def logits(self, images):
+        return self.linear.logits(np.sqrt(images))
+
+    def logits_and_gradient(self, images, loss, labels, targets):
+        roots = np.sqrt(images)
+        logits, gradient = self.linear.logits_and_gradient(roots, loss, labels, targets)
+        with np.errstate(divide="ignore"):
+            return logits, gradient / (2 * roots)
+
+
+@pytest.mark.parametrize("black", [False, True])
+@pytest.mark.parametrize(("name", "norm"), ENTRIES)
+def test_an_infinite_gradient_is_followed_by_its_sign(name, norm, black):
+    """Of images with some black pixels, or with these alone."""
+    model, images = Root(), IMAGES * (0 if black else np.arange(IMAGES.shape[2])[:, None] > 0)
+    labels = model.logits(images).argmax(1)
+    found = make_attack(name, 0.3, norm=norm).perturb(model, images, labels)
+    assert np.isfinite(found).all()
+    assert np.all((found != images)[images == 0].reshape(12, -1).any(axis=1))
