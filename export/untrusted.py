@@ -34,6 +34,8 @@ LONGEST_NAME = 1000
 # of a file without standard operators: what is put into it knows this version
 _ADDED_OPSET = 17
 _DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
+# onnxruntime's own, for the tensors of one kind of processor; they trust their weights' layout
+_OF_ONE_PROCESSOR = {"com.microsoft.nchwc", "com.ms.internal.nhwc"}
 # of com.microsoft: runs a compiled program from another file
 _FOREIGN_PROGRAM = "EPContext"
 
@@ -218,8 +220,16 @@ def _check_domains(model: onnx.ModelProto, bodies: Iterable[Iterable[onnx.NodePr
     for body in bodies:
         for node in body:
             known = node.domain in _DOMAINS and node.op_type != _FOREIGN_PROGRAM
-            if not known and (node.domain, node.op_type) not in own:
+            if known or (node.domain, node.op_type) in own:
+                continue
+            if node.domain in _OF_ONE_PROCESSOR:
                 raise UserError(
-                    f"it has the operator {node.domain}.{node.op_type}, which is a program outside "
-                    "of the file; expected those of ONNX and onnxruntime only. Export it without."
+                    f"it has the operator {node.domain}.{node.op_type}, which onnxruntime writes "
+                    "where it optimises a file for the processor it runs on; expected a file for "
+                    "any. Take the one that it was made of, or let onnxruntime optimise it with "
+                    "ORT_ENABLE_EXTENDED at most."
                 )
+            raise UserError(
+                f"it has the operator {node.domain}.{node.op_type}, which is a program outside "
+                "of the file; expected those of ONNX and onnxruntime only. Export it without."
+            )

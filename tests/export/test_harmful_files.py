@@ -117,6 +117,10 @@ STRUCTURES = {
     "cycle": (model("a = Relu(x) z = Flatten(a)"), "topologically sorted"),
     "dangling": (model("a = Add(x, nowhere) z = Flatten(a)"), "nowhere"),
     "foreign": (model("a = own.run(x) z = Flatten(a)"), "operator own.run, which is a program"),
+    "one processor's": (
+        model("a = com.microsoft.nchwc.ReorderInput(x) z = Flatten(a)"),
+        "optimises a file for the processor it runs on",
+    ),
     "recursion": (
         model("a = own.f(x) z = Flatten(a)", f"{FUNCTION} f (a) => (b) {{ b = own.f(a) }}"),
         "in a circle",
