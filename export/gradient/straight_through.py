@@ -1,8 +1,9 @@
 """Straight-through rules of rounding and signs: the gradient goes through as if they did nothing.
 
 Their own gradient is 0 almost everywhere, and a classifier that binarises what it computes would
-have none (Bengio et al., 2013; Hubara et al., 2016, train so). What an attack finds this way is
-an adversarial image, but that it finds none says less than elsewhere: attack by score, too.
+have none (Bengio et al., 2013; Hubara et al., 2016, train so). Not so where they are a part of what
+has a gradient, as of soft thresholds and remainders. What an attack finds this way is an
+adversarial image, but that it finds none says less than elsewhere: attack by score, too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from rnascl_keras.export.gradient.graph import Tensor
 from rnascl_keras.export.gradient.known import KnownTensors
 from rnascl_keras.export.gradient.path import path_nodes
 from rnascl_keras.export.gradient.preparation import prepare
-from rnascl_keras.export.gradient.registry import Step, key, rule, unary
+from rnascl_keras.export.gradient.registry import Step, key, rule
+from rnascl_keras.export.gradient.rounding import is_subtracted
 
 _OPERATORS = ("Ceil", "Floor", "Round", "Sign")
 # each value from one value, and its size from its size
@@ -22,19 +24,17 @@ _ONE_BY_ONE = {"Abs", "Add", "Div", "Identity", "Max", "Mul", "Pow", "Relu", "Sq
 _LONGEST_CHAIN = 4
 
 
-@unary("Ceil", "Floor", "Round")
-def straight_through(g: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    return g
-
-
-@rule("Sign")
-def sign(step: Step) -> dict[int, Tensor]:
-    graph = step.graph.model.graph
-    return {} if _is_put_back(graph, step.graph.known, step.node) else {0: step.gradient}
+@rule(*_OPERATORS)
+def straight_through(step: Step) -> dict[int, Tensor]:
+    graph, known, node = step.graph.model.graph, step.graph.known, step.node
+    # their own gradient, 0, is the one to follow where what is made of them has another
+    put_back = node.op_type == "Sign" and _is_put_back(graph, known, node)
+    return {} if put_back or is_subtracted(graph, known, node) else {0: step.gradient}
 
 
 def straight_through_operators(model: onnx.ModelProto) -> tuple[str, ...]:
-    """Return which of these operators lie between the images and the first output, by name.
+    """Return which of these operators lie between the images and the first output, by name: also
+    those that are subtracted from what they round, for there the answer jumps.
 
     Quantisation is not among them: it has rules of its own, see `gradient.quantisation`.
 

@@ -260,3 +260,46 @@ def test_the_sign_of_what_is_its_own_size_has_no_gradient():
     for one in (case, signed):
         check_gradient(one)
         assert straight_through_operators(one.model(np.float32)) == ()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # soft thresholds, the first as PyTorch's newer exporter writes it
+        "a = Abs(x) s = Sign(x) b = Greater(a, t) m = Mul(s, t) d = Sub(x, m) z = Sub(x, x)"
+        " h = Where(b, d, z)",
+        "s = Sign(x) m = Mul(t, s) n = Neg(m) h = Add(n, x)",
+        # remainders
+        "f = Floor(x) h = Sub(x, f)",
+        "q = Div(x, t) f = Floor(q) m = Mul(f, t) d = Sub(x, m) e = Sub(one, d) h = Mul(d, e)",
+        "c = Ceil(x) h = Sub(c, x)",
+        "m = Mul(x, scale) o = Add(m, one) r = Round(o) d = Sub(o, r) h = Mul(d, d)",
+    ],
+)
+def test_rounding_that_is_subtracted_has_no_gradient(body):
+    """The gradient of the rest is that of what was rounded; it is named all the same, for the rest
+    jumps, which attacks by score find."""
+    constants = {"t": (4,), "one": (), "scale": ()}
+    case = Case("rest", body, (3, 4), constants, low=0.1, high=0.4, step=1e-7)
+    check_gradient(case)
+    (named,) = straight_through_operators(case.model(np.float32))
+    assert f"{named}(" in body
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "r = Round(x) d = Sub(r, x) h = Add(x, d)",
+        "m = Mul(x, scale) r = Round(m) q = Div(r, scale) d = Sub(q, x) h = Add(d, x)",
+        "m = Mul(x, scale) r = Round(m) d = Sub(r, m) q = Mul(d, unscale) h = Add(q, x)",
+    ],
+)
+def test_rounding_that_is_trained_through_lets_the_gradient_through(body):
+    constants = {"scale": np.float32(3.7), "unscale": np.float32(1 / 3.7)}
+    case = Case("trained", body, (2, 3), constants)
+    model = case.model(np.float32)
+    slopes = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)
+    images = case.images(2).astype(np.float32)
+    found = in_onnxruntime(input_gradient_model(model, "linear"), images=images, slopes=slopes)
+    np.testing.assert_allclose(found["gradient"], slopes.reshape(2, 2, 3), atol=1e-5)
+    assert straight_through_operators(model) == ("Round",)
