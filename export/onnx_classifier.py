@@ -57,6 +57,7 @@ class OnnxClassifier(AnyLoss):
         class_names: of its outputs, where its metadata state them; else none.
         takes_whole_pixels: whether the file takes bytes: it sees pixels rounded to 1 / 255.
         saturates: whether it may answer otherwise on other processors, see `byte_products`.
+        runtime: the package that computes it.
 
     Raises:
         UserError: the file is missing or no ONNX model, or it does not take one batch of images
@@ -92,6 +93,7 @@ class OnnxClassifier(AnyLoss):
         self.class_names = stated_class_names(self._session.metadata)
         self.takes_whole_pixels = self._input.takes_whole_pixels
         self.saturates = next(iter(providers), CPU) == CPU and saturates(self._model)
+        self.runtime = "onnxruntime"
         self._gradients = GradientSessions(
             self.path, self._model, self._sessions, self._input, self._batches, self.logits
         )

@@ -202,9 +202,17 @@ def _input_shape(
 def _layout(path: Path, sizes: Sequence[int | None], layout: str | None) -> str | None:
     if layout is not None and layout not in LAYOUTS:
         raise UserError(f"layout is {layout[:20]!r}; expected NHWC or NCHW.")
-    if layout is not None or len(sizes) < 3:
+    if len(sizes) < 3:
         return layout
     last, first = sizes[2] in _CHANNELS, sizes[0] in _CHANNELS
+    if layout is not None:
+        channels, others = (sizes[2], first) if layout == "NHWC" else (sizes[0], last)
+        if others and channels not in (None, *_CHANNELS):
+            raise UserError(
+                f"{path} takes images of shape {tuple(sizes)}, which would be {channels} channels "
+                f"in {layout}; expected layout={'NCHW' if first else 'NHWC'!r} (--layout)."
+            )
+        return layout
     if last == first:
         raise UserError(
             f"{path} takes images of shape {tuple(sizes)}, which can be (h, w, c) or "

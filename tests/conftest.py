@@ -156,7 +156,8 @@ def unsearched(work) -> Path:
 
 @pytest.fixture
 def refused(snapshot, tmp_path):
-    """A function: arguments -> the one line on standard error; no file has changed meanwhile."""
+    """A function: arguments -> the one line on standard error, but for what stages and data say
+    before; no file has changed meanwhile."""
     from rnascl_keras.run.pipeline import STAGE_NAMES
 
     def call(*arguments) -> str:
@@ -164,7 +165,8 @@ def refused(snapshot, tmp_path):
         result = call_rnascl(*arguments)
         assert result.code == 2, result.err
         *progress, line = result.err.splitlines()
-        assert all(x.startswith(tuple(f"{stage}: " for stage in STAGE_NAMES)) for x in progress)
+        told = tuple(f"{name}: " for name in (*STAGE_NAMES, "data"))
+        assert all(x.startswith(told) for x in progress)
         assert line.startswith("rnascl: ")
         assert "Traceback" not in result.out + result.err
         assert snapshot(tmp_path) == before

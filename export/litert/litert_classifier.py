@@ -15,6 +15,7 @@ from rnascl_keras.export.any_loss import AnyLoss, by_name_of, loss_of
 from rnascl_keras.export.gradient.mixture import MIXTURE
 from rnascl_keras.export.litert.image_numbers import ImageNumbers
 from rnascl_keras.export.litert.reading import read_litert
+from rnascl_keras.export.litert.runtime import package
 from rnascl_keras.export.litert.scores import find_scores
 from rnascl_keras.export.litert.session import LiteRTSession
 from rnascl_keras.export.litert.twin import onnx_twin
@@ -51,6 +52,7 @@ class LiteRTClassifier(AnyLoss):
         class_names: none, which these files do not state.
         takes_whole_pixels: whether the file takes bytes: it sees pixels rounded to 1 / 255.
         saturates: whether it may answer otherwise on other processors.
+        runtime: the package that computes it.
 
     Raises:
         UserError: the file is missing or no LiteRT model, or it does not take one batch of images
@@ -90,6 +92,7 @@ class LiteRTClassifier(AnyLoss):
         self.class_names: tuple[str, ...] = ()
         self.takes_whole_pixels = self._input.takes_whole_pixels
         self.saturates = False  # LiteRT adds products of bytes in 32 bits
+        self.runtime = package()
         self._words = [words for words in (scores.in_words, self._numbers.in_words) if words]
         self._tried = False
 

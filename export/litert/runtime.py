@@ -25,6 +25,12 @@ def new_interpreter(content: bytes, threads: int = 1) -> Any:
     return made
 
 
+def package() -> str:
+    """Return the name of the package that `new_interpreter` takes it from."""
+    module = _first(_INTERPRETERS).__name__
+    return module.partition(".")[0].replace("_", "-")
+
+
 def schema() -> Any:
     """Return the module of classes that read a file's structure.
 

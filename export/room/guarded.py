@@ -42,8 +42,8 @@ class GuardedClassifier(AnyLoss):
         UserError: that class refuses the file, or opening it ends its process.
 
     Attributes:
-        path, sha256, input_name, layout, input_shape, class_names, takes_whole_pixels, saturates:
-            as `OnnxClassifier`'s.
+        path, sha256, input_name, layout, input_shape, class_names, takes_whole_pixels, saturates,
+            runtime: as `OnnxClassifier`'s.
         in_words: which output is attacked, in a phrase.
     """
 
@@ -69,6 +69,7 @@ class GuardedClassifier(AnyLoss):
         self.class_names: tuple[str, ...] = tuple(map(printable, facts["class_names"]))
         self.takes_whole_pixels: bool = facts["takes_whole_pixels"]
         self.saturates: bool = facts["saturates"]
+        self.runtime: str = facts["runtime"]
         self.in_words: str = printable(facts["in_words"])
         self._rounding = tuple(facts["straight_through"])
 

@@ -52,7 +52,7 @@ class Worker:
         """Return what the other process has to know of the classifier."""
         classifier = self._classifier
         names = "sha256 input_name layout input_shape class_names takes_whole_pixels"
-        names += " saturates in_words"
+        names += " saturates runtime in_words"
         facts = {name: getattr(classifier, name) for name in names.split()}
         return facts | {"straight_through": self._rounding}
 

@@ -7,11 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rnascl_keras.data.folder import Say, no_one
 from rnascl_keras.data.image_data import ImageData
-from rnascl_keras.data.image_files import shown_path
 from rnascl_keras.data.labels import as_classes
-from rnascl_keras.data.looked_over import measured_whole
 from rnascl_keras.data.order import stratified_order
 from rnascl_keras.data.pixels import FEWEST_LEVELS, ArrayPixels, check_whole_pixels
 from rnascl_keras.errors import UserError
@@ -59,26 +56,25 @@ def load_npz(path: Path) -> tuple[ImageData, ImageData]:
     return _image_data(images, labels, classes), _image_data(test_images, test_labels, classes)
 
 
-def load_test_npz(
-    path: Path, input_shape: Sequence[int | None] | None, say: Say = no_one
-) -> ImageData:
+def load_test_npz(path: Path, input_shape: Sequence[int | None] | None) -> ImageData:
     """Return the test split of an `.npz` where it has one, else all of its images.
 
     Args:
         path: the file.
         input_shape: height, width, channels that are wanted: decides between NHWC and NCHW.
-        say: is told where all of them are returned.
 
     Raises:
         UserError: as `load_npz`.
     """
     arrays = _read(path)
-    pair = _found(arrays, TEST_PAIRS)
-    if pair is None:
-        pair = _pair(arrays, PAIRS, path)
-        say(measured_whole(shown_path(path), "x_test"))
+    pair = _found(arrays, TEST_PAIRS) or _pair(arrays, PAIRS, path)
     images, labels = _checked(arrays, pair, path, input_shape)
     return _image_data(images, labels, labels.max() + 1)
+
+
+def has_test_split(path: Path) -> bool:
+    """Return whether an `.npz` has a test split of its own."""
+    return not {name for pair in TEST_PAIRS for name in pair}.isdisjoint(array_names(path))
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rnascl_keras.data import digits, folder, npz, prepared
 from rnascl_keras.data.image_data import ImageData
 from rnascl_keras.data.image_files import shown_path
-from rnascl_keras.data.looked_over import oddities
+from rnascl_keras.data.looked_over import measured_whole, oddities
 from rnascl_keras.data.order import lies_by_class, stratified_order
 from rnascl_keras.errors import UserError
 
@@ -126,12 +126,14 @@ def load_test_data(
     elif data == "digits":
         test = digits.load_digits()[1]
     elif is_npz(data):
-        test = npz.load_test_npz(Path(data), input_shape, say)
+        test = npz.load_test_npz(Path(data), input_shape)
     else:
         (test,) = prepared.load_prepared(data, ("test",), data_dir)
     if input_shape is not None:
         mend = FOLDERS if place is not None else "Give images of the model's size."
         _check_shape(test, input_shape, data, mend)
+    if is_npz(data) and not npz.has_test_split(Path(data)):
+        say(measured_whole(shown_path(data), "x_test"))
     return replace(_mixed(test, "test", say), origin=_origin(data, place))
 
 
@@ -190,7 +192,7 @@ def find_folder(
             "path, x=images, y=labels) writes it, or a folder with a folder for each class."
         )
     looks_like_path = candidates[0].is_absolute() or str(source).startswith((".", "~"))
-    looks_like_path |= str(source).endswith(("/", os.sep))
+    looks_like_path |= str(source).endswith(("/", os.sep)) or folder.is_class_folder(candidates[0])
     if looks_like_path and not is_npz(source):
         raise UserError(
             f"{source} is no folder of images; expected train/<class>/*.jpg and one of "
@@ -202,7 +204,10 @@ def find_folder(
 def _unsplit_words(place: Path) -> str:
     """Return a sentence on what a folder holds instead, and what can be done with it."""
     if folder.is_class_folder(place):
-        mend = " `rnascl new` writes a recipe that tests on a part of each class."
+        mend = (
+            " `rnascl new` writes a recipe that tests on a part of each class; in Python, say "
+            "held_out=0.2."
+        )
     else:
         mend = ""
     return folder.what_is_in(place) + mend

@@ -26,6 +26,7 @@ SATURATES = (
 )
 INTERVALS = "95 % Wilson score intervals"
 PACKAGES = ("rnascl-keras", "numpy", "onnx", "onnxruntime", "keras", "tensorflow")
+"""Whose versions are noted."""
 
 
 class AttackFacts(BaseModel):
@@ -190,7 +191,7 @@ def facts_of(measured: Measured, request: Request) -> dict[str, Any]:
         "image_shape": list(images.input_shape),
         "command": printable(shlex.join(["rnascl", *sys.argv[1:]])),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": _versions(),
+        "versions": _versions(measured.classifier),
         "hardware": hardware() if in_keras else processor(),
         "depends_on_processor": SATURATES if saturates(measured.classifier) else None,
         "attacks": attacks,
@@ -213,8 +214,10 @@ def input_in_words(classifier: Any) -> str:
     return f"takes {layout}, {words}" if words else "; ".join(getattr(classifier, "remarks", ()))
 
 
-def _versions() -> dict[str, str]:
+def _versions(classifier: Any) -> dict[str, str]:
     """Return the versions of what took part; of a package that is not loaded, none."""
     own = {"python": platform.python_version()}
     loaded = [name for name in PACKAGES if name.replace("-", "_") in sys.modules]
-    return own | {name: importlib.metadata.version(name) for name in loaded}
+    runtime = getattr(classifier, "runtime", None)  # loaded where a deployed file is computed
+    names = dict.fromkeys([*loaded, runtime] if runtime else loaded)
+    return own | {name: importlib.metadata.version(name) for name in names}

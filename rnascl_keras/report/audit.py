@@ -87,12 +87,13 @@ def _sweep(facts: dict[str, Any]) -> str | None:
         return None
     swept = facts["sweep"]
     clean: float = facts["accuracy"]["clean"]
+    around: list[float] = facts["intervals"]["clean"]
     keys = [key for key in swept["accuracy"] if key != "worst"]
     return accuracy_by_radius(
         swept["epsilon"],
         {key: swept["accuracy"][key] for key in keys},
         {key: swept["intervals"][key] for key in keys},
         dict.fromkeys(keys, clean),
-        clean_intervals=dict.fromkeys(keys, facts["intervals"]["clean"]),
+        clean_intervals=dict.fromkeys(keys, around),
         norm=swept["norm"],
     ).decode()

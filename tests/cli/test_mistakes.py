@@ -56,7 +56,7 @@ def classifier(path, shape=(8, 8, 1), outputs=10, convolution=True):
         ("evaluate m.keras --data digits --norm Lnf", "Did you mean 'Linf'?"),
         ("evaluate m.keras --data digits --norm L2 --eps=-1", "--eps must be a number above 0"),
         ("evaluate m.keras --data digits --norm L1 --eps 0", "--eps must be a number above 0"),
-        ("attack m.onnx --data digits --norm L0", "a whole one such as 10; got '8/255'"),
+        ("attack m.onnx --data digits --norm L0 --eps 0.5", "a whole one such as 10; got '0.5'"),
         (
             "attack m.onnx --data digits --norm L0 --eps 5",
             "FGSM attacks within Linf or L2 or L1; got L0",

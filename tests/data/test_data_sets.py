@@ -117,6 +117,14 @@ def test_mistakes_with_a_folder(image_folder):
         load_data(str(image_folder / "nowhere"), image_size=8)
 
 
+def test_a_folder_of_classes_is_no_data_set_s_name(image_folder, monkeypatch):
+    """Else training took TensorFlow Datasets' set of that name, and evaluation the folder."""
+    (image_folder / "train").rename(image_folder / "cifar10")
+    monkeypatch.chdir(image_folder)
+    with pytest.raises(UserError, match=r"It holds ant, bee, cat.*say held_out=0\.2"):
+        load_data("cifar10", image_size=8)
+
+
 def test_imagenette():
     root = os.environ.get("RNASCL_IMAGES_DIR")
     if not root:

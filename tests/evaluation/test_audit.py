@@ -11,6 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+import onnxruntime
 import pytest
 from pydantic import TypeAdapter
 from test_attack_file import (
@@ -92,8 +93,9 @@ def test_a_file_s_json_is_as_its_schema_says(tmp_path):
     path = linear_classifier(tmp_path / "one.onnx")
     data = str(images_file(tmp_path / "data.npz"))
     request = Request(data, None, ("fgsm",), EPSILON, 10, 0, out=tmp_path / "a.json", check=0)
-    attack_files([path], request, trust=True, say=lambda line: None)
-    FileFacts.model_validate_json((tmp_path / "a.json").read_text())
+    attack_files([path], request, say=lambda line: None)
+    told = FileFacts.model_validate_json((tmp_path / "a.json").read_text())
+    assert told.versions["onnxruntime"] == onnxruntime.__version__  # of the file's own process
     TypeAdapter(FileFacts | SeveralFacts).validate_json((tmp_path / "a.json").read_text())
 
 

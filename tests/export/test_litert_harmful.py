@@ -124,7 +124,7 @@ def test_a_file_that_is_not_there_is_said(tmp_path):
 def test_the_room_says_what_the_file_says_in_this_process(deployed):
     path, x, y = deployed.files["integer_int8.tflite"], deployed.x[:6], deployed.y[:6]
     inside, outside = GuardedClassifier(path), LiteRTClassifier(path)
-    names = "sha256 input_name layout input_shape in_words takes_whole_pixels"
+    names = "sha256 input_name layout input_shape in_words takes_whole_pixels runtime"
     for name in names.split():
         assert getattr(inside, name) == getattr(outside, name)
     np.testing.assert_array_equal(inside.logits(x), outside.logits(x))

@@ -262,6 +262,7 @@ def test_labels_that_are_no_classes_are_refused(nchw, images, labels, complaint)
     [
         ({"providers": ["CUDAExecutionProvide"]}, "provider 'CUDAExecutionProvide' is not in this"),
         ({"layout": "CHWN"}, "layout is 'CHWN'; expected NHWC or NCHW"),
+        ({"layout": "NHWC"}, r"would be 8 channels in NHWC; expected layout='NCHW'"),
         ({"mean": [0.1, 0.2]}, "one for each of the 3 channels"),
         ({"std": 0.0}, "expected positive numbers"),
     ],

@@ -55,7 +55,7 @@ def plain(save):
 
 def test_it_says_what_the_file_says_in_this_process(plain):
     inside, outside = GuardedClassifier(plain), OnnxClassifier(plain)
-    for name in ("sha256", "input_name", "layout", "in_words", "takes_whole_pixels"):
+    for name in ("sha256", "input_name", "layout", "in_words", "takes_whole_pixels", "runtime"):
         assert getattr(inside, name) == getattr(outside, name)
     assert inside.input_shape == (8, 8, 3)
     np.testing.assert_array_equal(inside.logits(IMAGES), outside.logits(IMAGES))
