@@ -110,7 +110,8 @@ def test_the_epoch_of_the_best_validation_figure_is_what_is_saved(recipe_file, r
     robust = [float(line.rsplit("val_robust_accuracy: ", 1)[1]) for line in lines]
     assert len(robust) == 3
     said = next(line for line in result.err.splitlines() if "is kept" in line)
-    assert f"epoch {int(np.argmax(robust)) + 1} is kept" in said
+    last_of_the_best = 3 - int(np.argmax(robust[::-1]))
+    assert f"epoch {last_of_the_best} is kept" in said
     assert f"{max(robust):.1%}" in said
 
 
