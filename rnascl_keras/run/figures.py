@@ -67,6 +67,7 @@ class _Sweep(Keys):
     clean: float
     accuracy: _SweptShares
     intervals: _SweptIntervals
+    clean_interval: Interval = NOT_YET
 
 
 class _Corrupted(Keys):

@@ -297,7 +297,7 @@ def test_each_file_that_is_written_is_named(tmp_path, rnascl):
     given = [word for pair in options.items() for word in pair]
     result = rnascl("attack", path, *settings, *given)
     assert result.err.splitlines()[-3:] == [f"{file} is written" for file in files]
-    assert "written" not in rnascl("attack", path, *settings, *given, "--quiet").err
+    assert " is written" not in rnascl("attack", path, *settings, *given, "--quiet").err
 
 
 def test_an_interval_of_a_pair_is_newcombe_s():
