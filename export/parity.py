@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rnascl_keras.errors import UserError
+from rnascl_keras.export.saved_model_path import without_wildcards
 
 if TYPE_CHECKING:
     import keras
@@ -20,7 +18,6 @@ LEAST_AGREEMENT = 0.999
 USUAL_LOGIT = 10.0
 """Up to it the tolerance is absolute, above it relative, as float32's rounding is."""
 BATCH_SIZE = 128
-WILDCARDS = "[]*?"
 
 
 class ExportError(RuntimeError):
@@ -55,18 +52,6 @@ def saved_model_logits(path: Path, images: np.ndarray) -> np.ndarray:
         return np.concatenate(
             [signature(images=tf.constant(batch))["logits"].numpy() for batch in _batches(images)]
         )
-
-
-@contextmanager
-def without_wildcards(path: Path) -> Iterator[Path]:
-    """Give the SavedModel, or a copy while it is read: TensorFlow looks for a SavedModel's
-    variables by a pattern, in which the brackets of a folder's name are none.
-    """
-    if not set(WILDCARDS) & set(str(path)):
-        yield path
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield Path(shutil.copytree(path, Path(folder) / "saved_model"))
 
 
 def check_logits(

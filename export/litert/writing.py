@@ -25,8 +25,9 @@ from rnascl_keras.export.litert.memory import activation_bytes
 from rnascl_keras.export.litert.microcontroller import missing_on_microcontrollers
 from rnascl_keras.export.litert.quiet import quiet_libraries
 from rnascl_keras.export.litert.reading import read_litert
-from rnascl_keras.export.parity import check_logits, keras_logits, without_wildcards
+from rnascl_keras.export.parity import check_logits, keras_logits
 from rnascl_keras.export.quantise import LEAST_AGREEMENT, check_agreement
+from rnascl_keras.export.saved_model_path import without_wildcards
 from rnascl_keras.files.whole import atomic_write, sha256
 from rnascl_keras.models.full_float32 import full_float32
 
